@@ -1,0 +1,47 @@
+# make demo                 the sandbox: a rendered catalog becomes a published site
+# make demo CATALOG=c.yaml  the same on your own products
+# make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
+# make test | check         the test suite | linters, types, architecture, definitions
+# make sandbox-weights      train the sandbox's tiny models again
+
+.DEFAULT_GOAL := demo
+PYTHON ?= python3
+BIN := .venv/bin
+export PLATFORM_CATALOG := $(CATALOG)
+export HF_HUB_OFFLINE ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo dev test check sandbox-weights clean
+
+.venv/installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@echo "installing into .venv (about two minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]' \
+		|| $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/installed
+	@$(BIN)/python -m operations demo
+
+dev: .venv/installed
+	@$(BIN)/python -m operations dev
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m operations validate
+
+sandbox-weights: .venv/installed
+	$(BIN)/python -m sandbox.train.encoder
+	$(BIN)/python -m sandbox.train.vlm
+
+clean:
+	rm -rf .data

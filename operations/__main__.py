@@ -1,0 +1,53 @@
+"""`python -m operations demo | dev | validate`: what the Makefile calls."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from operations.demo import demo
+from operations.instance import environment, only_one, open_instance, serve_command
+from resources.profiles import REPOSITORY, settings
+
+LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
+
+
+def dev() -> None:
+    """Dagster's UI and daemon on 127.0.0.1, over the data of the catalog."""
+    chosen = settings()
+    env = environment(chosen)
+    with only_one(chosen):
+        open_instance().dispose()
+        port = int(os.environ.get("PORT", "3000"))
+        print(f"Dagster UI for {chosen.name}: http://127.0.0.1:{port}", flush=True)
+        process = subprocess.Popen(serve_command(port), cwd=REPOSITORY, env=env)
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+
+
+def validate() -> None:
+    """Both code locations load; one that is silently left out is an error too."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = environment(settings()) | {
+            "DAGSTER_STORAGE": folder,
+            "DAGSTER_COMPUTE_LOGS": str(Path(folder) / "logs"),
+        }
+        command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+        done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    missing = [
+        name for name in LOCATIONS if f"Validation successful for code location {name}" not in output
+    ]
+    if done.returncode or missing:
+        sys.exit(f"{output}\nnot validated: {missing or 'see above'}")
+    print(f"definitions are valid in {', '.join(LOCATIONS)}")
+
+
+if __name__ == "__main__":
+    commands = {"demo": demo, "dev": dev, "validate": validate}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]]()

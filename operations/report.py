@@ -1,0 +1,47 @@
+"""The figures of a data folder: `.data/report.json`, and a short table."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from resources.lake import Lake
+from resources.profiles import REPOSITORY, Settings, resources
+
+
+def pinlanding_figures(
+    lake: Lake, calls: Mapping[str, int], seconds: float, site: str
+) -> dict[str, Any]:
+    """Flat figures of the first system. A figure that nobody can know is None."""
+    scores = {
+        row["name"]: row["value"] for row in lake.read("scorecard", "figures").iter_rows(named=True)
+    }
+    rejects = lake.scan("catalog", "rejects").select(pl.len()).collect().item()
+    return {
+        "catalog.products": scores.get("catalog.products"),
+        "catalog.rejects": rejects,
+        "collections.published": lake.read("published_collections", "pages").height,
+        **scores,
+        "model_calls.vlm": calls.get("vlm_attributes", 0),
+        "model_calls.encoder": calls.get("product_embeddings", 0),
+        "seconds.total": round(seconds, 1),
+        "site": site,
+    }
+
+
+def write_report(chosen: Settings, calls: Mapping[str, int], seconds: float) -> None:
+    """Write the report, print its main figures and what to look at next."""
+    index = chosen.data / "site" / "current" / "index.html"
+    site = str(index.relative_to(REPOSITORY)) if index.is_relative_to(REPOSITORY) else str(index)
+    figures = pinlanding_figures(resources()["lake"], calls, seconds, site)
+    path = chosen.data.parent / "report.json"
+    report = json.loads(path.read_text()) if path.exists() else {}
+    report["pinlanding"] = figures
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    print()
+    for name, value in figures.items():
+        text = "not known" if value is None else f"{value:,}" if isinstance(value, int) else value
+        print(f"  {name:<42} {round(text, 4) if isinstance(text, float) else text}")
+    argument = "" if chosen.truth else f" CATALOG={chosen.catalog}"
+    print(f"\nPublished site:  {site}\nDagster UI:      make dev{argument}\n")

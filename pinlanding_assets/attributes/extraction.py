@@ -1,0 +1,313 @@
+"""Extractors: products in, `mentions` rows out (docs/architecture.md, table mentions).
+
+In the order in which they are trusted: the catalog's own structured fields, keywords of the title
+and the description, the answers of a vision-language model. Every rule is linear in the length of
+the text, so hostile text costs no more than honest text.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+from rapidfuzz.distance import OSA
+
+from pinlanding_assets.attributes.normalisation import (
+    clean_key,
+    clean_value,
+    fold,
+    fold_word,
+    fold_words,
+    words,
+)
+
+CATALOG_EXTRACTOR = "catalog-fields-1"
+TEXT_EXTRACTOR = "keywords-1"
+MAX_RAW_CHARS = 4096
+MAX_PAIRS = 32
+MAX_TEXT_WORDS = 400  # words of a title or description that are read
+_EMPTY_VALUES = frozenset({"", "n/a", "na", "none", "null", "unknown", "unspecified", "-", "other"})
+_MIN_TYPO_CHARS = 5
+
+Lexicon = Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]]
+"""Key -> values, or key -> value -> other words for it."""
+
+MENTIONS_SCHEMA = {
+    "product_id": pl.String,
+    "image_hash": pl.String,
+    "source": pl.String,
+    "extractor": pl.String,
+    "key": pl.String,
+    "value": pl.String,
+    "evidence": pl.String,
+}
+ANSWERS_SCHEMA = {
+    "product_id": pl.String,
+    "image_hash": pl.String,
+    "extractor": pl.String,
+    "raw": pl.String,
+    "valid": pl.Boolean,
+    "reason": pl.String,
+    "pairs": pl.Int64,
+}
+
+
+def clean_pair(key: str, value: str) -> tuple[str, str] | None:
+    """A storable (key, value), or None where either is no attribute."""
+    clean = clean_key(key), clean_value(value)
+    if clean[0] is None or clean[1] is None or clean[1] in _EMPTY_VALUES:
+        return None
+    return clean[0], clean[1]
+
+
+def from_catalog(products: pl.DataFrame) -> pl.DataFrame:
+    """Mentions from the structured fields of a `products` table; deleted products are left out."""
+    rows = [
+        (product_id, None, "catalog", CATALOG_EXTRACTOR, *pair, None)
+        for product_id, pair in _catalog_pairs(products)
+    ]
+    return _frame(rows)
+
+
+def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
+    live = products.filter(pl.col("operation") == "upsert").select("product_id", "attributes")
+    for product_id, attributes in live.iter_rows():
+        for attribute in attributes or ():
+            pair = clean_pair(attribute["key"] or "", attribute["value"] or "")
+            if pair is not None:
+                yield product_id, pair
+
+
+@dataclass
+class _Keywords:
+    """Fold of a phrase -> its (key, value); phrases with two meanings are left out."""
+
+    meanings: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    longest: int = 1  # words of the longest phrase
+
+    def add(self, key: str, value: str, phrase: str) -> None:
+        tokens = words(phrase)
+        if sum(c.isalpha() for t in tokens for c in t) < 3:
+            return  # "xl", "10", "f": too short to be found in running text
+        self.meanings[fold_words(tokens)].add((key, value))
+        self.longest = min(max(self.longest, len(tokens)), 6)
+
+    def meaning(self, folded: str) -> tuple[str, str] | None:
+        found = self.meanings.get(folded, ())
+        # the same value in several spellings is one meaning; in several keys it is none
+        if len({(key, fold(value)) for key, value in found}) != 1:
+            return None
+        return min(found)
+
+    def scan(self, tokens: list[str]) -> Iterator[tuple[int, int, str]]:
+        """(start, end, fold) of known phrases, longest first, none overlapping another."""
+        start = 0
+        while start < len(tokens):
+            for end in range(min(start + self.longest + 1, len(tokens)), start, -1):
+                folded = fold_words(tokens[start:end])
+                if folded in self.meanings and (end - start == 1 or len(folded) >= 5):
+                    yield start, end, folded
+                    start = end
+                    break
+            else:
+                start += 1
+
+
+def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
+    """Mentions that the title (and for lexicon values the description) spells out.
+
+    Known values are those of `lexicon` and those that the structured fields of the same products
+    show. A learned value is left out where titles that name it mostly disagree with the field
+    (a brand called "black"). Words are matched whole, longest phrase first, in any plural and
+    British or American spelling; a rare word of a title one slip away from a much more frequent
+    value counts as that value. A phrase that belongs to two keys says nothing.
+
+    Args:
+        products: Rows of the `products` table.
+        lexicon: Key -> values, or key -> value -> other words for it.
+
+    Returns:
+        `mentions`; evidence is the match with one word of context on either side.
+
+    Raises:
+        ValueError: A lexicon key or value is no attribute.
+    """
+    config, known = _Keywords(), _Keywords()
+    for raw_key, values in lexicon.items():
+        synonyms = values if isinstance(values, Mapping) else dict.fromkeys(values, ())
+        for raw_value, others in synonyms.items():
+            pair = clean_pair(raw_key, raw_value)
+            if pair is None:
+                raise ValueError(f"lexicon: {raw_key!r} = {raw_value!r} is not an attribute")
+            for phrase in (raw_value, *others):
+                config.add(*pair, phrase)
+                known.add(*pair, phrase)
+    fields: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for product_id, (key, value) in _catalog_pairs(products):
+        known.add(key, value, value)
+        fields[product_id][key].add(fold(value))
+
+    live = products.filter(pl.col("operation") == "upsert")
+    titles = {
+        product_id: words(title or "")[:MAX_TEXT_WORDS]
+        for product_id, title in live.select("product_id", "title").iter_rows()
+    }
+    for folded in _unreliable(titles, known, fields) - config.meanings.keys():
+        del known.meanings[folded]
+    slips = _slips(titles, known)
+
+    rows = []
+    for product_id, tokens in titles.items():
+        corrected = [slips.get(token, token) for token in tokens]
+        rows += _found(product_id, tokens, corrected, known)
+    if config.meanings:
+        for product_id, text in live.select("product_id", "description").iter_rows():
+            tokens = words(text or "")[:MAX_TEXT_WORDS]
+            rows += _found(product_id, tokens, tokens, config)
+    return _frame(rows)
+
+
+def _found(
+    product_id: str, tokens: list[str], corrected: list[str], keywords: _Keywords
+) -> Iterator[tuple]:
+    for start, end, folded in keywords.scan(corrected):
+        meaning = keywords.meaning(folded)
+        if meaning is not None:
+            around = " ".join(tokens[max(0, start - 1) : end + 1])[:120]
+            yield (product_id, None, "title", TEXT_EXTRACTOR, *meaning, around)
+
+
+def _unreliable(
+    titles: Mapping[str, list[str]],
+    keywords: _Keywords,
+    fields: Mapping[str, Mapping[str, set[str]]],
+) -> set[str]:
+    """Phrases whose products' own field says something else more often than not."""
+    said, agreed = Counter[str](), Counter[str]()
+    for product_id, tokens in titles.items():
+        for _, _, folded in keywords.scan(tokens):
+            meaning = keywords.meaning(folded)
+            if meaning is not None and (shown := fields.get(product_id, {}).get(meaning[0])):
+                said[folded] += 1
+                agreed[folded] += fold(meaning[1]) in shown
+    return {folded for folded, n in said.items() if n >= 3 and agreed[folded] < 0.5 * n}
+
+
+def _slips(titles: Mapping[str, list[str]], keywords: _Keywords) -> dict[str, str]:
+    """Misspelt title word -> the known word it stands for.
+
+    Candidates come from a table of known words with one letter left out, so the cost is linear in
+    the number of distinct words. Guards: same first letter, no digits, one candidate only, and
+    the known word is at least five times as frequent in the titles.
+    """
+    counts = Counter(token for tokens in titles.values() for token in tokens)
+    frequent = Counter[str]()
+    for token, n in counts.items():
+        frequent[fold_word(token)] += n
+    targets = {t for t in keywords.meanings if len(t) >= _MIN_TYPO_CHARS and t.isalpha()}
+    shortened: dict[str, set[str]] = defaultdict(set)
+    for target in sorted(targets):
+        for form in _without_one(target):
+            shortened[form].add(target)
+    slips = {}
+    for token, n in counts.items():
+        folded = fold_word(token)
+        if len(folded) < _MIN_TYPO_CHARS or not folded.isalpha() or folded in keywords.meanings:
+            continue
+        near = {
+            target
+            for form in _without_one(folded)
+            for target in shortened.get(form, ())
+            if target[0] == folded[0]
+            and frequent[target] >= 5 * n
+            and OSA.distance(target, folded, score_cutoff=1) <= 1
+        }
+        if len(near) == 1:
+            slips[token] = near.pop()
+    return slips
+
+
+def _without_one(word: str) -> set[str]:
+    word = word[:40]
+    return {word} | {word[:i] + word[i + 1 :] for i in range(len(word))}
+
+
+def parse_answer(raw: str) -> tuple[list[tuple[str, str]], bool, str | None]:
+    """Pairs of a model's answer.
+
+    Args:
+        raw: The answer: one JSON object of strings, a code fence around it is tolerated.
+
+    Returns:
+        (pairs, valid, reason): cleaned pairs in the order of the answer, whether the whole answer
+        kept to the form, and why not. An invalid answer yields no pairs: a model that left the
+        form in one place is not to be trusted in the next.
+    """
+    text = raw.strip()
+    if text.startswith("error: "):  # written by the resource where the model gave no answer
+        return [], False, text[:200]
+    if len(text) > MAX_RAW_CHARS:
+        return [], False, f"longer than {MAX_RAW_CHARS} characters"
+    if text.startswith("```"):
+        text = text[3:].removeprefix("json").removesuffix("```").strip()
+    try:
+        members = json.loads(text, object_pairs_hook=list, parse_constant=_reject)
+    except (ValueError, RecursionError):
+        return [], False, "not JSON"
+    # json gives objects as lists of tuples (the hook keeps duplicate keys), arrays as plain lists
+    if not isinstance(members, list) or not text.startswith("{"):
+        return [], False, "not an object"
+    if len(members) > MAX_PAIRS:
+        return [], False, f"more than {MAX_PAIRS} pairs"
+    pairs: dict[str, str] = {}
+    for key, value in members:
+        if not isinstance(value, str):
+            return [], False, f"{key[:40]!r} is not a string"
+        if len(value) > 4 * MAX_PAIRS:
+            return [], False, f"{key[:40]!r} is longer than {4 * MAX_PAIRS} characters"
+        pair = clean_pair(key, value)
+        if pair is None:
+            continue
+        if pairs.setdefault(*pair) != pair[1]:
+            return [], False, f"two values for {pair[0]!r}"
+    return list(pairs.items()), True, None
+
+
+def _reject(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def mentions_from_answers(
+    asked: pl.DataFrame, raw: Sequence[str], extractor: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The `mentions` and `answers` tables of one batch of a vision-language model.
+
+    Args:
+        asked: product_id, image_hash of each question, in the order of `raw`.
+        raw: One answer a question.
+        extractor: Version of the model, its prompt and its schema.
+
+    Raises:
+        ValueError: Not one answer a question.
+    """
+    if asked.height != len(raw):
+        raise ValueError(f"{asked.height} questions but {len(raw)} answers")
+    mentions, answers = [], []
+    for (product_id, image_hash), text in zip(
+        asked.select("product_id", "image_hash").iter_rows(), raw, strict=True
+    ):
+        pairs, valid, reason = parse_answer(text)
+        kept = text[:MAX_RAW_CHARS].encode("utf-8", "replace").decode()
+        answers.append((product_id, image_hash, extractor, kept, valid, reason, len(pairs)))
+        mentions += [(product_id, image_hash, "vlm", extractor, *pair, None) for pair in pairs]
+    return _frame(mentions), pl.DataFrame(answers, schema=ANSWERS_SCHEMA, orient="row").sort(
+        "product_id", "image_hash"
+    )
+
+
+def _frame(rows: Sequence[tuple]) -> pl.DataFrame:
+    """Distinct mentions in a fixed order; of equal mentions the first evidence is kept."""
+    order = ["product_id", "image_hash", "source", "extractor", "key", "value"]
+    frame = pl.DataFrame(rows, schema=MENTIONS_SCHEMA, orient="row")
+    return frame.unique(order, keep="first", maintain_order=True).sort(order)

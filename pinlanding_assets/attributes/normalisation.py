@@ -1,0 +1,103 @@
+"""Clean spelling and comparison keys of attribute keys and values.
+
+`clean_*` make what is stored and shown. `fold*` make what is compared: two spellings with the same
+fold are the same thing ("T-shirts" and "tshirt", "grey" and "gray"). A fold is never shown, so a
+crude stem in it does no harm as long as two different things keep different folds.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+MAX_VALUE_CHARS = 60
+MAX_KEY_CHARS = 40
+
+# Plural forms that are the name of the thing itself: without the s another word stands there.
+_NO_SINGULAR = frozenset(
+    (
+        *("jeans", "leggings", "trousers", "shorts", "pants", "tights", "glasses"),
+        *("sunglasses", "eyeglasses", "goggles", "scissors", "goods", "news", "clothes"),
+        *("briefs", "trunks", "slacks", "overalls", "dungarees", "arms", "customs", "series"),
+        *("species", "canvas", "christmas", "atlas", "bias", "gas", "lens", "always"),
+    )
+)
+_IRREGULAR = {
+    **{"men": "man", "mens": "man", "women": "woman", "womens": "woman", "children": "child"},
+    **{"childrens": "child", "people": "person", "feet": "foot", "teeth": "tooth"},
+    **{"knives": "knife", "leaves": "leaf", "loaves": "loaf", "shelves": "shelf"},
+    **{"scarves": "scarf", "halves": "half", "wolves": "wolf", "lenses": "lens", "buses": "bus"},
+    **{"mice": "mouse", "geese": "goose"},
+}
+# British spellings inside a word, folded to the American one.
+_SPELLINGS = (
+    *(("colour", "color"), ("flavour", "flavor"), ("favour", "favor"), ("grey", "gray")),
+    *(("jewellery", "jewelry"), ("aluminium", "aluminum"), ("fibre", "fiber")),
+    *(("centre", "center"), ("pyjama", "pajama"), ("mould", "mold"), ("tyre", "tire")),
+    *(("litre", "liter"), ("metre", "meter"), ("woollen", "woolen"), ("licence", "license")),
+)
+_WORD = re.compile(r"[^\W_]+")
+_APOSTROPHES = re.compile(r"['’ʼ`]")
+
+
+def _plain(text: str) -> str:
+    """NFKC, lower case, control characters and runs of white space folded to one space."""
+    lowered = unicodedata.normalize("NFKC", text).lower()
+    kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in lowered)
+    return " ".join(kept.split())
+
+
+def clean_key(text: str) -> str | None:
+    """Snake-case key of at most 40 characters; None where nothing usable is left."""
+    key = "_".join(_WORD.findall(_plain(text[: 4 * MAX_KEY_CHARS])))
+    return key if 0 < len(key) <= MAX_KEY_CHARS and not key.isdigit() else None
+
+
+def clean_value(text: str) -> str | None:
+    """Lower-case value of at most 60 characters; None for free text, markup or nothing.
+
+    A longer text is dropped and not cut: it is a sentence, not a value, and its head means
+    something else than the whole.
+    """
+    if len(text) > 4 * MAX_VALUE_CHARS:
+        return None
+    value = _plain(text).strip(" .,;:!?\"'“”|")
+    if not value or len(value) > MAX_VALUE_CHARS or any(c in value for c in "<>{}@"):
+        return None
+    return None if "://" in value or "www." in value else value
+
+
+def words(text: str) -> list[str]:
+    """Words of a text in order, lower case; hyphens separate, apostrophes vanish."""
+    return _WORD.findall(_APOSTROPHES.sub("", _plain(text)))
+
+
+@lru_cache(maxsize=65536)
+def fold_word(word: str) -> str:
+    """Spelling key of one word: American, without a regular plural ending."""
+    for british, american in _SPELLINGS:
+        word = word.replace(british, american)
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) <= 3 or word in _NO_SINGULAR:
+        return word
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-2] if word.endswith(("sses", "xes", "ches", "shes", "zzes")) else word[:-1]
+    # "hoodies"/"hoody"/"hoodie" and "tomatoes"/"tomato", "shoes"/"shoe" meet in one key
+    if len(word) > 3 and word.endswith("ie"):
+        return word[:-2] + "y"
+    return word[:-1] if len(word) > 3 and word.endswith("oe") else word
+
+
+def fold_words(tokens: list[str] | tuple[str, ...]) -> str:
+    """Comparison key of a phrase: words joined, American, the head noun (the last) singular."""
+    if not tokens:
+        return ""
+    # only the head is made singular; the others get the spelling fold through the same table
+    body = [fold_word(t) if not t.endswith("s") else t for t in tokens[:-1]]
+    # a point between two numbers: "1.5 l" is not "15 l"
+    return re.sub(r"(?<=\d) (?=\d)", ".", " ".join([*body, fold_word(tokens[-1])])).replace(" ", "")
+
+
+def fold(text: str) -> str:
+    """Comparison key of a value or key; texts without any letter or digit fold to themselves."""
+    return fold_words(words(text.replace("_", " "))) or text

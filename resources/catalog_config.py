@@ -1,0 +1,164 @@
+"""catalog.yaml: which files a catalog comes in, and what their columns mean."""
+
+import re
+from datetime import date
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+
+class CatalogConfigError(ValueError):
+    """A catalog.yaml that cannot be used; the message names the file and the setting."""
+
+
+class _Settings(BaseModel):
+    # YAML reads `lexicon: {size: [38]}` as a number, where a text is meant
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+def _named_column(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SplitColumn(_Settings):
+    """A column that may hold several values, separated by `split`."""
+
+    column: Name
+    split: Annotated[str, Field(min_length=1, max_length=10)] | None = None
+
+
+class AttributeColumn(SplitColumn):
+    """A column of attribute values; `values` renames some of them, "" leaves a value out."""
+
+    values: dict[str, str] = {}
+
+
+class Columns(_Settings):
+    """The column of each product field. Only `id` is needed; `images` may be several columns."""
+
+    id: Name
+    operation: Name | None = None
+    title: Name | None = None
+    description: Name | None = None
+    images: Annotated[
+        list[Annotated[SplitColumn, BeforeValidator(_named_column)]], BeforeValidator(_several)
+    ] = []
+    price: Name | None = None
+    currency: Name | None = None
+    seller: Name | None = None
+    availability: Name | None = None
+    url: Name | None = None
+    day: Name | None = None
+
+
+class Defaults(_Settings):
+    """Values for products whose own field is empty."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    seller: Name | None = None
+
+
+class SearchLog(_Settings):
+    """What shoppers searched for: a file (a day, if its path has {day}) of queries and counts."""
+
+    path: Name
+    query: Name = "query"
+    count: Name | None = None
+
+
+class Models(_Settings):
+    """Names of the models to use; the profile knows which there are."""
+
+    vision_language: Name | None = None
+    encoder: Name | None = None
+
+
+class Collections(_Settings):
+    """How large a collection has to be. `min_sellers` is 3, or 1 where no column names sellers."""
+
+    min_products: Annotated[int, Field(ge=1)] = 10
+    min_sellers: Annotated[int, Field(ge=1)] | None = None
+    max_products: Annotated[int, Field(ge=1)] = 48
+
+
+class CatalogConfig(_Settings):
+    """The contents of a catalog.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    feeds: Annotated[list[Name], Field(min_length=1)]
+    columns: Columns
+    defaults: Defaults = Defaults()
+    attributes: dict[Name, Annotated[AttributeColumn, BeforeValidator(_named_column)]] = {}
+    product_type: Name | None = None
+    phrases: dict[Name, str] = {}
+    lexicon: dict[Name, list[Name]] = {}
+    images_from: Name | None = None
+    day: date | None = None
+    search_log: SearchLog | None = None
+    models: Models = Models()
+    vlm_budget: Annotated[int, Field(ge=0)] | None = None
+    collections: Collections = Collections()
+
+    @field_validator("phrases")
+    @classmethod
+    def _phrases_hold_one_value(cls, phrases: dict[str, str]) -> dict[str, str]:
+        for key, phrase in phrases.items():
+            try:
+                fields = [parsed[1] for parsed in Formatter().parse(phrase) if parsed[1] is not None]
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
+            if fields != ["value"]:
+                raise ValueError(f"{key}: {phrase!r} must hold {{value}} once and no other field")
+        return phrases
+
+    @model_validator(mode="after")
+    def _sellers(self) -> "CatalogConfig":
+        if self.collections.min_sellers is not None:
+            return self
+        least = 3 if self.columns.seller else 1
+        collections = self.collections.model_copy(update={"min_sellers": least})
+        # the model is frozen for its readers; this is still its construction
+        self.__dict__["collections"] = collections
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> "CatalogConfig":
+        """Reads a catalog.yaml.
+
+        Raises:
+            CatalogConfigError: the file is missing, is not YAML, or has a wrong setting.
+        """
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise CatalogConfigError(f"{path}: cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise CatalogConfigError(f"{path}: holds no settings (expected `feeds:`, `columns:`)")
+        slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "catalog"
+        try:
+            return cls.model_validate({"name": slug, **content})
+        except ValidationError as error:
+            lines = [
+                f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                for problem in error.errors()
+            ]
+            raise CatalogConfigError("\n".join([f"{path}: wrong settings:", *lines])) from None

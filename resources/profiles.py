@@ -1,0 +1,132 @@
+"""Profiles: the same code on a laptop and on GPUs. The only place that reads the environment."""
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import sandbox
+from resources.catalog_source import CatalogSource
+from resources.checkpoints import Checkpoints
+from resources.encoders import Encoders
+from resources.gpu import Gpu
+from resources.lake import ComputeCache, Lake
+from resources.language import SentenceEncoder
+from resources.site import SiteStore
+from resources.truth import Truth
+from resources.vector_index import VectorIndex
+from resources.vision_language import VisionLanguage
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
+SANDBOX_WORLD = "world"  # folder of the rendered catalog inside the sandbox's data
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Which models and which hardware. Every field has an environment variable of its name."""
+
+    vision_language: str  # none, a folder, a hub id, or openai:<url>#<model>
+    encoder: str  # pretrained-features, or open_clip:<folder or hub name>
+    device: str = "auto"
+    gpu_required: bool = False
+    in_process: bool = True  # one process a run; a process a step isolates models on a GPU
+
+
+PROFILES = {
+    # a rendered catalog, and tiny models that have seen nothing but its renderer
+    "sandbox": Profile(f"{WEIGHTS / 'vlm'}", f"open_clip:{WEIGHTS / 'encoder'}", device="cpu"),
+    # a catalog of real products: the sandbox's VLM is out of its world there
+    "laptop": Profile("none", "pretrained-features"),
+    "production": Profile(
+        "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+        "open_clip:hf-hub:Marqo/marqo-fashionSigLIP",
+        device="cuda",
+        gpu_required=True,
+        in_process=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are, and the profile in force."""
+
+    name: str
+    catalog: Path
+    data: Path
+    lake: str
+    truth: str
+    profile: Profile
+
+
+def settings() -> Settings:
+    """Read PLATFORM_CATALOG, PLATFORM_PROFILE, PLATFORM_DATA, PLATFORM_LAKE and model overrides.
+
+    Precedence of a model's name: environment, `models:` in catalog.yaml, profile.
+
+    Raises:
+        ValueError: an unknown profile; the message lists those there are.
+    """
+    root = Path(os.environ.get("PLATFORM_DATA", REPOSITORY / ".data"))
+    own = os.environ.get("PLATFORM_CATALOG", "")
+    catalog = Path(own).resolve() if own else root / "sandbox" / SANDBOX_WORLD / "catalog.yaml"
+    body = _yaml(catalog)
+    stem = str(body.get("name") or catalog.stem) if own else "sandbox"
+    name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "catalog"
+    if own and name == "sandbox":
+        name = "sandbox-catalog"  # never mixed with the rendered one
+    chosen = os.environ.get("PLATFORM_PROFILE") or ("laptop" if own else "sandbox")
+    if chosen not in PROFILES:
+        raise ValueError(f"PLATFORM_PROFILE={chosen!r}: there are {sorted(PROFILES)}")
+    models = body.get("models") if isinstance(body.get("models"), dict) else {}
+    overrides = {
+        field: os.environ.get(f"PLATFORM_{field.upper()}") or models.get(field)
+        for field in ("vision_language", "encoder", "device")
+    }
+    profile = replace(PROFILES[chosen], **{k: str(v) for k, v in overrides.items() if v})
+    return Settings(
+        name=name,
+        catalog=catalog,
+        data=root / name,
+        lake=os.environ.get("PLATFORM_LAKE", str(root / name / "lake")),
+        truth="" if own else str(root / "sandbox" / "truth"),
+        profile=profile,
+    )
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """The file's mapping, or nothing: CatalogSource reports what is wrong with it when it is used."""
+    try:
+        body = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def resources() -> dict[str, Any]:
+    """The resources of both code locations, by the name that assets ask for."""
+    chosen = settings()
+    data, profile = chosen.data, chosen.profile
+    return {
+        "source": CatalogSource(config_path=str(chosen.catalog)),
+        "lake": Lake(root=chosen.lake),
+        "cache": ComputeCache(root=str(data / "cache")),
+        "checkpoints": Checkpoints(root=str(data / "checkpoints")),
+        "index": VectorIndex(
+            location=os.environ.get("PLATFORM_QDRANT_URL", str(data / "vector_index"))
+        ),
+        "site": SiteStore(root=str(data / "site")),
+        "gpu": Gpu(
+            device=profile.device,
+            required=profile.gpu_required,
+            lease_dir=str(data.parent / "leases"),
+        ),
+        "vision_language": VisionLanguage(model=profile.vision_language),
+        "encoders": Encoders(base=profile.encoder),
+        "sentences": SentenceEncoder(),
+        "truth": Truth(root=chosen.truth),
+    }

@@ -1,0 +1,127 @@
+"""What a materialization shows in the UI: schema, counts, column lineage, pictures, progress."""
+
+import base64
+import html
+import io
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from PIL import Image, ImageDraw, ImageFont
+
+from resources.lake import Manifest
+
+SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
+
+
+def table_metadata(
+    manifest: Manifest,
+    main: str,
+    *,
+    descriptions: Mapping[str, str] | None = None,
+    lineage: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+) -> dict[str, Any]:
+    """Row counts and schema of a committed partition, and where its columns come from.
+
+    Args:
+        manifest: what `Lake.commit` returned.
+        main: the table that stands for the asset in the UI.
+        descriptions: column -> what it holds.
+        lineage: column -> [(upstream asset, upstream column)].
+    """
+    columns = [
+        dg.TableColumn(name, kind, (descriptions or {}).get(name))
+        for name, kind in manifest.tables[main].columns.items()
+    ]
+    counts = {f"rows_{name}": table.rows for name, table in manifest.tables.items() if name != main}
+    dependencies = {
+        column: [dg.TableColumnDep(dg.AssetKey(asset), source) for asset, source in sources]
+        for column, sources in (lineage or {}).items()
+    }
+    return {
+        "dagster/row_count": manifest.tables[main].rows,
+        "dagster/column_schema": dg.TableSchema(columns),
+        **({"dagster/column_lineage": dg.TableColumnLineage(dependencies)} if lineage else {}),
+        **counts,
+    }
+
+
+def contact_sheet(
+    images: Sequence[bytes | Image.Image], captions: Sequence[str], *, columns: int = 6
+) -> dg.MarkdownMetadataValue:
+    """Pictures with captions in a grid, as one JPEG inside a Markdown value of at most ~120 kB."""
+    tile, gap, text = 128, 8, 30
+    images, captions = images[: columns * 4], captions[: columns * 4]
+    if not images:
+        return dg.MetadataValue.md("no pictures")
+    rows = -(-len(images) // columns)
+    width = min(columns, len(images)) * (tile + gap) + gap
+    sheet = Image.new("RGB", (width, rows * (tile + text + gap) + gap), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for index, (source, caption) in enumerate(zip(images, captions, strict=True)):
+        picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
+        picture = picture.convert("RGB")
+        picture.thumbnail((tile, tile))
+        x = gap + index % columns * (tile + gap)
+        y = gap + index // columns * (tile + text + gap)
+        sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
+        lines = [caption[:22], caption[22:44]]
+        draw.multiline_text((x, y + tile + 2), "\n".join(filter(None, lines)), "black", font)
+    return picture_value(sheet)
+
+
+def picture_value(picture: Image.Image) -> dg.MarkdownMetadataValue:
+    """A picture as a `data:` URI in Markdown, its quality lowered until it is small enough."""
+    for quality in (85, 70, 50, 30):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        if buffer.tell() <= SHEET_BYTES:
+            break
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![sheet](data:image/jpeg;base64,{encoded})")
+
+
+def markdown_table(rows: Iterable[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Rows as a Markdown table; cells are escaped."""
+    rows = list(rows)
+    if not rows:
+        return dg.MetadataValue.md("no rows")
+    lines = [" | ".join(rows[0]), " | ".join("---" for _ in rows[0])]
+    lines += [
+        " | ".join(html.escape(str(cell)).replace("|", "&#124;") for cell in row.values())
+        for row in rows
+    ]
+    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
+
+
+class Progress:
+    """Progress of long work in the step's log: items, rate, time left; a line every few seconds."""
+
+    def __init__(
+        self,
+        log: Callable[[str], Any],
+        stage: str,
+        total: int,
+        unit: str = "items",
+        every_seconds: float = 3.0,
+    ) -> None:
+        self.log, self.stage, self.total, self.unit = log, stage, total, unit
+        self.every, self.done = every_seconds, 0
+        self.started = self.last = time.monotonic()
+
+    def advance(self, items: int = 1) -> None:
+        """Count finished items."""
+        self.update(self.done + items, self.total)
+
+    def update(self, done: int, total: int) -> None:
+        """Say how many of how many are finished."""
+        self.done, self.total = done, total
+        now = time.monotonic()
+        if now - self.last >= self.every or (done == total and now - self.started >= self.every):
+            self.last = now
+            rate = done / max(now - self.started, 1e-9)
+            left = (total - done) / rate if rate else float("inf")
+            self.log(
+                f"{self.stage}: {done:,}/{total:,} {self.unit}, {rate:,.1f}/s, {left:,.0f} s left"
+            )

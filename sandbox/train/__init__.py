@@ -1,0 +1,1 @@
+"""Programs that reproduce the shipped weights from the renderer alone."""
