@@ -89,27 +89,28 @@ class Models(_Settings):
 
     vision_language: Name | None = None
     encoder: Name | None = None
+    device: Name | None = None
 
 
 class Collections(_Settings):
     """How large a collection has to be. `min_sellers` is 3, or 1 where no column names sellers."""
 
     min_products: Annotated[int, Field(ge=1)] = 10
-    min_sellers: Annotated[int, Field(ge=1)] | None = None
+    min_sellers: Annotated[int, Field(ge=1)] = 3
     max_products: Annotated[int, Field(ge=1)] = 48
 
 
 class CatalogConfig(_Settings):
     """The contents of a catalog.yaml."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
     feeds: Annotated[list[Name], Field(min_length=1)]
     columns: Columns
     defaults: Defaults = Defaults()
     attributes: dict[Name, Annotated[AttributeColumn, BeforeValidator(_named_column)]] = {}
     product_type: Name | None = None
     phrases: dict[Name, str] = {}
-    lexicon: dict[Name, list[Name]] = {}
+    lexicon: dict[Name, list[Name] | dict[Name, list[Name]]] = {}  # or value -> other words
     images_from: Name | None = None
     day: date | None = None
     search_log: SearchLog | None = None
@@ -122,7 +123,7 @@ class CatalogConfig(_Settings):
     def _phrases_hold_one_value(cls, phrases: dict[str, str]) -> dict[str, str]:
         for key, phrase in phrases.items():
             try:
-                fields = [parsed[1] for parsed in Formatter().parse(phrase) if parsed[1] is not None]
+                fields = [name for _, name, _, _ in Formatter().parse(phrase) if name is not None]
             except ValueError as error:
                 raise ValueError(f"{key}: {error}") from None
             if fields != ["value"]:
@@ -130,13 +131,10 @@ class CatalogConfig(_Settings):
         return phrases
 
     @model_validator(mode="after")
-    def _sellers(self) -> "CatalogConfig":
-        if self.collections.min_sellers is not None:
-            return self
-        least = 3 if self.columns.seller else 1
-        collections = self.collections.model_copy(update={"min_sellers": least})
-        # the model is frozen for its readers; this is still its construction
-        self.__dict__["collections"] = collections
+    def _one_seller_is_enough_for_one(self) -> "CatalogConfig":
+        if "min_sellers" not in self.collections.model_fields_set and not self.columns.seller:
+            collections = self.collections.model_copy(update={"min_sellers": 1})
+            object.__setattr__(self, "collections", collections)  # frozen from here on
         return self
 
     @classmethod
@@ -153,7 +151,7 @@ class CatalogConfig(_Settings):
             raise CatalogConfigError(f"{path}: cannot be read: {error}") from error
         if not isinstance(content, dict):
             raise CatalogConfigError(f"{path}: holds no settings (expected `feeds:`, `columns:`)")
-        slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "catalog"
+        slug = re.sub(r"[^a-z0-9_]+|__+", "-", path.stem.lower()).strip("-_") or "catalog"
         try:
             return cls.model_validate({"name": slug, **content})
         except ValidationError as error:

@@ -11,8 +11,6 @@ from typing import IO, Any, NamedTuple
 MAX_RECORD_BYTES = 1 << 20  # 1 MiB: a product's row with a long description has a few KiB
 EXCERPT_CHARACTERS = 200
 _CHUNK = 1 << 16
-# One field may be as long as one record. The setting is the csv module's own, process-wide.
-csv.field_size_limit(MAX_RECORD_BYTES)
 
 
 class FeedError(RuntimeError):
@@ -64,15 +62,19 @@ class FeedReader:
         # A quoted field may hold line breaks: csv asks `lines` for as many as a record needs,
         # and what was wrong with these is noted on the side.
         sizes: list[int] = []
+        starts: list[str] = []
         faults: list[str] = []
 
         def lines() -> Iterator[str]:
             for text, size, fault in _bounded_lines(stream):
                 sizes.append(size)
+                starts.append(text[:EXCERPT_CHARACTERS])
                 if fault:
                     faults.append(fault)
                 yield text
 
+        # One field may be as long as one record; the setting is the csv module's, process-wide.
+        csv.field_size_limit(MAX_RECORD_BYTES)
         reader = csv.reader(lines(), strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -87,6 +89,7 @@ class FeedReader:
         number = 0
         while True:
             sizes.clear()
+            starts.clear()
             faults.clear()
             fields: list[str] = []
             try:
@@ -101,12 +104,14 @@ class FeedReader:
             if not faults and len(fields) != len(header):
                 faults.append(f"not CSV: {len(fields)} fields under {len(header)} columns")
             size = sum(sizes)
-            value = dict(zip(header, fields, strict=False))
-            text = _to_json(value)
+            if not faults and size > MAX_RECORD_BYTES:
+                faults.append(_oversize(size))
             if faults:
-                yield Row(number, text[:EXCERPT_CHARACTERS], size, faults[0], None)
+                excerpt = "".join(starts[:1]).rstrip("\r\n")
+                yield Row(number, excerpt, size, faults[0], None)
             else:
-                yield Row(number, text, size, None, value)
+                value = dict(zip(header, fields, strict=True))
+                yield Row(number, _to_json(value), size, None, value)
 
     def _parquet_rows(self, stream: IO[bytes]) -> Iterator[Row]:
         from pyarrow.parquet import ParquetFile

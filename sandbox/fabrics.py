@@ -83,7 +83,9 @@ def _pattern(name: str, variant: int, size: int) -> Pattern:
     if name == "checked":
         x, y = _grid(size, rng.uniform(-0.06, 0.06))
         period = (0.115, 0.135, 0.155, 0.175)[variant]
-        bars = [_step(period * 0.25 - np.abs((axis % period) - period / 2), soft) for axis in (x, y)]
+        bars = [
+            _step(period * 0.25 - np.abs((axis % period) - period / 2), soft) for axis in (x, y)
+        ]
         return Pattern(0.44 * (bars[0] + bars[1]) + 0.12 * bars[0] * bars[1])
     if name == "dotted":
         spacing = (0.10, 0.115, 0.13, 0.145)[variant]
@@ -141,7 +143,10 @@ def _material(name: str, variant: int, size: int) -> Array:
         x, y = _grid(size, 0.0)
         period = (0.042, 0.045, 0.048, 0.051)[variant]
         twill = np.sin(2 * np.pi * (0.8 * x + y) / period)
-        return (0.72 * twill * (1 + 0.5 * smooth_noise(rng, side, (50, 50))) + 0.5 * smooth_noise(rng, side, (90, 60))).astype(np.float32)
+        return (
+            0.72 * twill * (1 + 0.5 * smooth_noise(rng, side, (50, 50)))
+            + 0.5 * smooth_noise(rng, side, (90, 60))
+        ).astype(np.float32)
     if name == "wool":
         x, y = _grid(size, 0.0)
         period = (0.052, 0.057, 0.062, 0.068)[variant]

@@ -10,7 +10,6 @@ from sandbox.vocabulary import (
     CATEGORIES,
     COLOUR_WEIGHTS,
     COLOURS,
-    MATERIALS,
     PATTERN_WEIGHTS,
     PATTERNS,
     keys_of,
@@ -123,8 +122,8 @@ def _field(key: str, value: str, rng: np.random.Generator) -> str | None:
 
 def product(seed: int, index: int, version: int = 0) -> Product:
     """Product `index` of the world of `seed`; later versions have another title and price."""
-    look = original_of(seed, index)
-    attributes = draw_attributes(np.random.default_rng([seed, 21, look]))
+    original = original_of(seed, index)
+    attributes = draw_attributes(np.random.default_rng([seed, 21, original]))
     rng = np.random.default_rng([seed, 22, index])
     kind = CATEGORIES[attributes["category"]]
     factor = MATERIAL_PRICE.get(attributes["material"], 1.0) * rng.lognormal(0.0, 0.3)
@@ -140,14 +139,11 @@ def product(seed: int, index: int, version: int = 0) -> Product:
     words = np.random.default_rng([seed, 23, index, version])
     return Product(
         index=index,
-        look=look,
+        look=(seed << 40) + original,
         attributes=attributes,
         title=write_title(attributes, words),
         description=write_description(attributes, words),
         price=round(price * float(words.uniform(0.7, 1.1) if version else 1.0), 2),
-        views=1 + (extra if look == index else 0),
+        views=1 + (extra if original == index else 0),
         **fixed,
     )
-
-
-__all__ = ["MATERIALS", "SELLERS", "Product", "draw_attributes", "hashed", "product", "sku_of"]

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from sandbox import fabrics
-from sandbox.silhouettes import DRAW, Sketch
+from sandbox.silhouettes import DRAW
+from sandbox.silhouettes.sketch import Sketch
 from sandbox.vocabulary import COLOURS
 
 Array = np.ndarray
@@ -21,7 +22,14 @@ LOOK = {
     "linen": (0.125, 0.04, 0.45),
     "silk": (0.19, 0.06, 0.60),
 }
-WALLS = ((244, 243, 241), (238, 241, 245), (246, 240, 234), (240, 244, 239), (245, 240, 244), (233, 235, 237))
+WALLS = (
+    (244, 243, 241),
+    (238, 241, 245),
+    (246, 240, 234),
+    (240, 244, 239),
+    (245, 240, 244),
+    (233, 235, 237),
+)
 
 
 class _Pose:
@@ -210,9 +218,7 @@ def _shadow(cover: Image.Image, size: int, grounded: bool) -> Array:
     return 0.35 * cast + 1.1 * _blurred(pool, size * 0.03)
 
 
-def render(
-    attributes: Mapping[str, str], seed: int, view: int = 0, size: int = 128
-) -> Array:
+def render(attributes: Mapping[str, str], seed: int, view: int = 0, size: int = 128) -> Array:
     """The photo of a product.
 
     Args:

@@ -110,7 +110,8 @@ def write_title(
     for _ in range(int(rng.choice(3, p=(0.45, 0.4, 0.15)))):
         parts.insert(int(rng.choice((0, len(parts)))), FILLERS[rng.integers(len(FILLERS))])
     words = [
-        mistyped(word, rng) if rng.random() < TYPO_RATE else word for word in " ".join(parts).split()
+        mistyped(word, rng) if rng.random() < TYPO_RATE else word
+        for word in " ".join(parts).split()
     ]
     text = " ".join(words) or FILLERS[rng.integers(len(FILLERS))]
     look = rng.random()

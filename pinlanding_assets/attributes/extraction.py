@@ -17,8 +17,10 @@ from pinlanding_assets.attributes.normalisation import (
     clean_key,
     clean_value,
     fold,
+    fold_inner,
     fold_word,
     fold_words,
+    join_fold,
     words,
 )
 
@@ -26,6 +28,7 @@ CATALOG_EXTRACTOR = "catalog-fields-1"
 TEXT_EXTRACTOR = "keywords-1"
 MAX_RAW_CHARS = 4096
 MAX_PAIRS = 32
+MAX_PHRASE_WORDS = 6
 MAX_TEXT_WORDS = 400  # words of a title or description that are read
 _EMPTY_VALUES = frozenset({"", "n/a", "na", "none", "null", "unknown", "unspecified", "-", "other"})
 _MIN_TYPO_CHARS = 5
@@ -84,14 +87,15 @@ class _Keywords:
     """Fold of a phrase -> its (key, value); phrases with two meanings are left out."""
 
     meanings: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
-    longest: int = 1  # words of the longest phrase
+    prefixes: set[str] = field(default_factory=set)  # of the phrases
 
     def add(self, key: str, value: str, phrase: str) -> None:
         tokens = words(phrase)
         if sum(c.isalpha() for t in tokens for c in t) < 3:
             return  # "xl", "10", "f": too short to be found in running text
-        self.meanings[fold_words(tokens)].add((key, value))
-        self.longest = min(max(self.longest, len(tokens)), 6)
+        folded = fold_words(tokens)
+        self.meanings[folded].add((key, value))
+        self.prefixes.update(folded[:size] for size in range(1, len(folded) + 1))
 
     def meaning(self, folded: str) -> tuple[str, str] | None:
         found = self.meanings.get(folded, ())
@@ -100,18 +104,25 @@ class _Keywords:
             return None
         return min(found)
 
-    def scan(self, tokens: list[str]) -> Iterator[tuple[int, int, str]]:
-        """(start, end, fold) of known phrases, longest first, none overlapping another."""
+    def scan(self, tokens: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """(start, end, fold) of known phrases, longest first, none overlapping another.
+
+        A phrase may be written apart or together ("t shirt", "tshirt"). Most words begin nothing
+        that is known, and are left after one look-up.
+        """
         start = 0
         while start < len(tokens):
-            for end in range(min(start + self.longest + 1, len(tokens)), start, -1):
-                folded = fold_words(tokens[start:end])
-                if folded in self.meanings and (end - start == 1 or len(folded) >= 5):
-                    yield start, end, folded
-                    start = end
+            best, before = None, ""
+            for end in range(start, min(start + MAX_PHRASE_WORDS, len(tokens))):
+                folded = join_fold(before, fold_word(tokens[end]))
+                if folded in self.meanings and (end == start or len(folded) >= 5):
+                    best = (start, end + 1, folded)
+                before = join_fold(before, fold_inner(tokens[end]))
+                if before not in self.prefixes:
                     break
-            else:
-                start += 1
+            if best is not None:
+                yield best
+            start = best[1] if best is not None else start + 1
 
 
 def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:

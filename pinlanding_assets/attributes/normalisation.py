@@ -7,6 +7,7 @@ crude stem in it does no harm as long as two different things keep different fol
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 MAX_VALUE_CHARS = 60
@@ -88,14 +89,23 @@ def fold_word(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("oe") else word
 
 
-def fold_words(tokens: list[str] | tuple[str, ...]) -> str:
+@lru_cache(maxsize=65536)
+def fold_inner(word: str) -> str:
+    """Spelling key of a word that is not the head of its phrase: its plural stays."""
+    return word if word.endswith("s") else fold_word(word)
+
+
+def join_fold(left: str, right: str) -> str:
+    """Folds written together; a point between two numbers: "1.5 l" is not "15 l"."""
+    return f"{left}.{right}" if left[-1:].isdigit() and right[:1].isdigit() else left + right
+
+
+def fold_words(tokens: Sequence[str]) -> str:
     """Comparison key of a phrase: words joined, American, the head noun (the last) singular."""
-    if not tokens:
-        return ""
-    # only the head is made singular; the others get the spelling fold through the same table
-    body = [fold_word(t) if not t.endswith("s") else t for t in tokens[:-1]]
-    # a point between two numbers: "1.5 l" is not "15 l"
-    return re.sub(r"(?<=\d) (?=\d)", ".", " ".join([*body, fold_word(tokens[-1])])).replace(" ", "")
+    joined = ""
+    for token in tokens[:-1]:
+        joined = join_fold(joined, fold_inner(token))
+    return join_fold(joined, fold_word(tokens[-1])) if tokens else ""
 
 
 def fold(text: str) -> str:

@@ -1,35 +1,29 @@
-"""What is on each page of the site: products in order, sections, related collections, filters.
+"""What is on each page of the site: the products of a collection, ready to be shown.
 
 Everything a feed wrote (titles, sellers, links, attribute values) is hostile. It is cleaned and
-bounded here, once, and escaped by the templates; a link survives only when it is http(s).
+bounded when a `Product` or a `Page` is made, once, and escaped by the templates.
 """
 
-import hashlib
 import math
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import polars as pl
+
+from pinlanding_assets.collections.wording import (
+    check_slug,
+    clean,
+    counted,
+    money,
+    safe_link,
+)
 
 MAX_PRODUCTS = 60  # shown on a page, best first: keeps a page under 150 kB
 MAX_TITLE = 120  # characters of a product or collection title that are shown
 MAX_LABEL = 40  # characters of a seller or an attribute that are shown
-MAX_LINK = 2_000  # a longer link is not taken over
-SECTION_CARDS = 60  # collections on one page of a section
-RELATED = 6
-MAX_FACETS, MAX_FACET_VALUES = 6, 8
 
-CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
-NO_CENTS = {"JPY", "KRW"}
 STOCK_LABELS = {"out_of_stock": "Out of stock", "preorder": "Pre-order"}
-# control characters that would turn the direction of everything after them
-BIDI_CONTROLS = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-SLUG = re.compile(r"[^\W_]+(-[^\W_]+)*")
-TINTS = 6  # colours of tiles without a picture, see site.css
 
 
 @dataclass(frozen=True)
@@ -63,11 +57,6 @@ class Product:
     def stock_label(self) -> str:
         return STOCK_LABELS.get(self.availability, "")
 
-    @property
-    def tint(self) -> int:
-        """The colour of its tile when there is no picture: always the same for a product."""
-        return hashlib.sha256(self.product_id.encode()).digest()[0] % TINTS
-
 
 @dataclass
 class Page:
@@ -92,64 +81,39 @@ class Page:
         return list(dict.fromkeys(p.image for p in self.products if p.image))
 
     @property
-    def currencies(self) -> set[str | None]:
-        return {product.currency for product in self.products if product.price is not None}
+    def currency(self) -> str | None:
+        """That of most prices; prices in others cannot be compared with them."""
+        known = Counter(p.currency or "" for p in self.products if p.price is not None)
+        return min(known, key=lambda code: (-known[code], code), default="") or None
 
     @property
     def price_span(self) -> tuple[str, str] | None:
-        """Lowest and highest price as text; None without prices or with several currencies."""
-        if len(self.currencies) != 1:
-            return None
-        prices = [product.price for product in self.products if product.price is not None]
-        (currency,) = self.currencies
-        return money(min(prices), currency), money(max(prices), currency)
+        """Lowest and highest price in `currency`, as text; None without prices."""
+        prices = [
+            p.price for p in self.products if p.price is not None and p.currency == self.currency
+        ]
+        return (
+            (money(min(prices), self.currency), money(max(prices), self.currency))
+            if prices
+            else None
+        )
 
     @property
     def intro(self) -> str:
         """One or two sentences that hold for the products shown."""
         shown = len(self.products)
-        text = count(shown, "product") if shown == self.total else f"The {shown} best matches"
+        text = counted(shown, "product") if shown == self.total else f"The {shown} best matches"
         text += f" of {self.total:,} products" if shown < self.total else ""
         sellers = len({product.seller for product in self.products if product.seller})
         text += f" from {sellers} sellers" if sellers > 1 else ""
         if self.price_span:
             low, high = self.price_span
             text += f", {low}" if low == high else f", {low} to {high}"
+            priced = [p.currency for p in self.products if p.price is not None]
+            other = sum(currency != self.currency for currency in priced)
+            text += f", {other} priced in other currencies" if other else ""
         gone = sum(product.availability == "out_of_stock" for product in self.products)
         return f"{text}." + (f" {gone} out of stock at the moment." if gone else "")
-
-
-@dataclass(frozen=True)
-class Section:
-    """Collections of one product type, best first."""
-
-    title: str
-    slug: str
-    pages: list[Page]
-
-    @property
-    def path(self) -> str:
-        return f"types/{self.slug}.html"
-
-    @property
-    def parts(self) -> list[tuple[str, list[Page]]]:
-        """(path, collections) of each page of the section."""
-        starts = range(0, len(self.pages), SECTION_CARDS)
-        return [
-            (
-                f"types/{self.slug}/{number}.html" if number > 1 else self.path,
-                self.pages[start : start + SECTION_CARDS],
-            )
-            for number, start in enumerate(starts, start=1)
-        ]
-
-
-@dataclass(frozen=True)
-class Facet:
-    """A filter: title and options, each with the positions (in the page) of its products."""
-
-    title: str
-    options: list[tuple[str, list[int]]]
 
 
 def build_pages(
@@ -209,105 +173,8 @@ def pages_table(
     """What is published: `topic_id`, `slug`, `path`, `title`, `products` (in the catalog)."""
     pages = build_pages(collections, items, products, {})
     rows = [(page.topic_id, page.slug, page.path, page.title, page.total) for page in pages]
-    schema = {name: pl.String for name in ("topic_id", "slug", "path", "title")}
+    schema = dict.fromkeys(("topic_id", "slug", "path", "title"), pl.String)
     return pl.DataFrame(rows, schema={**schema, "products": pl.Int64}, orient="row")
-
-
-def redirects(collections: pl.DataFrame, pages: Sequence[Page]) -> list[tuple[str, Page]]:
-    """(old slug, page it now is) of every duplicate that leads to a page, by slug."""
-    live = {page.topic_id: page for page in pages}
-    taken = {page.slug for page in pages}
-    duplicates = collections.filter(pl.col("duplicate_of").is_not_null()).sort("slug", "topic_id")
-    leads = dict(duplicates.select("topic_id", "duplicate_of").iter_rows())
-    found = []
-    for topic_id, slug in duplicates.select("topic_id", "slug").iter_rows():
-        target, seen = topic_id, set()
-        while target in leads and target not in seen:  # a duplicate of a duplicate; maybe a circle
-            seen.add(target)
-            target = leads[target]
-        if target in live and slug not in taken:
-            check_slug(slug, topic_id)
-            taken.add(slug)
-            found.append((slug, live[target]))
-    return found
-
-
-def relate(pages: Sequence[Page], related: pl.DataFrame | None) -> None:
-    """Set the related pages of each page: those given, else those that share most entries."""
-    by_id = {page.topic_id: page for page in pages}
-    if related is not None:
-        given = dict(related.select("topic_id", "related").iter_rows())
-        for page in pages:
-            ids = dict.fromkeys(given.get(page.topic_id) or ())
-            page.related = [by_id[i] for i in ids if i in by_id and i != page.topic_id][:RELATED]
-        return
-    holders: dict[str, list[int]] = defaultdict(list)
-    for number, page in enumerate(pages):
-        for entry_id in set(page.entries):
-            holders[entry_id].append(number)
-    for number, page in enumerate(pages):
-        shared = Counter(other for e in set(page.entries) for other in holders[e])
-        shared.pop(number, None)
-        # share of the entries of both that both have; ties: the better collection
-        ranked = sorted(
-            shared, key=lambda n: (-shared[n] / len({*page.entries, *pages[n].entries}), n)
-        )
-        page.related = [pages[n] for n in ranked[:RELATED]]
-
-
-def build_sections(
-    pages: Sequence[Page], vocabulary: dict[str, Entry], type_key: str | None
-) -> list[Section]:
-    """Pages by product type, largest section first; types with one collection go together."""
-    groups: dict[str, list[Page]] = defaultdict(list)
-    for page in pages:
-        types = [e for e in page.entries if e in vocabulary and vocabulary[e].key == type_key]
-        groups[types[0] if types else ""].append(page)
-    named = {e: group for e, group in groups.items() if e and len(group) > 1}
-    if not named:
-        return [Section("All collections", "all", list(pages))] if pages else []
-    sections: list[Section] = []
-    slugs = {"more"}
-    for entry_id, group in sorted(named.items(), key=lambda item: (-len(item[1]), item[0])):
-        phrase = vocabulary[entry_id].phrase
-        stem = re.sub(r"[\W_]+", "-", phrase.lower()).strip("-") or "type"
-        slug = next(s for s in (stem, *(f"{stem}-{n}" for n in range(2, 9999))) if s not in slugs)
-        slugs.add(slug)
-        sections.append(Section(phrase[:1].upper() + phrase[1:], slug, group))
-    in_named = {page.topic_id for group in named.values() for page in group}
-    rest = [page for page in pages if page.topic_id not in in_named]
-    return [*sections, *([Section("More collections", "more", rest)] if rest else [])]
-
-
-def build_facets(page: Page, vocabulary: dict[str, Entry]) -> list[Facet]:
-    """Filters over what the collection does not fix already: attributes, sellers, stock."""
-    fixed = {vocabulary[e].key for e in page.entries if e in vocabulary}
-    keys: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    sellers: dict[str, list[int]] = defaultdict(list)
-    stock: dict[str, list[int]] = defaultdict(list)
-    for position, product in enumerate(page.products):
-        for entry_id in product.entries:
-            entry = vocabulary[entry_id]
-            if entry.key not in fixed:
-                keys[entry.key][entry.value].append(position)
-        if product.seller:
-            sellers[product.seller].append(position)
-        gone = product.availability == "out_of_stock"
-        stock["Out of stock" if gone else "Available"].append(position)
-
-    def coverage(key: str) -> int:
-        return len({position for positions in keys[key].values() for position in positions})
-
-    named = [(readable(key), keys[key]) for key in sorted(keys, key=lambda k: (-coverage(k), k))]
-    facets = []
-    for title, options in [*named, ("Seller", sellers), ("Availability", stock)]:
-        # a filter that cannot split the page, or where nothing has company, helps nobody
-        if len(options) < 2 or (title != "Availability" and max(map(len, options.values())) < 2):
-            continue
-        best = sorted(options.items(), key=lambda option: (-len(option[1]), option[0]))
-        facets.append(Facet(title, best[:MAX_FACET_VALUES]))
-    extra = [facet for facet in facets if facet.title in ("Seller", "Availability")]
-    return [*[f for f in facets if f not in extra][: MAX_FACETS - len(extra)], *extra]
 
 
 def read_vocabulary(entries: pl.DataFrame) -> dict[str, Entry]:
@@ -317,53 +184,6 @@ def read_vocabulary(entries: pl.DataFrame) -> dict[str, Entry]:
         entry_id: Entry(key, clean(value, MAX_LABEL), clean(phrase or value, MAX_LABEL))
         for entry_id, key, value, phrase in rows
     }
-
-
-def clean(text: str | None, limit: int) -> str:
-    """One line of text without control characters, at most `limit` characters long."""
-    visible = (
-        " " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c
-        for c in (text or "")[: limit * 10]
-        if c not in BIDI_CONTROLS
-    )
-    line = " ".join("".join(visible).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
-def safe_link(link: str | None) -> str | None:
-    """The link if it is a plain http(s) address, else None."""
-    link = (link or "").strip()
-    if len(link) > MAX_LINK or not link.isprintable() or " " in link or "\\" in link:
-        return None
-    try:
-        parts = urlsplit(link)
-    except ValueError:
-        return None
-    return link if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def money(amount: float, currency: str | None) -> str:
-    """A price as text: `$1,250.00`, `1,250.00 SEK`, or the bare number."""
-    number = f"{amount:,.0f}" if currency in NO_CENTS else f"{amount:,.2f}"
-    if currency in CURRENCY_SIGNS:
-        return CURRENCY_SIGNS[currency] + number
-    return f"{number} {currency}" if currency else number
-
-
-def count(number: int, noun: str) -> str:
-    """`1 product`, `1,250 products`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def readable(key: str) -> str:
-    """A key as a heading: `eco_collection` -> `Eco collection`."""
-    return clean(key.replace("_", " "), MAX_LABEL).capitalize()
-
-
-def check_slug(slug: str, topic_id: str) -> None:
-    """A slug names a file and a link: words of lower-case letters and digits, hyphens between."""
-    if not SLUG.fullmatch(slug) or slug != slug.lower() or len(slug.encode()) > 200:
-        raise ValueError(f"collection {topic_id!r}: unsafe slug {slug[:200]!r}")
 
 
 def _product(
@@ -376,8 +196,6 @@ def _product(
         price = None
     code = (row["currency"] or currency or "").upper()
     image = next(iter(row["images"] or ()), None)
-    if image is not None and not (image.isascii() and image.isalnum()):
-        raise ValueError(f"product {row['product_id']!r}: not an image hash: {image[:100]!r}")
     # some feeds have pictures and no text: what the product is stands in for its name
     kinds = [vocabulary[e].phrase for e in ordered if vocabulary[e].key == type_key]
     title = clean(row["title"], MAX_TITLE)

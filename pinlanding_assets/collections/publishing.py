@@ -1,61 +1,56 @@
 """Collections become a static site: pages, search, pictures, structured data, sitemap.
 
-Pure: frames in, `(path, bytes)` out, in a fixed order and without clock or machine in the bytes,
-so the same collections give the same site. Everything a feed wrote (titles, sellers, links,
-attribute values) is hostile: cleaned and bounded here, escaped by the templates, and a link is
-only taken over when it is http(s). The pages load nothing from elsewhere and work from a disk.
+Pure: frames in, `(path, bytes)` out, in a fixed order and with neither clock nor machine in the
+bytes, so the same collections give the same site. The pages load nothing from elsewhere and work
+from a disk as well as from a server.
 """
 
 import hashlib
-import io
 import json
-import math
-import re
-import unicodedata
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
+from markupsafe import escape
+
+from pinlanding_assets.collections.navigation import (
+    Section,
+    build_facets,
+    build_sections,
+    redirects,
+    relate,
+)
+from pinlanding_assets.collections.pages import Page, build_pages, read_vocabulary
+from pinlanding_assets.collections.pictures import Picture, choose_mosaics, read_picture
+from pinlanding_assets.collections.wording import counted, safe_link, tint
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-MAX_PRODUCTS = 60  # shown on a page, best first: keeps a page under 150 kB
-MAX_TITLE = 120  # characters of a product or collection title that are shown
-INDEX_CARDS = 96  # cards on the index, shared among the sections
-INDEX_SECTIONS = 24  # sections on the index; the others are reached by their link
-SECTION_CARDS = 60  # cards on one page of a section
+INDEX_CARDS = 96  # cards on the index, shared among its sections
+SECTION_ROWS = 3  # of four cards, of each section on the index
+INDEX_SECTIONS = 24  # sections shown on the index; the others are reached by their link
 SEARCH_ENTRIES = 20_000  # collections that search knows, best first: about 3 MB, loaded on use
-RELATED = 6
-MAX_FACETS, MAX_FACET_VALUES = 5, 8
-MAX_CHIPS = 6
 SITEMAP_URLS = 50_000  # the most that sitemaps.org allows in one file
-
-CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
-NO_CENTS = {"JPY", "KRW"}
-BIDI_OVERRIDES = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+TALL = 1.15  # median height / width from which the site shows upright pictures
 SCHEMA_AVAILABILITY = {
     "in_stock": "https://schema.org/InStock",
     "out_of_stock": "https://schema.org/OutOfStock",
     "preorder": "https://schema.org/PreOrder",
 }
-STOCK_LABELS = {"out_of_stock": "Out of stock", "preorder": "Pre-order"}
 
 
 @dataclass(frozen=True)
 class SiteSettings:
     """What the site says about itself.
 
-    `base_url` is where it will be served (absolute http(s)); links inside are relative. `currency`
-    (ISO 4217) is for prices that come without one. `type_key` is the attribute key of the product
-    type, which groups the index; without it the index is one list.
+    `base_url` is where it will be served (absolute, http or https); links inside are relative.
+    `currency` (ISO 4217) is for prices that come without one. `type_key` is the attribute key of
+    the product type, which groups the index; without it the index is one list.
     """
 
     title: str
@@ -66,92 +61,12 @@ class SiteSettings:
     language: str = "en"
 
     def __post_init__(self) -> None:
-        if not _safe_link(self.base_url):
+        if not safe_link(self.base_url):
             raise ValueError(f"base_url must be an http(s) address, got {self.base_url!r}")
 
     def address(self, path: str) -> str:
-        """The absolute, percent-encoded address of a page; the index has the bare one."""
+        """The absolute address of a file of the site; the index has the bare one."""
         return self.base_url.rstrip("/") + "/" + ("" if path == "index.html" else quote(path))
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A published image: its path in the site and its size in px."""
-
-    path: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Product:
-    """A product as shown: cleaned text, a price that is known or None, entry ids in order."""
-
-    product_id: str
-    title: str
-    image: str | None
-    price: float | None
-    currency: str | None
-    seller: str
-    availability: str
-    url: str | None
-    entries: tuple[str, ...]
-
-    @property
-    def price_text(self) -> str:
-        return "" if self.price is None else _money(self.price, self.currency)
-
-    @property
-    def stock_label(self) -> str:
-        return STOCK_LABELS.get(self.availability, "")
-
-    @property
-    def tint(self) -> int:
-        """One of six tints for a tile without a picture; the same product keeps its own."""
-        return hashlib.sha256(self.product_id.encode()).digest()[0] % 6
-
-
-@dataclass
-class Page:
-    """A collection with its products, best first; `total` counts those not shown too."""
-
-    topic_id: str
-    slug: str
-    title: str
-    entries: tuple[str, ...]
-    products: list[Product]
-    total: int
-    cover: str | None = None
-    related: list["Page"] = field(default_factory=list)
-
-    @property
-    def path(self) -> str:
-        return f"collections/{self.slug}.html"
-
-    @cached_property
-    def images(self) -> list[str]:
-        """Distinct product images, best first, a cover in front."""
-        own = [product.image for product in self.products if product.image]
-        return list(dict.fromkeys([*([self.cover] if self.cover else []), *own]))
-
-
-@dataclass
-class Section:
-    """Collections of one product type, best first."""
-
-    title: str
-    slug: str
-    pages: list[Page]
-
-    @property
-    def path(self) -> str:
-        return f"types/{self.slug}.html"
-
-    def parts(self) -> Iterator[tuple[int, str, list[Page]]]:
-        """(number from 1, path, collections) of each page of the section."""
-        for number, start in enumerate(range(0, len(self.pages), SECTION_CARDS), start=1):
-            path = self.path if number == 1 else f"types/{self.slug}/{number}.html"
-            yield number, path, self.pages[start : start + SECTION_CARDS]
 
 
 def render_site(
@@ -166,83 +81,202 @@ def render_site(
     related: pl.DataFrame | None = None,
     covers: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, bytes]]:
-    """The files of the site, one after the other; pictures come first, each once.
+    """The files of the site, one after the other: pictures first, each once, then pages.
 
     Args:
-        collections: rows of the collections table; accepted ones that duplicate nothing become
-            pages, duplicates become redirects.
-        items: rows of the items table.
+        collections: the collections table; accepted ones that duplicate nothing become pages,
+            duplicates of a page become redirects to it.
+        items: the items table.
         products: the catalog as of today (columns of the products table). A product that is no
             longer in it is left out, and so is a collection with none left.
         entries: the vocabulary (`entry_id`, `key`, `value`, `phrase`).
         site: title, address, currency.
-        image_bytes: image hash -> JPEG bytes; FileNotFoundError or KeyError when it is gone, and
-            the product is then shown without a picture.
+        image_bytes: image hash -> JPEG bytes. FileNotFoundError or KeyError when it is gone: the
+            product is then shown without a picture.
         assignments: (`product_id`, `entry_id`) of all products, for chips and filters. Without
-            it, the entries that put a product there and its own attributes are used.
-        related: (`topic_id`, `related` list[str]); default: most shared entries.
-        covers: topic_id -> image hash of an illustration shown as such.
+            it, what put a product there and its own attributes are used.
+        related: (`topic_id`, `related` list of topic ids); default: most shared entries.
+        covers: topic_id -> image hash of an illustration, shown as such.
 
     Raises:
         ValueError: an unsafe or repeated slug, or image bytes that are no JPEG.
     """
-    pages = _pages(collections, items, products, entries, site, assignments)
-    for page in pages:
-        page.cover = (covers or {}).get(page.topic_id)
-    _relate(pages, related)
-    sections = _sections(pages, entries, site)
+    vocabulary = read_vocabulary(entries)
+    pages = build_pages(
+        collections, items, products, vocabulary,
+        currency=site.currency, type_key=site.type_key, assignments=assignments,
+    )  # fmt: skip
+    relate(pages, related)
+    sections = build_sections(pages, vocabulary, site.type_key)
+    given = covers or {}
+    covers = {page.topic_id: given[page.topic_id] for page in pages if page.topic_id in given}
 
     pictures: dict[str, Picture] = {}
-    for image_hash in dict.fromkeys(image for page in pages for image in page.images):
+    for image in dict.fromkeys([*covers.values(), *(i for page in pages for i in page.images)]):
         try:
-            data = image_bytes(image_hash)
+            data = image_bytes(image)
         except (FileNotFoundError, KeyError):
             continue
-        pictures[image_hash] = _picture(image_hash, data)
-        yield pictures[image_hash].path, data
+        pictures[image] = read_picture(image, data)
+        yield pictures[image].path, data
+    photos = {
+        page.topic_id: [pictures[image] for image in page.images if image in pictures]
+        for page in pages
+    }
 
-    search = json.dumps(
-        [
-            [page.title, quote(page.path), page.total, picture.path if picture else ""]
-            for page in pages[:SEARCH_ENTRIES]
-            for picture in [_first_picture(page, pictures)]
-        ],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
     assets: dict[str, str] = {}
     for name, text in (
         ("site.css", (TEMPLATES / "site.css").read_text("utf-8")),
         ("site.js", (TEMPLATES / "site.js").read_text("utf-8")),
-        ("search.js", f"window.COLLECTIONS={search};\n"),
+        ("search.js", _search_index(pages, photos)),
     ):
-        data = text.encode()
-        stem, _, suffix = name.partition(".")
-        # the hash in the name: a browser never mixes the pages of two versions
-        assets[name] = f"assets/{stem}.{hashlib.sha256(data).hexdigest()[:10]}.{suffix}"
-        yield assets[name], data
+        stem, suffix = name.split(".")
+        # the hash in the name: a browser never mixes the files of two versions
+        assets[name] = f"assets/{stem}.{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
+        yield assets[name], text.encode()
 
-    templates = _environment(site, entries, pictures, assets)
+    shapes = [picture.shape for picture in pictures.values()]
+    jinja = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    jinja.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": True}
+    jinja.filters.update(counted=counted, tint=tint)
+    jinja.globals.update(
+        site=site, vocabulary=vocabulary, sections=sections, assets=assets, pictures=pictures,
+        photos=photos, covers={topic: pictures.get(image) for topic, image in covers.items()},
+        mosaics=choose_mosaics(sections, photos), upright=bool(shapes) and median(shapes) > TALL,
+    )  # fmt: skip
 
     def render(template: str, path: str, **values: Any) -> tuple[str, bytes]:
-        root = "../" * path.count("/")
-        text = templates.get_template(template).render(path=path, root=root, **values)
+        text = jinja.get_template(template).render(
+            path=path, root="../" * path.count("/"), **values
+        )
         return path, text.encode()
 
     listed = ["index.html"]
-    yield render("index.html", "index.html", sections=sections, cards=_index_cards(sections),
-                 pages=pages, products=len({p.product_id for g in pages for p in g.products}))  # fmt: skip
+    # whole rows of four; a few sections show the best of each, a single one shows much
+    per_section = INDEX_CARDS // max(1, min(len(sections), INDEX_SECTIONS)) // 4 * 4
+    per_section = min(per_section, SECTION_ROWS * 4) if len(sections) > 1 else INDEX_CARDS
+    distinct = len({product.product_id for page in pages for product in page.products})
+    yield render(
+        "index.html", "index.html", pages=pages, products=distinct, per_section=per_section,
+        shown=sections[:INDEX_SECTIONS], data=index_data(site, pages),
+        faces=list(dict.fromkeys(p for page in pages for p in photos[page.topic_id][:1]))[:6],
+    )  # fmt: skip
     for section in sections:
-        for number, path, part in section.parts():
+        for number, (path, part) in enumerate(section.parts, start=1):
             listed.append(path)
             yield render("section.html", path, section=section, part=part, number=number)
         for page in section.pages:
             listed.append(page.path)
+            facets, marks = build_facets(page, vocabulary)
             yield render(
-                "collection.html", page.path, page=page, section=section, facets=_facets(page, entries),
-                span=_price_span(page.products),
+                "collection.html", page.path, page=page, section=section, facets=facets,
+                marks=marks, crumbs=breadcrumb(page, section),
+                data=collection_data(site, page, section, pictures),
             )  # fmt: skip
-    for slug, target in _redirects(collections, pages):
-        yield render("redirect.html", f"collections/{slug}.html", target=target)
-    yield from _sitemaps(site, listed)
-    yield "robots.txt", f"User-agent: *\nAllow: /\nSitemap: {site.address('sitemap.xml')}\n".encode()
+    for slug, page in redirects(collections, pages):
+        yield render("redirect.html", f"collections/{slug}.html", page=page)
+    yield from _sitemaps([site.address(path) for path in listed], site)
+    robots = f"User-agent: *\nAllow: /\nSitemap: {site.address('sitemap.xml')}\n"
+    yield "robots.txt", robots.encode()
+
+
+def breadcrumb(page: Page, section: Section) -> list[tuple[str, str]]:
+    """(title, path) from the index to a collection."""
+    steps = [("Home", "index.html"), (section.title, section.path), (page.title, page.path)]
+    return [step for step in steps if step[0] != page.title or step[1] == page.path]
+
+
+def collection_data(
+    site: SiteSettings, page: Page, section: Section, pictures: Mapping[str, Picture]
+) -> dict:
+    """schema.org description of a collection page (JSON-LD)."""
+    elements = []
+    for position, product in enumerate(page.products, start=1):
+        item: dict[str, Any] = {"@type": "Product", "name": product.title}
+        if product.image and product.image in pictures:
+            item["image"] = site.address(pictures[product.image].path)
+        if product.url:
+            item["url"] = product.url
+        if product.price is not None and product.currency:  # an offer without either is invalid
+            offer: dict[str, Any] = {"@type": "Offer", "price": f"{product.price:.2f}"}
+            offer["priceCurrency"] = product.currency
+            if product.availability in SCHEMA_AVAILABILITY:
+                offer["availability"] = SCHEMA_AVAILABILITY[product.availability]
+            if product.seller:
+                offer["seller"] = {"@type": "Organization", "name": product.seller}
+            item["offers"] = offer
+        elements.append({"@type": "ListItem", "position": position, "item": item})
+    return {
+        "@context": "https://schema.org",
+        "@type": "CollectionPage",
+        "name": page.title,
+        "description": page.intro,
+        "url": site.address(page.path),
+        "inLanguage": site.language,
+        "isPartOf": {"@type": "WebSite", "name": site.title, "url": site.address("index.html")},
+        "breadcrumb": {
+            "@type": "BreadcrumbList",
+            "itemListElement": [
+                {"@type": "ListItem", "position": n, "name": name, "item": site.address(path)}
+                for n, (name, path) in enumerate(breadcrumb(page, section), start=1)
+            ],
+        },
+        "mainEntity": {
+            "@type": "ItemList",
+            "numberOfItems": len(elements),
+            "itemListElement": elements,
+        },
+    }
+
+
+def index_data(site: SiteSettings, pages: Sequence[Page]) -> dict:
+    """schema.org description of the index (JSON-LD)."""
+    elements = [
+        {"@type": "ListItem", "position": n, "name": page.title, "url": site.address(page.path)}
+        for n, page in enumerate(pages[:INDEX_CARDS], start=1)
+    ]
+    return {
+        "@context": "https://schema.org",
+        "@type": "CollectionPage",
+        "name": site.title,
+        "description": site.tagline,
+        "url": site.address("index.html"),
+        "inLanguage": site.language,
+        "mainEntity": {"@type": "ItemList", "itemListElement": elements},
+    }
+
+
+def _search_index(pages: Sequence[Page], photos: Mapping[str, Sequence[Picture]]) -> str:
+    """A script with [title, address, products, picture] of each collection.
+
+    A script and not JSON, because a page opened from a disk may not fetch.
+    """
+    rows = [
+        [page.title, quote(page.path), page.total, *[p.path for p in photos[page.topic_id][:1]]]
+        for page in pages[:SEARCH_ENTRIES]
+    ]
+    return f"window.COLLECTIONS = {json.dumps(rows, ensure_ascii=False, separators=(',', ':'))};\n"
+
+
+def _sitemaps(addresses: Sequence[str], site: SiteSettings) -> Iterator[tuple[str, bytes]]:
+    """`sitemap.xml`; with more addresses than one file may hold, an index of several."""
+
+    def document(root: str, item: str, urls: Sequence[str]) -> bytes:
+        lines = "".join(f"<{item}><loc>{escape(url)}</loc></{item}>\n" for url in urls)
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f'<{root} xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{lines}</{root}>\n'
+        ).encode()
+
+    parts = [addresses[n : n + SITEMAP_URLS] for n in range(0, len(addresses), SITEMAP_URLS)]
+    if len(parts) == 1:
+        yield "sitemap.xml", document("urlset", "url", parts[0])
+        return
+    names = [f"sitemap-{number}.xml" for number in range(1, len(parts) + 1)]
+    for name, part in zip(names, parts, strict=True):
+        yield name, document("urlset", "url", part)
+    index = [site.address(name) for name in names]
+    yield "sitemap.xml", document("sitemapindex", "sitemap", index)

@@ -8,7 +8,9 @@ import polars as pl
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from pinlanding_assets.topics.words import FUNCTION_WORDS, stem, stems, tokens
+from pinlanding_assets.attributes.normalisation import fold_word
+from pinlanding_assets.attributes.normalisation import words as tokens
+from pinlanding_assets.topics.words import FUNCTION_WORDS, normal_form, stems
 
 MAX_QUERY = 200  # characters
 MAX_COUNT = 1_000_000_000  # a day's searches for one query; more is a broken log
@@ -86,7 +88,7 @@ def merge_queries(queries: pl.DataFrame, words: Mapping[str, int]) -> pl.DataFra
     """Queries (day, query, count) -> query, count, days, with spellings of one query merged.
 
     As-you-type prefixes go to the most searched query that completes them, misspelt words to the
-    known word they most resemble.
+    known word they most resemble, and singular and plural are one query.
 
     Args:
         queries: day, query, count.
@@ -99,7 +101,12 @@ def merge_queries(queries: pl.DataFrame, words: Mapping[str, int]) -> pl.DataFra
     )
     completed = _complete(counts, words)
     repair = _Repair(words, _word_counts(counts))
-    spelt = {query: repair(completed.get(query, query)) for query in counts}
+    repaired = {query: repair(completed.get(query, query)) for query in counts}
+    # Shown as it is searched most, before any spelling that nobody typed.
+    shown: dict[str, str] = {}
+    for query in sorted(counts, key=lambda q: (repaired[q] != " ".join(tokens(q)), -counts[q], q)):
+        shown.setdefault(normal_form(repaired[query]), repaired[query])
+    spelt = {query: shown[normal_form(text)] for query, text in repaired.items()}
     return (
         queries.with_columns(pl.col("query").replace_strict(spelt, return_dtype=pl.String))
         .filter(pl.col("query") != "")
@@ -119,7 +126,7 @@ def _complete(counts: Mapping[str, int], words: Mapping[str, int]) -> dict[str, 
 
     def open_ended(query: str) -> bool:
         last = tokens(query)[-1:]
-        return not last or (last[0] not in inside and stem(last[0]) not in words)
+        return not last or (last[0] not in inside and fold_word(last[0]) not in words)
 
     prefixes = {query for query in counts if open_ended(query)}
     best: dict[str, str] = {}
@@ -143,7 +150,7 @@ def _word_counts(counts: Mapping[str, int]) -> dict[str, int]:
     seen: dict[str, int] = defaultdict(int)
     for query, count in counts.items():
         for word in tokens(query):
-            seen[stem(word)] += count
+            seen[fold_word(word)] += count
     return seen
 
 
@@ -165,7 +172,7 @@ class _Repair:
         return " ".join(self._word(word) for word in tokens(query))
 
     def _word(self, word: str) -> str:
-        if stem(word) in self.words or word in FUNCTION_WORDS or len(word) < 4:
+        if fold_word(word) in self.words or word in FUNCTION_WORDS or len(word) < 4:
             return word
         if word not in self.memory:
             self.memory[word] = (self._nearest(word) or word) if word.isalpha() else word
@@ -177,7 +184,7 @@ class _Repair:
             choice for choice in self.by_letter[word[1]] if choice[1] == word[0] != word[1]
         ]
         cutoff = 2 if len(word) >= 8 else 1
-        form = stem(word)
+        form = fold_word(word)
         likely = [
             (distance, -self.words[choice], choice)
             for text in dict.fromkeys((word, form))
@@ -231,7 +238,7 @@ class QueryParser:
         whose key has no entry yet, then the one with the most products.
         """
         words = tokens(query)
-        forms = [stem(word) for word in words]
+        forms = [fold_word(word) for word in words]
         found: dict[str, str] = {}  # entry id -> key
         understood, at = 0, 0
         while at < len(words):

@@ -1,21 +1,13 @@
-"""English word forms: tokens, stems and plurals, for titles, queries and the comparison of both."""
+"""English word forms: stems and plurals, for titles, queries and the comparison of both."""
 
 import re
-import unicodedata
+
+from pinlanding_assets.attributes.normalisation import fold_word, words
 
 # Words that carry no attribute: a query or title is understood without them.
 FUNCTION_WORDS = frozenset(
     "a an and are as at by for from in is made of on or products that the to with".split()  # noqa: SIM905
 )
-_SPELLING = {  # British to American, where a catalog and its searchers differ most
-    "aluminium": "aluminum",
-    "colour": "color",
-    "coloured": "colored",
-    "fibre": "fiber",
-    "flavour": "flavor",
-    "grey": "gray",
-    "jewellery": "jewelry",
-}
 _IRREGULAR = {
     "child": "children",
     "foot": "feet",
@@ -34,7 +26,7 @@ _IRREGULAR = {
     "tooth": "teeth",
     "woman": "women",
 }
-_SINGULAR = {plural: singular for singular, plural in _IRREGULAR.items()}
+_PLURALS = frozenset(_IRREGULAR.values())
 _UNCOUNTABLE = frozenset(
     "art bedding bread butter cheese clothing coffee equipment fish flour food fruit "  # noqa: SIM905
     "furniture gear hardware honey jewellery jewelry lighting luggage makeup meat milk rice salt "
@@ -42,33 +34,11 @@ _UNCOUNTABLE = frozenset(
 )
 _UNCOUNTABLE_ENDINGS = ("wear", "ware")
 _SIBILANT = ("s", "x", "z", "ch", "sh")
-_WORD = re.compile(r"[^\W_]+")
-
-
-def tokens(text: str) -> list[str]:
-    """Lower-case words of a text in order, without punctuation."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("'", "").replace("’", "")
-    return _WORD.findall(folded)
-
-
-def stem(word: str) -> str:
-    """One form for singular, plural and both spellings of a lower-case word (an S-stemmer)."""
-    word = _SINGULAR.get(word, word)
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        if word.endswith(("sses", "xes", "ches", "shes", "zzes")):
-            word = word[:-2]
-        elif word.endswith("ies"):
-            word = word[:-3] + "y"
-        else:
-            word = word[:-1]
-    if len(word) > 3 and word.endswith("ie"):
-        word = word[:-2] + "y"
-    return _SPELLING.get(word, word)
 
 
 def stems(text: str) -> list[str]:
     """Stems of the words of a text, in order."""
-    return [stem(word) for word in tokens(text)]
+    return [fold_word(word) for word in words(text)]
 
 
 def normal_form(text: str) -> str:
@@ -78,7 +48,7 @@ def normal_form(text: str) -> str:
 
 def content(text: str) -> tuple[str, ...]:
     """Stems of the words that carry meaning, in order."""
-    return tuple(stem(word) for word in tokens(text) if word not in FUNCTION_WORDS)
+    return tuple(fold_word(word) for word in words(text) if word not in FUNCTION_WORDS)
 
 
 def plural(noun: str) -> str:
@@ -99,7 +69,7 @@ def plural(noun: str) -> str:
 def _plural_word(word: str) -> str:
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if not word.isalpha() or word in _SINGULAR or word in _UNCOUNTABLE:
+    if not word.isalpha() or word in _PLURALS or word in _UNCOUNTABLE:
         return word
     if word.endswith(_UNCOUNTABLE_ENDINGS):
         return word

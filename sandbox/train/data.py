@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from sandbox.renderer import render
 
 ROOT = Path(".data/train")
 SHARD = 4_000
+PHOTOS = 72_000  # four passes in an hour of one core
 TRAIN_SEED = 1_000_003
 HELD_OUT_SEED = 2_000_003  # photos and truths that no training shard shares
 
@@ -63,19 +63,23 @@ def training_shards(root: Path = ROOT) -> list[Path]:
     return sorted(root.glob("train_*.npz"))
 
 
-def main(report: Callable[[str], None] = print) -> None:
-    """Makes the shards that do not exist yet; run several with --part i/n side by side."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=int, default=100_000)
-    parser.add_argument("--part", default="0/1", help="this process of how many")
-    arguments = parser.parse_args()
-    part, parts = (int(text) for text in arguments.part.split("/"))
-    ROOT.mkdir(parents=True, exist_ok=True)
-    for shard in range(part, -(-arguments.photos // SHARD), parts):
-        path = ROOT / f"train_{shard:04d}.npz"
+def make_photos(count: int = PHOTOS, part: int = 0, parts: int = 1, root: Path = ROOT) -> None:
+    """Makes the training shards that do not exist yet; one part of them, if there are several."""
+    root.mkdir(parents=True, exist_ok=True)
+    for shard in range(part, -(-count // SHARD), parts):
+        path = root / f"train_{shard:04d}.npz"
         if not path.exists():
             write_shard(path, TRAIN_SEED, shard * SHARD, SHARD, 0.6)
-            report(f"{path.name} written")
+            print(f"{path.name} written", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, default=PHOTOS)
+    parser.add_argument("--part", default="0/1", help="this process of how many, as 0/2 and 1/2")
+    arguments = parser.parse_args()
+    part, parts = (int(text) for text in arguments.part.split("/"))
+    make_photos(arguments.photos, part, parts)
 
 
 if __name__ == "__main__":

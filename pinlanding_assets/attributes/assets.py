@@ -1,0 +1,147 @@
+"""Attributes are read from fields, titles and images, and squeezed into a clean vocabulary."""
+
+import dagster as dg
+import polars as pl
+
+from pinlanding_assets.attributes.describing import choose, current, describe
+from pinlanding_assets.attributes.extraction import from_catalog, from_text
+from pinlanding_assets.attributes.vocabulary import build_vocabulary
+from pinlanding_assets.catalog.assets import catalog
+from pinlanding_assets.catalog.live import live
+from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
+from resources.catalog_source import CatalogSource
+from resources.gpu import Gpu
+from resources.lake import ComputeCache, Lake
+from resources.language import SentenceEncoder
+from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.vision_language import VisionLanguage
+
+DEFAULT_VLM_BUDGET = 150  # images a day
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE,
+    deps=[catalog],
+    group_name="attributes",
+    kinds={"huggingface", "parquet"},
+    code_version="1",
+    pool="gpu",
+)
+def vlm_attributes(
+    context: dg.AssetExecutionContext,
+    source: CatalogSource,
+    lake: Lake,
+    cache: ComputeCache,
+    gpu: Gpu,
+    vision_language: VisionLanguage,
+) -> dg.MaterializeResult:
+    """What fields, titles and, for a budgeted and varied sample, images say about the products."""
+    config, version = source.config(), vision_language.version
+    budget = DEFAULT_VLM_BUDGET if config.vlm_budget is None else config.vlm_budget
+    namespace = f"vlm:{version}"
+    with gpu.session() as session:
+        for day in context.partition_keys:
+            products = lake.read("catalog", "products", day)
+            chosen = choose(
+                products,
+                _images_before(lake, day),
+                lake.image,
+                budget=budget if vision_language.available() else 0,
+                seed=gpu.seed,
+            )
+            progress = Progress(context.log.info, f"vlm_attributes {day}", chosen.height, "images")
+            found = describe(
+                chosen,
+                version,
+                lambda rows: vision_language.describe(
+                    [lake.image(row["image_hash"]) for row in rows],
+                    [row["title"] for row in rows],
+                    device=session.device,
+                    dtype=session.precision,
+                ),
+                lambda keys: cache.get(namespace, keys),
+                session.map_batches,
+                lambda rows: cache.put(namespace, rows),
+                progress.advance,
+            )
+            stated = [from_catalog(products), from_text(products, config.lexicon)]
+            mentions = pl.concat([*stated, found.mentions])
+            manifest = lake.commit(
+                "vlm_attributes",
+                {"mentions": mentions, "answers": found.answers},
+                partition=day,
+                versions={"vision_language": version},
+            )
+            said = found.mentions.group_by("product_id", maintain_order=True).agg(
+                (pl.col("key") + "=" + pl.col("value")).str.join(" ").alias("text")
+            )
+            sheet = chosen.join(said, on="product_id").head(18)
+            context.add_asset_metadata(
+                {
+                    **table_metadata(manifest, "mentions"),
+                    "model_calls": found.calls,
+                    "answers_reused": found.reused,
+                    "invalid_answers": found.answers.filter(~pl.col("valid")).height,
+                    "sources": markdown_table(
+                        mentions.group_by("source").len("mentions").sort("source").to_dicts()
+                    ),
+                    "answers_sheet": contact_sheet(
+                        [lake.image(name) for name in sheet["image_hash"]], list(sheet["text"])
+                    ),
+                },
+                partition_key=day,
+            )
+            context.log.info(
+                f"vlm_attributes {day}: {mentions.height:,} mentions, {found.calls:,} images asked, "
+                f"{found.reused:,} answers reused"
+            )
+        return dg.MaterializeResult(metadata=session.metadata())
+
+
+def _images_before(lake: Lake, day: str) -> pl.Series:
+    earlier = [known for known in lake.partitions("catalog") if known < day]
+    if not earlier:
+        return pl.Series("image_hash", [], pl.String)
+    images = lake.scan("catalog", "images", earlier)
+    return images.select("image_hash").unique().sort("image_hash").collect().to_series()
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
+        dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+    ],
+    group_name="attributes",
+    kinds={"parquet"},
+    code_version="1",
+)
+def attribute_vocabulary(
+    source: CatalogSource, lake: Lake, sentences: SentenceEncoder
+) -> dg.MaterializeResult:
+    """The attributes that collections may be made of: cleaned, merged, judged, with an audit log."""
+    products = live(lake.scan("catalog", "products")).collect()
+    mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
+    found = build_vocabulary(
+        mentions,
+        products=products.height,
+        embed=sentences.encode,
+        product_type=source.config().product_type or next(iter(source.config().attributes), None),
+    )
+    manifest = lake.commit("attribute_vocabulary", vars(found))
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "entries", lineage={"value": [("vlm_attributes", "value")]}),
+            "raw_values": found.aliases.height,
+            "mentions_kept": _kept_share(found.aliases),
+            "keys": markdown_table(found.keys.to_dicts()),
+            "entries": markdown_table(found.entries.head(60).to_dicts()),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+    )
+
+
+def _kept_share(aliases: pl.DataFrame) -> float:
+    """Share of raw mentions that the vocabulary can still say."""
+    kept = aliases.filter(pl.col("entry_id").is_not_null())["count"].sum()
+    return float(kept / max(1, aliases["count"].sum()))

@@ -1,0 +1,126 @@
+"""Asks the vision-language model about a day's new images, within a budget and never twice."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pinlanding_assets.attributes.extraction import mentions_from_answers
+from pinlanding_assets.attributes.sampling import diverse_sample, thumbnail_features
+
+BATCH = 64  # products a forward pass; 15 times the rate of one at a time
+ANSWER_ERROR = "error: "  # the resource's word for "no answer"; asked again next time
+
+
+@dataclass(frozen=True)
+class Described:
+    """The day's `mentions` and `answers`, and how many products the model was asked about."""
+
+    mentions: pl.DataFrame
+    answers: pl.DataFrame
+    calls: int
+    reused: int
+
+
+def choose(
+    products: pl.DataFrame,
+    seen: pl.Series,
+    image: Callable[[str], bytes],
+    *,
+    budget: int,
+    seed: int,
+) -> pl.DataFrame:
+    """The day's sample: product_id, image_hash, title; unlike each other, by product_id.
+
+    Args:
+        products: catalog.products of the day.
+        seen: Hashes of images that earlier days brought; they are not new.
+        image: Hash to JPEG bytes.
+        budget: Products at most.
+        seed: Of the sampling.
+    """
+    new = (
+        products.filter(pl.col("images").list.len() > 0)
+        .select("product_id", pl.col("images").list.first().alias("image_hash"), "title")
+        .filter(~pl.col("image_hash").is_in(seen.implode()))
+        .sort("product_id")
+        .unique("image_hash", keep="first", maintain_order=True)
+    )
+    if new.height <= budget:
+        return new
+    features = thumbnail_features([image(name) for name in new["image_hash"]], list(new["title"]))
+    return new[diverse_sample(features, budget, seed)]
+
+
+def describe(
+    chosen: pl.DataFrame,
+    extractor: str,
+    ask: Callable[[Sequence[dict]], Sequence[str]],
+    known: Callable[[list[str]], pl.DataFrame],
+    run_batches: Callable[..., list[str]],
+    keep: Callable[[pl.DataFrame], None],
+    progress: Callable[[int], None],
+) -> Described:
+    """Answers for the sample, from the cache where they are there.
+
+    What is missing is asked in the sample's order, in whole batches that are kept as soon as they
+    are answered: a killed run goes on with the same batches, and so with the same answers.
+
+    Args:
+        chosen: Of `choose`.
+        extractor: Version of the model, its prompt and its schema.
+        ask: Rows of `chosen` to raw answers.
+        known: Cache look-up: keys to rows with `key` and `raw`.
+        run_batches: `Session.map_batches`.
+        keep: Stores rows of `key` and `raw`.
+        progress: Told how many products were just answered.
+    """
+    chosen = chosen.with_columns(
+        pl.struct("image_hash", "title")
+        .map_elements(
+            lambda row: hashlib.sha256(f"{row['image_hash']}\0{row['title']}".encode()).hexdigest(),
+            return_dtype=pl.String,
+        )
+        .alias("key")
+    )
+    cached = known(list(chosen["key"]))
+    answers = dict(cached.select("key", "raw").iter_rows()) if cached.height else {}
+    missing = [row for row in chosen.iter_rows(named=True) if row["key"] not in answers]
+
+    def finished(batch: Sequence[dict], raw: Sequence[str]) -> None:
+        found = [(row["key"], text) for row, text in zip(batch, raw, strict=True)]
+        answers.update(found)
+        good = [pair for pair in found if not pair[1].startswith(ANSWER_ERROR)]
+        if good:
+            keep(pl.DataFrame(good, schema=["key", "raw"], orient="row"))
+        progress(len(batch))
+
+    run_batches(ask, missing, BATCH, on_batch=finished)
+    raw = [answers[key] for key in chosen["key"]]
+    mentions, table = mentions_from_answers(chosen, raw, extractor)
+    return Described(mentions, table, len(missing), chosen.height - len(missing))
+
+
+def current(mentions: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
+    """Mentions that speak of the products as they are now.
+
+    Fields and titles count on the day of the product's last version; what a model saw counts as
+    long as the product has that image.
+
+    Args:
+        mentions: Tables `mentions` of all days, with `date`.
+        live: The catalog as it stands, with `date`, the day of each product's version.
+    """
+    fields = mentions.filter(pl.col("source") != "vlm").join(
+        live, on=["product_id", "date"], how="semi"
+    )
+    images = live.select("product_id", pl.col("images").alias("image_hash")).explode("image_hash")
+    seen = mentions.filter(pl.col("source") == "vlm").join(
+        images, on=["product_id", "image_hash"], how="semi"
+    )
+    # the same image described on two days under two titles: the newest answer counts
+    newest = seen.group_by("product_id", "image_hash").agg(pl.col("date").max())
+    seen = seen.join(newest, on=["product_id", "image_hash", "date"], how="semi")
+    order = ["product_id", "image_hash", "source", "key", "value"]
+    return pl.concat([fields, seen]).drop("date").sort(order, nulls_last=True)

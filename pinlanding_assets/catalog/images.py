@@ -1,0 +1,166 @@
+"""Images of any origin become small JPEG files of one kind, named by their content."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import polars as pl
+from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 40_000_000
+MIN_SIDE = 16  # px; smaller are tracking pixels and placeholders
+JPEG_QUALITY = 95
+_ORIENTATION = 0x0112
+_UPRIGHT = {  # EXIF's value of orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BATCH = 16  # images held in memory at a time by `normalise_all`
+
+
+class BadImage(ValueError):
+    """Bytes that are no usable image; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class NormalisedImage:
+    """A JPEG in `data`, its content hash, and width and height (px) of the image as received."""
+
+    image_hash: str
+    data: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What became of one image reference: a hash and its size as received, or a reason."""
+
+    file: str
+    source: str
+    image_hash: str | None
+    width: int
+    height: int
+    bytes: int
+    reason: str | None
+
+
+def normalise(data: bytes, *, longest_side: int = 512) -> NormalisedImage:
+    """Decodes an image and encodes it anew: upright, RGB on white, at most `longest_side` px.
+
+    Nothing of the received file but its pixels is left (no metadata, no trailing data), and equal
+    pixels give equal bytes. Of an animation the first frame is taken. The pixel count is checked
+    on the header, before anything is decoded.
+
+    Raises:
+        BadImage: not an image of a known format, truncated, too large, too small or too narrow.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise BadImage(f"too large: {width} x {height} px, at most {MAX_PIXELS} in all")
+        if min(width, height) < MIN_SIDE:
+            raise BadImage(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
+        orientation = _orientation(image)
+        image = _to_rgb(image, longest_side)
+    except BadImage:
+        raise
+    except Image.DecompressionBombError:
+        raise BadImage(f"too large: over {MAX_PIXELS} px") from None
+    except Image.UnidentifiedImageError:
+        raise BadImage(f"not an image ({', '.join(FORMATS)})") from None
+    except Exception as error:  # decoders raise anything on bytes made to break them
+        raise BadImage(f"cannot be decoded: {str(error)[:120] or type(error).__name__}") from None
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    if orientation >= 5:
+        width, height = height, width
+    if min(image.size) < MIN_SIDE:
+        raise BadImage(f"too narrow: {width} x {height} px")
+    image.info.clear()  # the encoder would carry a comment over
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    encoded = buffer.getvalue()
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
+    return NormalisedImage(digest, encoded, width, height)
+
+
+def normalise_all(
+    references: pl.DataFrame,
+    fetch: Callable[[str, str], bytes],
+    keep: Callable[[str, bytes], None],
+    *,
+    longest_side: int = 512,
+    threads: int = 8,
+) -> Iterator[ImageResult]:
+    """Fetches, normalises and keeps images, each (file, source) once, in a stable order.
+
+    Args:
+        references: frame with `file` (of the feed) and `source` (what it says).
+        fetch: gives the bytes of (file, source), raises OSError with a reason; called in threads.
+        keep: stores (image_hash, JPEG bytes); called in this thread.
+        longest_side: px, see `normalise`.
+        threads: downloads at a time.
+
+    Yields:
+        One result a reference. A bad image is a result with a reason, never an error.
+    """
+
+    def received(reference: tuple[str, str]) -> bytes | str:
+        try:
+            return fetch(*reference)
+        except OSError as error:
+            return str(error) or type(error).__name__
+
+    distinct = references.select("file", "source").unique(maintain_order=True).rows()
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(distinct), _BATCH):
+            batch = distinct[start : start + _BATCH]
+            for (file, source), data in zip(batch, pool.map(received, batch), strict=True):
+                if isinstance(data, str):
+                    yield ImageResult(file, source, None, 0, 0, 0, data)
+                    continue
+                try:
+                    image = normalise(data, longest_side=longest_side)
+                except BadImage as error:
+                    yield ImageResult(file, source, None, 0, 0, len(data), str(error))
+                    continue
+                keep(image.image_hash, image.data)
+                size = (image.width, image.height, len(data))
+                yield ImageResult(file, source, image.image_hash, *size, None)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # broken EXIF does not make the pixels bad
+        return 1
+
+
+def _to_rgb(image: Image.Image, longest_side: int) -> Image.Image:
+    if image.format not in ("JPEG", "MPO"):  # a palette cannot be resized, and alpha has to go
+        image = _on_white(image)
+    # For JPEG this decodes at a fraction of the size where that is enough (Image.draft).
+    image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip
+        image = image.convert("I").point(lambda level: level * (1 / 256)).convert("L")
+    if image.mode.upper().endswith("A") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return white
+    return image.convert("RGB")

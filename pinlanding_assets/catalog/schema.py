@@ -1,0 +1,84 @@
+"""What the tables of the catalog stage hold; frames are validated by these before they are kept."""
+
+import dataframely as dy
+import polars as pl
+
+MAX_ID = 128  # characters, as all below
+MAX_TITLE = 300
+MAX_DESCRIPTION = 5_000
+MAX_ATTRIBUTE = 80
+MAX_ATTRIBUTES = 50  # pairs a product
+MAX_IMAGES = 20  # a product
+MAX_PRICE = 1e9  # a villa in rupiah; beyond it a price is a barcode in the wrong column
+MAX_URL = 2_048
+MAX_EXCERPT = 200
+OPERATIONS = ("upsert", "delete")
+AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "unknown")
+IMAGE_HASH = r"^[0-9a-f]{32}$"
+
+
+class Records(dy.Schema):
+    """raw_catalog: a row of a feed as received."""
+
+    file = dy.String(nullable=False, primary_key=True)
+    row = dy.Int64(nullable=False, primary_key=True, min=1)
+    record = dy.String(nullable=False)
+    size = dy.Int64(nullable=False, min=0)
+    error = dy.String(nullable=True)
+
+
+class Products(dy.Schema):
+    """catalog.products: the last valid row of a product on a day. Of a deletion, only the id."""
+
+    product_id = dy.String(primary_key=True, min_length=1, max_length=MAX_ID)
+    operation = dy.String(nullable=False, check=lambda column: column.is_in(OPERATIONS))
+    title = dy.String(nullable=False, max_length=MAX_TITLE)
+    description = dy.String(nullable=False, max_length=MAX_DESCRIPTION)
+    images = dy.List(dy.String(nullable=False), nullable=False, max_length=MAX_IMAGES)
+    price = dy.Float64(nullable=True, min=0, max=MAX_PRICE)
+    currency = dy.String(nullable=True, regex="^[A-Z]{3}$")
+    seller = dy.String(nullable=True, min_length=1, max_length=MAX_TITLE)
+    availability = dy.String(nullable=False, check=lambda column: column.is_in(AVAILABILITY))
+    url = dy.String(nullable=True, regex="^https?://", max_length=MAX_URL)
+    attributes = dy.List(
+        dy.Struct({"key": dy.String(nullable=False), "value": dy.String(nullable=False)}),
+        nullable=False,
+        max_length=MAX_ATTRIBUTES,
+    )
+    file = dy.String(nullable=False)
+    row = dy.Int64(nullable=False, min=1)
+
+    @dy.rule()
+    def upsert_has_content(cls) -> pl.Expr:
+        lists = (pl.col("images").list.len() > 0) | (pl.col("attributes").list.len() > 0)
+        text = (pl.col("title") != "") | (pl.col("description") != "")
+        return (pl.col("operation") == "delete") | lists | text
+
+    @dy.rule()
+    def price_has_no_nan(cls) -> pl.Expr:
+        return pl.col("price").is_nan().not_().fill_null(True)
+
+
+class Rejects(dy.Schema):
+    """catalog.rejects: what was not taken over, a whole row or one of its values, and why."""
+
+    file = dy.String(nullable=False)
+    row = dy.Int64(nullable=False, min=1)
+    product_id = dy.String(nullable=True, max_length=MAX_ID)
+    field = dy.String(nullable=False)
+    reason = dy.String(nullable=False, min_length=1)
+    value = dy.String(nullable=False, max_length=MAX_EXCERPT)
+
+
+class Images(dy.Schema):
+    """catalog.images: where a product's images came from. `position` counts from 0, the main one,
+    and is the index into the product's `images`. Sizes (px, upright; bytes) are as received.
+    """
+
+    product_id = dy.String(primary_key=True, min_length=1, max_length=MAX_ID)
+    position = dy.Int64(primary_key=True, min=0, max=MAX_IMAGES - 1)
+    source = dy.String(nullable=False, min_length=1)
+    image_hash = dy.String(nullable=False, regex=IMAGE_HASH)
+    width = dy.Int64(nullable=False, min=1)
+    height = dy.Int64(nullable=False, min=1)
+    bytes = dy.Int64(nullable=False, min=1)

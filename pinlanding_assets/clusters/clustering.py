@@ -1,0 +1,145 @@
+"""Groups of products that look and read alike, named by the attributes they stand out by."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+CLUSTERS_SCHEMA = {
+    "cluster_id": pl.Int64,
+    "size": pl.Int64,
+    "label": pl.String,
+    "entries": pl.List(pl.String),
+}
+MEMBERS_SCHEMA = {"product_id": pl.String, "cluster_id": pl.Int64, "similarity": pl.Float64}
+_SURE = 1.0  # standard errors from which an entry counts as over-represented
+_LABELS = 5  # entries kept a cluster
+_PRIOR = 10.0  # pseudo-mentions, spread over the entries as the whole catalog has them
+
+
+def cluster(
+    embeddings: pl.DataFrame,
+    assignments: pl.DataFrame,
+    *,
+    clusters: int | None = None,
+    seed: int = 0,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Spherical mini-batch k-means over product vectors -> (clusters, members).
+
+    Args:
+        embeddings: product_id, vector (array of d floats); several rows of a product (one an
+            image) are averaged.
+        assignments: `product_attributes.assignments`, for the labels.
+        clusters: How many; None: about sqrt(products / 2), at most 500.
+        seed: Of the starting centres.
+
+    Returns:
+        Clusters, largest first, and members with their cosine similarity to the centre.
+    """
+    ids, vectors = product_vectors(embeddings)
+    if not ids:
+        return pl.DataFrame(schema=CLUSTERS_SCHEMA), pl.DataFrame(schema=MEMBERS_SCHEMA)
+    wanted = clusters or min(500, max(1, round(math.sqrt(len(ids) / 2))))
+    labels = _k_means(vectors, min(wanted, len(ids)), seed)
+    centres = np.zeros((labels.max() + 1, vectors.shape[1]))
+    np.add.at(centres, labels, vectors)
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    similarity = np.einsum("ij,ij->i", vectors, centres[labels])
+    members = pl.DataFrame(
+        {"product_id": ids, "cluster_id": labels, "similarity": similarity.round(6)},
+        schema=MEMBERS_SCHEMA,
+    )
+    sizes = members.group_by("cluster_id").agg(size=pl.len().cast(pl.Int64)).sort("cluster_id")
+    named = sizes.join(_over_represented(members, assignments), on="cluster_id", how="left")
+    described = named.with_columns(
+        pl.col("entries").fill_null([]),
+        label=pl.coalesce("label", pl.format("cluster {}", pl.col("cluster_id") + 1)),
+    )
+    return described.select(*CLUSTERS_SCHEMA).sort("cluster_id"), members
+
+
+def product_vectors(embeddings: pl.DataFrame) -> tuple[list[str], np.ndarray]:
+    """Sorted product ids and their unit vectors (n, d) float32, images of a product averaged.
+
+    Vectors that are not finite or have no length are left out.
+    """
+    ordered = embeddings.drop_nulls(["product_id", "vector"]).sort(
+        "product_id", maintain_order=True
+    )
+    if ordered.is_empty():
+        return [], np.zeros((0, 1), dtype=np.float32)
+    width = len(ordered["vector"][0])
+    vectors = ordered["vector"].cast(pl.Array(pl.Float64, width)).to_numpy()
+    ids, starts = np.unique(ordered["product_id"].to_numpy(), return_index=True)
+    means = np.add.reduceat(vectors, starts, axis=0)
+    norms = np.linalg.norm(means, axis=1)
+    usable = np.isfinite(norms) & (norms > 1e-9)
+    unit = (means[usable] / norms[usable, None]).astype(np.float32)
+    return ids[usable].tolist(), unit
+
+
+def _k_means(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Cluster of every row, numbered from the largest; the same on every run and machine load."""
+    from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # threads would add in another order every time
+        model = MiniBatchKMeans(
+            clusters, batch_size=4096, max_iter=20, n_init="auto", random_state=seed
+        ).fit(vectors)
+        labels = model.predict(vectors)
+    _, first, labels, sizes = np.unique(
+        labels, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((first, -sizes))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[labels]
+
+
+def _over_represented(members: pl.DataFrame, assignments: pl.DataFrame) -> pl.DataFrame:
+    """cluster_id, entries, label: the entries a cluster has more of than the other products.
+
+    Log-odds ratio with an informative Dirichlet prior, in standard errors (Monroe, Colaresi and
+    Quinn 2008, "Fightin' Words").
+    """
+    labelled = (
+        assignments.select("product_id", "entry_id", "key", "value")
+        .unique(["product_id", "entry_id"])
+        .join(members.select("product_id", "cluster_id"), on="product_id")
+    )
+    counts = labelled.group_by("cluster_id", "entry_id").agg(
+        pl.col("key").min(), pl.col("value").min(), here=pl.len().cast(pl.Float64)
+    )
+    here, everywhere, prior = pl.col("here"), pl.col("everywhere"), pl.col("prior")
+    elsewhere = everywhere - here
+    in_cluster, in_all = here.sum().over("cluster_id"), here.sum()
+    rest = in_all - in_cluster - elsewhere
+    scored = (
+        counts.with_columns(everywhere=here.sum().over("entry_id"))
+        .with_columns(prior=_PRIOR * everywhere / in_all)
+        .with_columns(
+            odds=((here + prior) / (in_cluster - here + _PRIOR - prior)).log()
+            - ((elsewhere + prior) / (rest + _PRIOR - prior)).log(),
+            variance=1.0 / (here + prior) + 1.0 / (elsewhere + prior),
+        )
+        .with_columns(z=(pl.col("odds") / pl.col("variance").sqrt()).round(6))
+        .filter(pl.col("z") > _SURE)
+        .sort(["cluster_id", "z", "entry_id"], descending=[False, True, False])
+        .group_by("cluster_id", maintain_order=True)
+        .agg(pl.col("entry_id", "key", "value").head(_LABELS))
+    )
+    return scored.select(
+        "cluster_id",
+        entries="entry_id",
+        label=pl.struct("key", "value").map_elements(
+            lambda row: _label(row["key"], row["value"]), return_dtype=pl.String
+        ),
+    )
+
+
+def _label(keys: Sequence[str], values: Sequence[str]) -> str:
+    """Up to three values, the strongest of each key."""
+    strongest = dict(zip(reversed(keys), reversed(values), strict=True))
+    return ", ".join(strongest[key] for key in list(dict.fromkeys(keys))[:3])

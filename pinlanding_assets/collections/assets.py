@@ -1,0 +1,163 @@
+"""Topics are filled with products, gated, and published as a site."""
+
+import dagster as dg
+import polars as pl
+
+from pinlanding_assets.attributes.assets import attribute_vocabulary
+from pinlanding_assets.catalog.live import live
+from pinlanding_assets.collections.gates import Gates, verify_gates
+from pinlanding_assets.collections.matching import Arrangement, match
+from pinlanding_assets.collections.publishing import SiteSettings, render_site
+from pinlanding_assets.partitions import EVERY_DAY
+from pinlanding_assets.topics.assets import topics
+from resources.catalog_source import CatalogSource
+from resources.lake import Lake
+from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.site import SiteStore
+
+
+def gates_of(source: CatalogSource) -> Gates:
+    """What catalog.yaml asks of a page."""
+    wanted = source.config().collections
+    return Gates(min_products=wanted.min_products, min_sellers=wanted.min_sellers)
+
+
+@dg.asset(
+    deps=[
+        topics,
+        dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
+        dg.AssetDep("product_embeddings", partition_mapping=EVERY_DAY),
+        dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+    ],
+    group_name="collections",
+    kinds={"polars", "parquet"},
+    code_version="1",
+)
+def collections(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
+    """Every topic with its ranked products, without twins, and whether it passed the gates."""
+    products = live(lake.scan("catalog", "products"))
+    version = ["product_id", "date"]
+    assigned = lake.scan("product_attributes", "assignments").join(products, on=version, how="semi")
+    embeddings = lake.scan("product_embeddings", "embeddings").join(
+        products, on=version, how="semi"
+    )
+    shelf = products.collect()
+    found, items = match(
+        lake.read("topics", "topics"),
+        assigned.drop("date").collect(),
+        shelf,
+        embeddings.drop("date").collect(),
+        arrangement=Arrangement(max_products=source.config().collections.max_products),
+        gates=gates_of(source),
+    )
+    manifest = lake.commit("collections", {"collections": found, "items": items})
+    accepted = found.filter(pl.col("accepted"))
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "collections", lineage={"title": [("topics", "title")]}),
+            "accepted": accepted.height,
+            "refusals": markdown_table(
+                found.filter(~pl.col("accepted"))
+                .group_by(pl.col("reason").str.slice(0, 40))
+                .len("collections")
+                .sort("collections", "reason", descending=[True, False])
+                .head(20)
+                .to_dicts()
+            ),
+            "first_products_sheet": _sheet(lake, accepted, items, shelf),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+    )
+
+
+def _sheet(
+    lake: Lake, accepted: pl.DataFrame, items: pl.DataFrame, shelf: pl.DataFrame
+) -> dg.MarkdownMetadataValue:
+    first = (
+        accepted.head(24)
+        .select("topic_id", "title")
+        .join(items.filter(pl.col("rank") == 1), on="topic_id", maintain_order="left")
+        .join(shelf.select("product_id", "images"), on="product_id", maintain_order="left")
+        .filter(pl.col("images").list.len() > 0)
+    )
+    return contact_sheet([lake.image(names[0]) for names in first["images"]], list(first["title"]))
+
+
+@dg.asset(
+    deps=[
+        collections,
+        dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
+        dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+        attribute_vocabulary,
+    ],
+    group_name="collections",
+    kinds={"html"},
+    code_version="1",
+)
+def published_collections(
+    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake, site: SiteStore
+) -> dg.MaterializeResult:
+    """The site that shoppers see, switched atomically; the gates are verified again before."""
+    config = source.config()
+    products = live(lake.scan("catalog", "products"))
+    assigned = lake.scan("product_attributes", "assignments").join(
+        products, on=["product_id", "date"], how="semi"
+    )
+    shelf = products.collect()
+    found, items = (lake.read("collections", table) for table in ("collections", "items"))
+    verify_gates(found, items, shelf, gates_of(source))
+    roles = dict(lake.read("attribute_vocabulary", "keys").select("role", "key").iter_rows())
+    files = render_site(
+        found,
+        items,
+        shelf,
+        lake.read("attribute_vocabulary", "entries"),
+        site=SiteSettings(
+            title=config.name.replace("-", " ").replace("_", " ").title(),
+            base_url="https://example.com/",
+            currency=config.defaults.currency,
+            type_key=roles.get("product_type"),
+        ),
+        image_bytes=lake.image,
+        assignments=assigned.select("product_id", "entry_id").collect(),
+    )
+    progress = Progress(context.log.info, "published_collections", found.height, "pages")
+    before = site.current()
+    version = site.publish(_counted(files, progress))
+    pages = found.filter(pl.col("accepted")).select(
+        "topic_id",
+        "slug",
+        ("collections/" + pl.col("slug") + ".html").alias("path"),
+        "title",
+        "products",
+    )
+    manifest = lake.commit("published_collections", {"pages": pages}, versions={"site": version})
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "pages", lineage={"title": [("collections", "title")]}),
+            "version": version,
+            "previous_version": before or "none",
+            "site": dg.MetadataValue.path(f"{site.root}/current/index.html"),
+            "pages": markdown_table(pages.select("title", "path", "products").head(40).to_dicts()),
+        },
+        data_version=dg.DataVersion(version),
+    )
+
+
+def _counted(files, progress: Progress):
+    for path, data in files:
+        if path.endswith(".html"):
+            progress.update(min(progress.done + 1, progress.total), progress.total)
+        yield path, data
+
+
+@dg.op
+def restore_previous_version(context: dg.OpExecutionContext, site: SiteStore) -> None:
+    """Make the version before the live one live again."""
+    context.log.info(f"live again: {site.rollback()}")
+
+
+@dg.job
+def rollback() -> None:
+    """Take the last publication back: the site's previous version is live again."""
+    restore_previous_version()

@@ -1,0 +1,156 @@
+"""Ways through the site: sections of the index, related collections, filters, old addresses."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pinlanding_assets.collections.pages import Entry, Page
+from pinlanding_assets.collections.wording import check_slug, readable
+
+SECTION_CARDS = 60  # collections on one page of a section
+MIN_SECTION = 4  # collections that make a section of their own: one row
+RELATED = 6
+MAX_ATTRIBUTE_FACETS, MAX_FACET_VALUES = 4, 8
+
+
+@dataclass(frozen=True)
+class Section:
+    """Collections of one product type, best first."""
+
+    title: str
+    slug: str
+    pages: list[Page]
+
+    @property
+    def path(self) -> str:
+        return f"types/{self.slug}.html"
+
+    @property
+    def parts(self) -> list[tuple[str, list[Page]]]:
+        """(path, collections) of each page of the section."""
+        starts = range(0, len(self.pages), SECTION_CARDS)
+        return [
+            (
+                f"types/{self.slug}/{number}.html" if number > 1 else self.path,
+                self.pages[start : start + SECTION_CARDS],
+            )
+            for number, start in enumerate(starts, start=1)
+        ]
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A filter: title and options (number in the page, label, products that have it)."""
+
+    title: str
+    options: list[tuple[int, str, int]]
+
+
+def build_sections(
+    pages: Sequence[Page], vocabulary: dict[str, Entry], type_key: str | None
+) -> list[Section]:
+    """Pages by product type, largest section first; types with few go together."""
+    groups: dict[str, list[Page]] = defaultdict(list)
+    for page in pages:
+        types = [e for e in page.entries if e in vocabulary and vocabulary[e].key == type_key]
+        groups[types[0] if types else ""].append(page)
+    named = {e: group for e, group in groups.items() if e and len(group) >= MIN_SECTION}
+    if not named:
+        return [Section("All collections", "all", list(pages))] if pages else []
+    sections: list[Section] = []
+    slugs = {"more"}
+    for entry_id, group in sorted(named.items(), key=lambda item: (-len(item[1]), item[0])):
+        phrase = vocabulary[entry_id].phrase
+        stem = re.sub(r"[\W_]+", "-", phrase.lower()).strip("-") or "type"
+        slug = next(s for s in (stem, *(f"{stem}-{n}" for n in range(2, 9999))) if s not in slugs)
+        slugs.add(slug)
+        sections.append(Section(phrase[:1].upper() + phrase[1:], slug, group))
+    in_named = {page.topic_id for group in named.values() for page in group}
+    rest = [page for page in pages if page.topic_id not in in_named]
+    return [*sections, *([Section("More collections", "more", rest)] if rest else [])]
+
+
+def relate(pages: Sequence[Page], related: pl.DataFrame | None) -> None:
+    """Set the related pages of each page: those given, else those that share most entries."""
+    by_id = {page.topic_id: page for page in pages}
+    if related is not None:
+        given = dict(related.select("topic_id", "related").iter_rows())
+        for page in pages:
+            ids = dict.fromkeys(given.get(page.topic_id) or ())
+            page.related = [by_id[i] for i in ids if i in by_id and i != page.topic_id][:RELATED]
+        return
+    holders: dict[str, list[int]] = defaultdict(list)
+    for number, page in enumerate(pages):
+        for entry_id in set(page.entries):
+            holders[entry_id].append(number)
+    for number, page in enumerate(pages):
+        shared = Counter(other for e in set(page.entries) for other in holders[e])
+        shared.pop(number, None)
+        # share of the entries of both that both have; ties: the better collection
+        ranked = sorted(
+            shared, key=lambda n: (-shared[n] / len({*page.entries, *pages[n].entries}), n)
+        )
+        page.related = [pages[n] for n in ranked[:RELATED]]
+
+
+def build_facets(page: Page, vocabulary: dict[str, Entry]) -> tuple[list[Facet], list[list[int]]]:
+    """Filters over what the collection does not fix already: attributes, sellers, stock.
+
+    Returns the filters and, for each product of the page, the numbers of the options it has.
+    """
+    fixed = {vocabulary[e].key for e in page.entries if e in vocabulary}
+    options: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for position, product in enumerate(page.products):
+        for entry_id in product.entries:
+            entry = vocabulary[entry_id]
+            if entry.key not in fixed:
+                options["attribute", readable(entry.key)][entry.value].append(position)
+        if product.seller:
+            options["offer", "Seller"][product.seller].append(position)
+        gone = product.availability == "out_of_stock"
+        options["offer", "Availability"]["Out of stock" if gone else "Available"].append(position)
+
+    def covered(facet: tuple[str, str]) -> int:
+        return len({position for found in options[facet].values() for position in found})
+
+    def useful(facet: tuple[str, str]) -> bool:
+        # a filter that cannot split the page, or in which everything is alone, helps nobody
+        return 1 < len(options[facet]) < len(page.products)
+
+    ranked = sorted(filter(useful, options), key=lambda facet: (-covered(facet), facet))
+    attributes = [facet for facet in ranked if facet[0] == "attribute"][:MAX_ATTRIBUTE_FACETS]
+    facets: list[Facet] = []
+    marks: list[list[int]] = [[] for _ in page.products]
+    number = 0
+    for facet in [*attributes, *(facet for facet in ranked if facet[0] == "offer")]:
+        best = sorted(options[facet].items(), key=lambda option: (-len(option[1]), option[0]))
+        shown = []
+        for label, positions in best[:MAX_FACET_VALUES]:
+            shown.append((number, label, len(positions)))
+            for position in positions:
+                marks[position].append(number)
+            number += 1
+        facets.append(Facet(facet[1], shown))
+    return facets, marks
+
+
+def redirects(collections: pl.DataFrame, pages: Sequence[Page]) -> list[tuple[str, Page]]:
+    """(old slug, page it now is) of every duplicate that leads to a page, by slug."""
+    live = {page.topic_id: page for page in pages}
+    taken = {page.slug for page in pages}
+    duplicates = collections.filter(pl.col("duplicate_of").is_not_null()).sort("slug", "topic_id")
+    leads = dict(duplicates.select("topic_id", "duplicate_of").iter_rows())
+    found = []
+    for topic_id, slug in duplicates.select("topic_id", "slug").iter_rows():
+        target, seen = topic_id, set()
+        while target in leads and target not in seen:  # a duplicate of a duplicate; maybe a circle
+            seen.add(target)
+            target = leads[target]
+        if target in live and slug not in taken:
+            check_slug(slug, topic_id)
+            taken.add(slug)
+            found.append((slug, live[target]))
+    return found

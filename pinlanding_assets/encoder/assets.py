@@ -1,0 +1,89 @@
+"""A dual encoder learns the vocabulary from the labelled sample, to label every product."""
+
+import dagster as dg
+import polars as pl
+
+from pinlanding_assets.attributes.assets import attribute_vocabulary
+from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.attributes.vocabulary import resolve_labels
+from pinlanding_assets.catalog.live import live
+from pinlanding_assets.encoder.training import train
+from pinlanding_assets.partitions import EVERY_DAY
+from resources.checkpoints import Checkpoints
+from resources.encoders import Encoders
+from resources.gpu import Gpu
+from resources.lake import Lake
+from resources.reporting import markdown_table, table_metadata
+
+
+@dg.asset(
+    deps=[
+        attribute_vocabulary,
+        dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
+        dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+    ],
+    group_name="encoder",
+    kinds={"pytorch"},
+    code_version="1",
+    pool="gpu_train",
+)
+def dual_encoder(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    gpu: Gpu,
+    encoders: Encoders,
+    checkpoints: Checkpoints,
+) -> dg.MaterializeResult:
+    """The checkpoint that labels every product: fine-tuned on the vocabulary, calibrated by entry."""
+    products = live(lake.scan("catalog", "products")).collect()
+    entries, aliases, keys = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
+    )
+    mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
+    labels = resolve_labels(mentions, aliases, keys)
+    with gpu.session() as session:
+        trained = train(
+            encoders.backbone(session.device),
+            products,
+            labels,
+            entries,
+            keys,
+            load_image=lake.image,
+            progress=lambda step, steps, figures: context.log.info(
+                f"dual_encoder: {step:,}/{steps:,} steps "
+                + " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            ),
+        )
+        model = trained.model
+        vectors = model.entry_vectors(list(entries["entry_id"]), list(entries["phrase"]))
+        version = checkpoints.save(
+            "dual_encoder", model.save, about={"base": encoders.base, **trained.metrics}
+        )
+        cost = session.metadata()
+    manifest = lake.commit(
+        "dual_encoder",
+        {
+            "calibration": trained.calibration,
+            "entry_vectors": pl.DataFrame({"entry_id": entries["entry_id"], "vector": vectors}),
+            "retrieval": trained.retrieval,
+        },
+        versions={
+            "checkpoint": version,
+            "model": model.version,
+            "scale": repr(model.scale),
+            "bias": repr(model.bias),
+        },
+    )
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(
+                manifest, "calibration", lineage={"entry_id": [("attribute_vocabulary", "entry_id")]}
+            ),
+            **trained.metrics,
+            **cost,
+            "checkpoint": version,
+            "labelled_products": labels["product_id"].n_unique(),
+            "retrieval": markdown_table(trained.retrieval.to_dicts()),
+        },
+        data_version=dg.DataVersion(f"{version}-{manifest.data_version}"),
+    )

@@ -1,0 +1,196 @@
+"""From log-odds to probabilities that hold, and thresholds that reach a target precision.
+
+Platt scaling per entry, shrunk to the curve of the entry's key: an entry with few held-out labels
+borrows the key's slope and intercept, one with many stands on its own. Thresholds follow the same
+idea: the precision above a threshold is the entry's own count plus ``PRIOR_DECISIONS`` decisions at
+the precision of the whole key. An entry that reaches the target nowhere is never assigned
+(threshold above 1): abstention is better than a wrong shelf.
+
+For keys with one value a decision is "the best value of the key, if it clears its threshold", and
+that is what the thresholds are set on.
+"""
+
+import numpy as np
+import polars as pl
+
+from pinlanding_assets.encoder.targets import KeySpan
+
+PRIOR_DECISIONS = 10.0
+"""Weight of the key's precision against an entry's own, in decisions."""
+PLATT_PRIOR = 1.0
+"""Precision of the Gaussian that ties an entry's slope and intercept to its key's."""
+NEVER = 1.01
+"""A threshold that no probability reaches."""
+GRID = np.concatenate([np.linspace(0.02, 0.98, 97), [0.985, 0.99, 0.995, 0.999]])
+
+CALIBRATION_SCHEMA = {
+    "entry_id": pl.String,
+    "slope": pl.Float64,
+    "intercept": pl.Float64,
+    "threshold": pl.Float64,
+    "precision": pl.Float64,
+    "recall": pl.Float64,
+    "support": pl.Int64,
+}
+
+
+def calibrate(
+    logits: np.ndarray,
+    positive: np.ndarray,
+    weight: np.ndarray,
+    entry_ids: list[str],
+    spans: list[KeySpan],
+    *,
+    target_precision: float = 0.95,
+) -> pl.DataFrame:
+    """The ``calibration`` table from held-out log-odds.
+
+    Args:
+        logits: ``[n, e]`` uncalibrated log-odds of held-out products.
+        positive: ``[n, e]`` 1 where the entry holds.
+        weight: ``[n, e]`` trust in that; 0 is unknown and not counted.
+        entry_ids: The columns.
+        spans: Columns of each key.
+        target_precision: Aim of the thresholds, 0..1.
+
+    Returns:
+        ``entry_id, slope, intercept, threshold, precision, recall, support``. ``precision`` is the
+        shrunk estimate at the threshold, ``recall`` the share of held-out positives above it.
+    """
+    slope, intercept = np.ones(len(entry_ids)), np.zeros(len(entry_ids))
+    for span in spans:
+        block = slice(span.start, span.stop)
+        parts = (logits[:, block], positive[:, block], weight[:, block])
+        pooled = _platt(*(part.reshape(-1, 1) for part in parts), prior=(1.0, 0.0), ridge=1e-2)
+        own = _platt(*parts, prior=(float(pooled[0][0]), float(pooled[1][0])), ridge=PLATT_PRIOR)
+        slope[block], intercept[block] = own
+    rows: list[dict] = []
+    p = _sigmoid(logits * slope + intercept)
+    for span in spans:
+        decided = _decisions(p, span)
+        block = slice(span.start, span.stop)
+        known, true = weight[:, block] > 0, positive[:, block] > 0
+        above = decided[:, :, None] >= GRID  # [n, values, grid]
+        above &= known[:, :, None]
+        right = (above & true[:, :, None]).sum(axis=0)  # [values, grid]
+        taken = above.sum(axis=0)
+        key_precision = (right.sum(0) + 0.5) / (taken.sum(0) + 1.0)
+        precision = (right + PRIOR_DECISIONS * key_precision) / (taken + PRIOR_DECISIONS)
+        support = (known & true).sum(axis=0)
+        for value, column in enumerate(range(span.start, span.stop)):
+            reached = np.flatnonzero((precision[value] >= target_precision) & (GRID > 0))
+            at = int(reached[0]) if len(reached) and support[value] else None
+            rows.append(
+                {
+                    "entry_id": entry_ids[column],
+                    "slope": float(slope[column]),
+                    "intercept": float(intercept[column]),
+                    "threshold": NEVER if at is None else float(GRID[at]),
+                    "precision": float(precision[value, -1 if at is None else at]),
+                    "recall": 0.0 if at is None else float(right[value, at] / support[value]),
+                    "support": int(support[value]),
+                }
+            )
+    return pl.DataFrame(rows, schema=CALIBRATION_SCHEMA).sort("entry_id")
+
+
+def probabilities(
+    logits: np.ndarray, entry_ids: list[str], calibration: pl.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities ``[n, e]`` and thresholds ``[e]``; entries without a calibration
+    keep their log-odds and are never decided."""
+    table = pl.DataFrame({"entry_id": entry_ids}, schema={"entry_id": pl.String}).join(
+        calibration, on="entry_id", how="left", maintain_order="left"
+    )
+    slope = table["slope"].fill_null(1.0).to_numpy().astype(logits.dtype)
+    intercept = table["intercept"].fill_null(0.0).to_numpy().astype(logits.dtype)
+    return _sigmoid(logits * slope + intercept), table["threshold"].fill_null(NEVER).to_numpy()
+
+
+def reliability(
+    logits: np.ndarray,
+    positive: np.ndarray,
+    weight: np.ndarray,
+    entry_ids: list[str],
+    spans: list[KeySpan],
+    calibration: pl.DataFrame,
+    bins: int = 10,
+) -> dict[str, float]:
+    """How far the probabilities hold: ``ece`` (mean gap between stated and observed over equal
+    bins, weighted by count), ``precision`` and ``recall`` of the decisions at the thresholds, and
+    ``abstention``, the share of (product, known key) pairs that get no value."""
+    p, threshold = probabilities(logits, entry_ids, calibration)
+    known = weight > 0
+    stated, observed = p[known], positive[known] > 0
+    edges = np.minimum((stated * bins).astype(int), bins - 1)
+    gap = sum(
+        abs(stated[edges == b].mean() - observed[edges == b].mean()) * (edges == b).mean()
+        for b in range(bins)
+        if (edges == b).any()
+    )
+    taken = right = truths = asked = answered = 0
+    for span in spans:
+        block = slice(span.start, span.stop)
+        chosen = (_decisions(p, span) >= threshold[block]) & known[:, block]
+        true = (positive[:, block] > 0) & known[:, block]
+        taken, right = taken + int(chosen.sum()), right + int((chosen & true).sum())
+        truths += int(true.sum())
+        with_truth = true.any(axis=1)
+        asked += int(with_truth.sum())
+        answered += int((chosen.any(axis=1) & with_truth).sum())
+    return {
+        "ece": float(gap),
+        "precision": right / taken if taken else 0.0,
+        "recall": right / truths if truths else 0.0,
+        "abstention": 1 - answered / asked if asked else 0.0,
+    }
+
+
+def _decisions(p: np.ndarray, span: KeySpan) -> np.ndarray:
+    """Probabilities ``[n, values]`` of a key, with all but the best value at -1 if only one may
+    hold."""
+    block = p[:, span.start : span.stop]
+    if span.multi:
+        return block
+    best = np.full_like(block, -1.0)
+    rows, winners = np.arange(len(block)), block.argmax(axis=1)
+    best[rows, winners] = block[rows, winners]
+    return best
+
+
+def _platt(
+    logits: np.ndarray,
+    positive: np.ndarray,
+    weight: np.ndarray,
+    *,
+    prior: tuple[float, float],
+    ridge: float,
+    steps: int = 30,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and intercept a column: maximum a posteriori logistic regression, by Newton steps."""
+    z = logits.astype(np.float64)
+    y, w = positive.astype(np.float64), (weight > 0).astype(np.float64)
+    slope = np.full(z.shape[1], prior[0])
+    intercept = np.full(z.shape[1], prior[1])
+    for _ in range(steps):
+        p = _sigmoid(z * slope + intercept)
+        error, curve = w * (p - y), w * np.maximum(p * (1 - p), 1e-9)
+        g_slope = (error * z).sum(0) + ridge * (slope - prior[0])
+        g_intercept = error.sum(0) + ridge * (intercept - prior[1])
+        a = (curve * z * z).sum(0) + ridge
+        b = (curve * z).sum(0)
+        c = curve.sum(0) + ridge
+        det = np.maximum(a * c - b * b, 1e-9)
+        d_slope = (c * g_slope - b * g_intercept) / det
+        d_intercept = (a * g_intercept - b * g_slope) / det
+        # Bounded steps: separable columns would otherwise run away before the prior holds them.
+        slope = slope - np.clip(d_slope, -1.0, 1.0)
+        intercept = intercept - np.clip(d_intercept, -2.0, 2.0)
+        if max(np.abs(d_slope).max(), np.abs(d_intercept).max()) < 1e-6:
+            break
+    # A falling curve would rank the worst product first: noise of tiny supports, never a finding.
+    return np.maximum(slope, 0.05), intercept
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.clip(z, -60.0, 60.0)))

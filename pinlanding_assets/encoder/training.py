@@ -1,0 +1,615 @@
+"""Training of the dual encoder on the labels that the catalog, titles and the VLM gave.
+
+Two stages (linear probing, then fine-tuning: Kumar et al. 2022). The heads are trained on features
+computed once, which takes seconds. Backbones that can be tuned are then trained together with the
+heads at a lower rate, and the result is interpolated with its start (WiSE-FT, Wortsman et al.
+2022); the held-out products choose how far to go.
+
+Held-out products serve early stopping, calibration and the metrics. Without tuning every labelled
+product is held out once (cross-fitting), so that the calibration sees all labels and the final
+heads are trained on all of them; tuned towers have one held-out fold.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from pinlanding_assets.encoder.calibration import calibrate, reliability
+from pinlanding_assets.encoder.model import (
+    DualEncoder,
+    HeadShape,
+    attribute_vectors,
+    build_heads,
+    fuse,
+)
+from pinlanding_assets.encoder.retrieval import retrieval_report
+from pinlanding_assets.encoder.targets import (
+    KeySpan,
+    Targets,
+    build_targets,
+    group_folds,
+    image_signature,
+)
+from resources.encoders import EncoderBackbone
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with (steps done, steps in all, figures so far)."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the encoder is trained; the defaults were measured (benchmarks/label_spreading.py).
+
+    Attributes:
+        dim: Width of the space for backbones that are not aligned; aligned ones keep their own.
+        epochs: Most passes over the labelled products for the heads.
+        batch: Products a step.
+        learning_rate: Peak rate of the heads (AdamW, cosine).
+        weight_decay: Of the heads.
+        dropout: Share of standardised feature dimensions dropped in a step.
+        drop_image: Share of products whose image is hidden in a step.
+        drop_text: Share of products whose text is hidden in a step.
+        smoothing: Label smoothing within a key.
+        ranking: Weight of the softmax over the values of a key.
+        composition: Weight of the contrast of products against combinations of their attributes.
+        balance: Exponent of the inverse frequency that weighs rare entries up; 0 is off.
+        patience: Epochs without a better held-out loss before stopping.
+        folds: Parts that the labelled products are split into; one is held out at a time.
+        tower_epochs: Passes in which a trainable backbone is tuned; 0 leaves it frozen.
+        tower_rate: Peak rate of the towers.
+        interpolations: Steps from the start (0) to the tuned weights (1) to choose from.
+        target_precision: What the calibrated thresholds aim at.
+        seed: Everything random follows from it.
+    """
+
+    dim: int = 256
+    epochs: int = 40
+    batch: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    dropout: float = 0.2
+    drop_image: float = 0.15
+    drop_text: float = 0.4
+    smoothing: float = 0.05
+    ranking: float = 1.0
+    composition: float = 0.25
+    balance: float = 0.3
+    patience: int = 6
+    folds: int = 5
+    tower_epochs: int = 2
+    tower_rate: float = 2e-4
+    interpolations: tuple[float, ...] = (0.0, 0.5, 1.0)
+    target_precision: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """What training gives.
+
+    Attributes:
+        model: The encoder, ready to embed.
+        metrics: Held-out figures by name.
+        calibration: The ``calibration`` table.
+        retrieval: Held-out attribute retrieval by modality and method.
+    """
+
+    model: DualEncoder
+    metrics: dict[str, float]
+    calibration: pl.DataFrame
+    retrieval: pl.DataFrame
+
+
+@dataclass
+class Sides:
+    """Inputs of the heads for all products: features and which of them exist."""
+
+    image: Any
+    text: Any
+    has_image: Any
+    has_text: Any
+
+    def hidden(self, modality: str) -> "Sides":
+        """The same products with one side hidden: ``both``, ``image`` (alone) or ``text``."""
+        gone_image = self.has_image * (0.0 if modality == "text" else 1.0)
+        gone_text = self.has_text * (0.0 if modality == "image" else 1.0)
+        return Sides(self.image, self.text, gone_image, gone_text)
+
+
+class _FrozenFeatures:
+    """Features computed once."""
+
+    def __init__(self, sides: Sides, phrases: "torch.Tensor") -> None:
+        self.sides, self.phrases = sides, phrases
+
+    def __call__(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        return self.sides.image[rows], self.sides.text[rows], self.phrases
+
+
+class _LiveTowers:
+    """Features from towers that are being tuned; decodes a batch at a time."""
+
+    def __init__(
+        self,
+        backbone: EncoderBackbone,
+        sides: Sides,
+        texts: Sequence[str],
+        load: Callable[[int], bytes],
+        phrases: Sequence[str],
+    ) -> None:
+        self.backbone, self.sides = backbone, sides
+        self.texts, self.load, self.phrases = texts, load, list(phrases)
+
+    def __call__(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        backbone, device = self.backbone, self.backbone.device
+        image = self.sides.image[rows].clone()
+        text = self.sides.text[rows].clone()
+        seen = self.sides.has_image[rows].nonzero().flatten()
+        if len(seen):
+            loaded = [self.load(int(rows[i])) for i in seen]
+            pixels = backbone.prepare_images(loaded).to(device)
+            image[seen] = backbone.forward_images(pixels).float()
+        read = self.sides.has_text[rows].nonzero().flatten()
+        words = [self.texts[int(rows[i])] for i in read] + self.phrases
+        encoded = backbone.forward_texts(backbone.prepare_texts(words).to(device)).float()
+        text[read] = encoded[: len(read)]
+        return image, text, encoded[len(read) :]
+
+
+def train(
+    backbone: EncoderBackbone,
+    products: pl.DataFrame,
+    labels: pl.DataFrame,
+    entries: pl.DataFrame,
+    keys: pl.DataFrame,
+    *,
+    load_image: Callable[[str], bytes],
+    settings: TrainingSettings | None = None,
+    progress: Progress | None = None,
+) -> TrainedEncoder:
+    """Train and calibrate an encoder for this vocabulary.
+
+    Args:
+        backbone: What to start from; it is not changed.
+        products: ``product_id, text, image_hash`` (text may be empty, image_hash null). Products
+            without a label or without both sides take no part.
+        labels: ``product_id, entry_id, weight`` with weights in 0..1.
+        entries: The ``entries`` table of the vocabulary.
+        keys: The ``keys`` table of the vocabulary.
+        load_image: Bytes of an image by its hash.
+        settings: Defaults when None.
+        progress: Told about every epoch.
+
+    Raises:
+        ValueError: an empty vocabulary, too few labelled products, or inconsistent labels.
+    """
+    import torch
+
+    settings = settings or TrainingSettings()
+    report = progress or (lambda *_: None)
+    torch.set_flush_denormal(True)
+    products = (
+        products.select("product_id", pl.col("text").fill_null(""), "image_hash")
+        .filter((pl.col("text") != "") | pl.col("image_hash").is_not_null())
+        .join(labels.select("product_id").unique(), on="product_id", how="semi")
+        .sort("product_id")
+    )
+    if entries.is_empty():
+        raise ValueError("the vocabulary has no entries: there is nothing to train on")
+    if products.height < 2 * settings.folds:
+        raise ValueError(
+            f"{products.height} labelled products: at least {2 * settings.folds} are needed"
+        )
+    targets = build_targets(products["product_id"].to_list(), labels, entries, keys)
+    phrases = targets.entries["phrase"].to_list()
+    texts = products["text"].to_list()
+    hashes = products["image_hash"].to_list()
+
+    images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
+    sides = _features(backbone, texts, hashes, images)
+    groups = [
+        image_signature(images[name]) if name else product_id
+        for name, product_id in zip(hashes, targets.product_ids, strict=True)
+    ]
+    fold = group_folds(groups, settings.folds, settings.seed)
+    phrase_features = torch.from_numpy(backbone.text_features(phrases)).to(backbone.device)
+    frozen = _FrozenFeatures(sides, phrase_features)
+    shape = HeadShape(
+        backbone.image_dim,
+        backbone.text_dim,
+        backbone.text_dim if backbone.aligned else settings.dim,
+        backbone.aligned,
+    )
+    fit = _Fit(targets, settings, shape, report)
+
+    if backbone.trainable and settings.tower_epochs:
+        fit.steps_total = settings.epochs + settings.tower_epochs
+        inside, outside = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
+        start, _ = fit.heads(frozen, inside, outside)
+        tuned = backbone.clone()
+        live = _LiveTowers(tuned, sides, texts, lambda row: images[hashes[row]], phrases)
+        heads = fit.towers(live, start, inside, outside)
+        model = DualEncoder(tuned, shape, targets.entries["entry_id"], heads, backbone.version)
+        held = outside
+        subset = [texts[row] for row in held], [hashes[row] for row in held]
+        held_sides = _features(tuned, *subset, images)
+        vectors = {m: _embed(model, held_sides, m) for m in ("both", "image", "text")}
+        known = model.entry_vectors(model.entry_ids, phrases)
+        scores = {m: model.logits(vectors[m], known) for m in vectors}
+    else:
+        fit.steps_total = settings.epochs * (settings.folds + 1)
+        held = np.arange(products.height)
+        scores = {
+            m: np.zeros((products.height, entries.height), dtype=np.float32)
+            for m in ("both", "image", "text")
+        }
+        stopped = []
+        for number in range(settings.folds):
+            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            heads, epochs = fit.heads(frozen, inside, outside)
+            stopped.append(epochs)
+            for modality in scores:
+                with torch.inference_mode():
+                    logits, _, _ = fit.logits(frozen, heads, outside, sides.hidden(modality))
+                scores[modality][outside] = logits.cpu().numpy()
+        heads, _ = fit.heads(frozen, held, None, epochs=int(np.median(stopped)))
+        model = DualEncoder(backbone, shape, targets.entries["entry_id"], heads)
+
+    positive, weight = targets.positive[held], targets.weight[held]
+    calibration = calibrate(
+        scores["both"],
+        positive,
+        weight,
+        targets.entries["entry_id"].to_list(),
+        targets.spans,
+        target_precision=settings.target_precision,
+    )
+    both = ((sides.has_image > 0) & (sides.has_text > 0)).cpu().numpy()[held]
+    retrieval = retrieval_report(
+        scores if both.any() else {"both": scores["both"]}, positive, weight, targets.spans
+    )
+    metrics = {
+        "products": float(products.height),
+        "held_out": float(len(held)),
+        "entries": float(entries.height),
+        **fit.figures,
+        **reliability(scores["both"], positive, weight, targets.spans, calibration),
+        **_headline(retrieval),
+    }
+    return TrainedEncoder(model, metrics, calibration, retrieval)
+
+
+class _Fit:
+    """The optimisation: one object holds what every run over the same targets shares."""
+
+    def __init__(
+        self, targets: Targets, settings: TrainingSettings, shape: HeadShape, report: Progress
+    ) -> None:
+        import torch
+
+        self.targets, self.settings, self.shape, self.report = targets, settings, shape, report
+        self.positive = torch.from_numpy(targets.positive)
+        self.weight = torch.from_numpy(targets.weight) * torch.from_numpy(
+            _column_weights(targets, settings.balance)
+        )
+        self.figures: dict[str, float] = {}
+        self.steps_done, self.steps_total = 0, settings.epochs
+
+    def heads(
+        self,
+        features: _FrozenFeatures,
+        rows: np.ndarray,
+        held_out: np.ndarray | None,
+        epochs: int | None = None,
+    ) -> "tuple[torch.nn.ModuleDict, int]":
+        """Fresh heads trained on ``rows``; the best epoch on ``held_out`` counts, if given."""
+        settings = self.settings
+        heads = build_heads(self.shape, len(self.targets.entries), settings.seed)
+        heads = heads.to(features.phrases.device)
+        if not self.shape.aligned:
+            _fit_standardisation(heads, features.sides, rows)
+        return self._run(
+            features,
+            heads,
+            [{"params": list(heads.parameters()), "lr": settings.learning_rate}],
+            rows,
+            held_out,
+            # The schedule is always the full one: stopping early must mean the same everywhere.
+            stop=epochs or settings.epochs,
+            total=settings.epochs,
+        )
+
+    def towers(
+        self,
+        features: _LiveTowers,
+        start: "torch.nn.ModuleDict",
+        rows: np.ndarray,
+        held_out: np.ndarray,
+    ) -> "torch.nn.ModuleDict":
+        """Tune towers and heads together, then walk back as far as the held-out loss wants."""
+        settings = self.settings
+        module = features.backbone.module
+        base = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+        heads = copy.deepcopy(start)
+        module.train().requires_grad_(True)
+        groups = [
+            {"params": list(heads.parameters()), "lr": settings.learning_rate / 4},
+            {"params": list(module.parameters()), "lr": settings.tower_rate},
+        ]
+        epochs = settings.tower_epochs
+        heads, _ = self._run(features, heads, groups, rows, None, stop=epochs, total=epochs)
+        module.eval().requires_grad_(False)
+        tuned = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+        losses: dict[float, float] = {}
+        for step in settings.interpolations:
+            features.backbone.module.load_state_dict(_between(base, tuned, step))
+            mixed = copy.deepcopy(heads)
+            mixed.load_state_dict(_between(start.state_dict(), heads.state_dict(), step))
+            losses[step] = self.held_out_loss(features, mixed, held_out)
+            self.figures[f"loss_interpolation_{step:g}"] = losses[step]
+        best = min(losses, key=lambda step: (losses[step], step))
+        self.figures["interpolation"] = best
+        features.backbone.load_weights(_between(base, tuned, best))
+        heads.load_state_dict(_between(start.state_dict(), heads.state_dict(), best))
+        return heads
+
+    def logits(
+        self,
+        features: "_FrozenFeatures | _LiveTowers",
+        heads: "torch.nn.ModuleDict",
+        rows: np.ndarray,
+        sides: Sides | None = None,
+    ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        """Log-odds ``[rows, e]`` with the product and entry vectors they come from."""
+        import torch
+
+        index = torch.from_numpy(rows)
+        sides = sides or features.sides
+        image, text, phrases = features(index)
+        vectors = fuse(heads, image, text, sides.has_image[index], sides.has_text[index])
+        known = attribute_vectors(heads, phrases, heads.residual)  # type: ignore[arg-type]
+        return heads.log_scale.exp() * vectors @ known.T + heads.bias, vectors, known  # type: ignore[operator]
+
+    def held_out_loss(
+        self,
+        features: "_FrozenFeatures | _LiveTowers",
+        heads: "torch.nn.ModuleDict",
+        rows: np.ndarray,
+    ) -> float:
+        """Mean objective on held-out products."""
+        import torch
+
+        total = 0.0
+        with torch.inference_mode():
+            for part in np.array_split(rows, -(-len(rows) // 512)):
+                logits, _, _ = self.logits(features, heads, part)
+                total += len(part) * float(self._objective(logits, torch.from_numpy(part)))
+        return total / len(rows)
+
+    def _run(
+        self,
+        features: "_FrozenFeatures | _LiveTowers",
+        heads: "torch.nn.ModuleDict",
+        groups: list[dict[str, Any]],
+        rows: np.ndarray,
+        held_out: np.ndarray | None,
+        *,
+        stop: int,
+        total: int,
+    ) -> "tuple[torch.nn.ModuleDict, int]":
+        import torch
+
+        settings = self.settings
+        generator = torch.Generator().manual_seed(settings.seed)
+        torch.manual_seed(settings.seed)  # dropout draws from the global generator
+        optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, eps=1e-6)
+        steps = max(1, -(-len(rows) // settings.batch))
+        peaks = [group["lr"] for group in groups]
+        best, best_epoch, best_state = float("inf"), stop, None
+        first_epoch = self.steps_done
+        for epoch in range(stop):
+            heads.train()
+            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
+            running = 0.0
+            for step in range(steps):
+                at = (epoch * steps + step) / (total * steps)
+                rate = min(1.0, 20 * at + 0.05) * 0.5 * (1 + np.cos(np.pi * at))
+                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                    group["lr"] = peak * rate
+                batch = order[step * settings.batch : (step + 1) * settings.batch]
+                loss = self._step_loss(features, heads, batch, generator)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
+                optimizer.step()
+                running += float(loss.detach()) / steps
+            heads.eval()
+            self.steps_done += 1
+            figures = {"loss": running}
+            if held_out is not None:
+                figures["held_out_loss"] = self.held_out_loss(features, heads, held_out)
+                if figures["held_out_loss"] < best:
+                    best, best_epoch = figures["held_out_loss"], epoch + 1
+                    best_state = copy.deepcopy(heads.state_dict())
+            self.report(self.steps_done, self.steps_total, figures)
+            if held_out is not None and epoch + 1 - best_epoch >= settings.patience:
+                break
+        self.steps_done = first_epoch + (total if stop == total else stop)
+        if best_state is not None:
+            heads.load_state_dict(best_state)
+        return heads.eval(), best_epoch
+
+    def _step_loss(
+        self,
+        features: "_FrozenFeatures | _LiveTowers",
+        heads: "torch.nn.ModuleDict",
+        rows: "torch.Tensor",
+        generator: "torch.Generator",
+    ) -> "torch.Tensor":
+        import torch
+
+        settings, sides = self.settings, features.sides
+        image, text, phrases = features(rows)
+        has_image, has_text = sides.has_image[rows], sides.has_text[rows]
+        draw = torch.rand(len(rows), generator=generator).to(has_image.device)
+        paired = has_image * has_text
+        hide_image = paired * (draw < settings.drop_image)
+        hide_text = paired * (draw > 1 - settings.drop_text)
+        vectors = fuse(
+            heads, image, text, has_image - hide_image, has_text - hide_text, settings.dropout
+        )
+        known = attribute_vectors(heads, phrases, heads.residual)  # type: ignore[arg-type]
+        scale = heads.log_scale.exp()  # type: ignore[operator]
+        loss = self._objective(scale * vectors @ known.T + heads.bias, rows)
+        if settings.composition:
+            loss = loss + settings.composition * _composition_loss(
+                vectors, known, scale, self.positive[rows], self.weight[rows], generator
+            )
+        return loss
+
+    def _objective(self, logits: "torch.Tensor", rows: "torch.Tensor") -> "torch.Tensor":
+        """Sigmoid over all known entries, and softmax over the values of each known key."""
+        import torch
+        from torch.nn import functional
+
+        positive = self.positive[rows].to(logits.device)
+        weight = self.weight[rows].to(logits.device)
+        each = functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
+        loss = (each * weight).sum() / len(rows)
+        if not self.settings.ranking:
+            return loss
+        ranked = logits.new_zeros(())
+        for span in self.targets.spans:
+            block = slice(span.start, span.stop)
+            count = positive[:, block].sum(1)
+            known = torch.where(weight[:, block] > 0, logits[:, block], -1e4)
+            share = positive[:, block] / count.clamp(min=1).unsqueeze(1)
+            smooth = self.settings.smoothing
+            share = share * (1 - smooth) + (weight[:, block] > 0) * (
+                smooth / (weight[:, block] > 0).sum(1, keepdim=True).clamp(min=1)
+            )
+            sure = (weight[:, block] * positive[:, block]).amax(1)
+            ranked = ranked - ((share * known.log_softmax(1)).sum(1) * sure * (count > 0)).sum()
+        return loss + self.settings.ranking * ranked / len(rows)
+
+
+def _composition_loss(
+    vectors: "torch.Tensor",
+    known: "torch.Tensor",
+    scale: "torch.Tensor",
+    positive: "torch.Tensor",
+    weight: "torch.Tensor",
+    generator: "torch.Generator",
+) -> "torch.Tensor":
+    """Each product against combinations of 1-3 attributes: the batch's products that have all of
+    them are the answers, those that lack one the distractors, and unknown ones are left out."""
+    import torch
+    from torch.nn import functional
+
+    positive, weight = positive.to(vectors.device), weight.to(vectors.device)
+    draw = torch.rand(positive.shape, generator=generator).to(vectors.device) * positive
+    sizes = torch.randint(1, 4, (len(draw),), generator=generator).to(vectors.device)
+    ranks = draw.argsort(1, descending=True).argsort(1)
+    chosen = ((ranks < sizes.unsqueeze(1)) & (draw > 0)).to(vectors.dtype)  # [queries, e]
+    queries = functional.normalize(chosen @ known, dim=1)
+    size = chosen.sum(1, keepdim=True)
+    lacks = chosen @ ((1 - positive) * (weight > 0)).T > 0
+    has = (chosen @ positive.T >= size) & (size > 0)
+    logits = torch.where(has | lacks, scale * queries @ vectors.T, -1e4)
+    answer = torch.where(has, logits, -1e4).logsumexp(1) - has.sum(1).clamp(min=1).log()
+    usable = has.any(1) & lacks.any(1)
+    return ((logits.logsumexp(1) - answer) * usable).sum() / usable.sum().clamp(min=1)
+
+
+def _column_weights(targets: Targets, balance: float) -> np.ndarray:
+    """Weight of each entry, rare ones up; whole columns, so that probabilities keep meaning."""
+    count = (targets.positive * targets.weight).sum(axis=0)
+    typical = np.median(count[count > 0]) if (count > 0).any() else 1.0
+    return np.clip((typical / np.maximum(count, 1.0)) ** balance, 0.3, 3.0).astype(np.float32)
+
+
+def _fit_standardisation(heads: "torch.nn.ModuleDict", sides: Sides, rows: np.ndarray) -> None:
+    import torch
+    from torch.nn import functional
+
+    index = torch.from_numpy(rows)
+    for side, features, present in (
+        ("image", sides.image, sides.has_image),
+        ("text", sides.text, sides.has_text),
+    ):
+        seen = functional.normalize(features[index][present[index] > 0], dim=1)
+        if len(seen) > 1:
+            getattr(heads, f"{side}_mean").copy_(seen.mean(0))
+            getattr(heads, f"{side}_std").copy_(seen.std(0) + 1e-3)
+
+
+def _features(
+    backbone: EncoderBackbone,
+    texts: list[str],
+    hashes: list[str | None],
+    images: dict[str, bytes],
+) -> Sides:
+    """Features of all products, each distinct image and text computed once."""
+    import torch
+
+    image = np.zeros((len(hashes), backbone.image_dim), dtype=np.float32)
+    names = sorted({name for name in hashes if name})
+    if names:
+        computed = backbone.image_features([images[name] for name in names])
+        row_of = {name: row for row, name in enumerate(names)}
+        for row, name in enumerate(hashes):
+            if name:
+                image[row] = computed[row_of[name]]
+    text = np.zeros((len(texts), backbone.text_dim), dtype=np.float32)
+    words = sorted({word for word in texts if word})
+    if words:
+        computed = backbone.text_features(words)
+        row_of = {word: row for row, word in enumerate(words)}
+        for row, word in enumerate(texts):
+            if word:
+                text[row] = computed[row_of[word]]
+    flags = [[bool(name) for name in hashes], [bool(word) for word in texts]]
+    arrays = [image, text, *(np.asarray(flag, dtype=np.float32) for flag in flags)]
+    return Sides(*(torch.from_numpy(array).to(backbone.device) for array in arrays))
+
+
+def _embed(model: DualEncoder, sides: Sides, modality: str) -> np.ndarray:
+    """Held-out vectors by modality; where the only side is hidden, the vector is zero."""
+    shown = sides.hidden(modality)
+    arrays = [side.cpu().numpy() for side in (shown.image, shown.text)]
+    flags = [side.cpu().numpy() for side in (shown.has_image, shown.has_text)]
+    seen = (flags[0] > 0) | (flags[1] > 0)
+    out = np.zeros((len(seen), model.shape.dim), dtype=np.float32)
+    out[seen] = model.product_vectors(
+        *(array[seen] for array in arrays), *(flag[seen] > 0 for flag in flags)
+    )
+    return out
+
+
+def _between(
+    start: "dict[str, torch.Tensor]", end: "dict[str, torch.Tensor]", step: float
+) -> "dict[str, torch.Tensor]":
+    """Weights a share ``step`` of the way; whole numbers (counters) are taken from the end."""
+    return {
+        name: start[name].lerp(tensor, step) if tensor.is_floating_point() else tensor
+        for name, tensor in end.items()
+    }
+
+
+def _headline(retrieval: pl.DataFrame) -> dict[str, float]:
+    chosen = retrieval.filter(pl.col("method") == "encoder")
+    return {
+        f"{row['modality']}_{row['figure']}": row["value"]
+        for row in chosen.iter_rows(named=True)
+        if row["figure"] in ("recall_at_1", "recall_at_10", "hit_at_1", "p_at_10_composed")
+    }
+
+
+

@@ -1,0 +1,112 @@
+"""What people ask for, and the topics that the content itself offers."""
+
+import dagster as dg
+import polars as pl
+
+from pinlanding_assets.attributes.assets import attribute_vocabulary
+from pinlanding_assets.catalog.live import live
+from pinlanding_assets.clusters.assets import product_clusters
+from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
+from pinlanding_assets.topics import demand as searches
+from pinlanding_assets.topics.judging import judge
+from pinlanding_assets.topics.mining import mine
+from pinlanding_assets.topics.phrasing import Phraser, write_titles
+from resources.catalog_source import CatalogSource
+from resources.lake import Lake
+from resources.reporting import markdown_table, table_metadata
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE,
+    group_name="topics",
+    kinds={"parquet"},
+    code_version="1",
+)
+def search_log(
+    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake
+) -> dg.MaterializeResult:
+    """What shoppers searched for on the day, cleaned and counted; no rows where there is no log."""
+    for day in context.partition_keys:
+        queries = searches.clean_queries(source.search_log(day))
+        manifest = lake.commit("search_log", {"queries": queries}, partition=day)
+        top = queries.sort("count", "query", descending=[True, False]).head(20)
+        context.add_asset_metadata(
+            {
+                **table_metadata(manifest, "queries"),
+                "searches": int(queries["count"].sum()),
+                "top": markdown_table(top.to_dicts()),
+            },
+            partition_key=day,
+        )
+    return dg.MaterializeResult()
+
+
+@dg.asset(
+    deps=[dg.AssetDep(search_log, partition_mapping=EVERY_DAY), attribute_vocabulary],
+    group_name="topics",
+    kinds={"parquet"},
+    code_version="1",
+)
+def demand(lake: Lake) -> dg.MaterializeResult:
+    """The shopping intents behind the searches: prefixes and misspellings folded, parsed."""
+    entries, aliases = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases")
+    )
+    logs = lake.scan("search_log", "queries").rename({"date": "day"}).collect()
+    found = searches.demand(logs, entries, aliases)
+    manifest = lake.commit("demand", {"queries": found})
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "queries", lineage={"query": [("search_log", "query")]}),
+            "understood": float(found["parsed"].mean() or 0.0),  # type: ignore[arg-type]
+            "top": markdown_table(found.head(30).to_dicts()),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+    )
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
+        dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+        attribute_vocabulary,
+        product_clusters,
+        demand,
+    ],
+    group_name="topics",
+    kinds={"duckdb", "parquet"},
+    code_version="1",
+)
+def topics(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
+    """Titles worth a page, mined from attribute combinations that enough products carry."""
+    entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
+    products = live(lake.scan("catalog", "products"))
+    assigned = lake.scan("product_attributes", "assignments").join(
+        products, on=["product_id", "date"], how="semi"
+    )
+    candidates = mine(
+        assigned.drop("date").collect(),
+        keys,
+        lake.read("demand", "queries"),
+        products=products.select(pl.len()).collect().item(),
+        members=lake.read("product_clusters", "members"),
+    )
+    phraser = Phraser(entries, keys, source.config().phrases)
+    found = judge(write_titles(candidates, phraser), entries)
+    manifest = lake.commit("topics", {"topics": found})
+    accepted = found.filter(pl.col("accepted"))
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(
+                manifest, "topics", lineage={"entries": [("product_attributes", "entry_id")]}
+            ),
+            "accepted": accepted.height,
+            "titles": markdown_table(
+                accepted.select("title", "support", "demand", "searchability", "coherence")
+                .head(40)
+                .to_dicts()
+            ),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+    )

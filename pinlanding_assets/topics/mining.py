@@ -1,0 +1,300 @@
+"""Candidate topics: frequent combinations of attributes, mined level by level in DuckDB.
+
+Combinations of one to four entries, at most one a key, the product type among them where the
+catalog has one (PinLanding section 4, steps 1 and 2; Apriori growth on product lists).
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+
+import duckdb
+import polars as pl
+
+SKETCH = 64  # smallest product hashes kept a topic, to compare product sets
+_MAX_P = 0.999  # no single source is surer than this, so that two that agree are surer
+CANDIDATES_SCHEMA = {
+    "entries": pl.List(pl.String),
+    "support": pl.Int64,
+    "lift": pl.Float64,
+    "expected": pl.Float64,
+    "precision": pl.Float64,
+    "demand": pl.Float64,
+    "focus": pl.Float64,
+    "sketch": pl.List(pl.UInt64),
+}
+_EVIDENCE = {
+    "product_id": pl.String,
+    "entry_id": pl.String,
+    "key": pl.String,
+    "p": pl.Float64,
+    "sources": pl.Int64,
+}
+_MEMBERS = {"product_id": pl.String, "cluster_id": pl.Int64}
+_GROWS = {"parent": pl.Int32, "entry": pl.Int32}
+_LEVEL = {
+    "numbers": pl.List(pl.Int32),
+    "support": pl.Int64,
+    "lift": pl.Float64,
+    "expected": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class Mining:
+    """Bounds of the search for topics.
+
+    Attributes:
+        max_entries: Most entries a topic has.
+        min_support: Fewest products a topic has; None: `support_floor` of the catalog's size.
+        min_lift: Products of a combination over those expected by chance; below it, by more
+            than two standard errors of the count, the combination is an accident.
+        max_overlap: A combination with this share of its parent's products says nothing new.
+        limit: Most topics kept, the best first.
+        beam: Most combinations that grow on to the next level.
+        memory: DuckDB's memory limit.
+        spill: Folder that DuckDB spills to; None: its default.
+    """
+
+    max_entries: int = 4
+    min_support: int | None = None
+    min_lift: float = 1.0
+    max_overlap: float = 0.8
+    limit: int = 5_000
+    beam: int = 20_000
+    memory: str = "2GB"
+    spill: str | None = None
+
+
+def support_floor(products: int) -> int:
+    """Fewest products of a topic: 3 of 40, 7 of 650, 13 of 5,000, 20 of 100,000, 1 in 5,000 on."""
+    return max(3, min(20, round(products**0.3)), products // 5_000)
+
+
+def combine_sources(assignments: pl.DataFrame) -> pl.DataFrame:
+    """One row a product and entry: product_id, entry_id, key, p, sources.
+
+    Sources that agree are independent evidence: p = 1 - prod(1 - p of each source), each at most
+    0.999.
+    """
+    if assignments.is_empty():
+        return pl.DataFrame(schema=_EVIDENCE)
+    by_source = assignments.pivot(
+        "source", index=["product_id", "entry_id", "key"], values="p", aggregate_function="max"
+    )
+    sources = sorted(set(by_source.columns) - {"product_id", "entry_id", "key"})
+    doubt = [1.0 - pl.col(source).clip(0.0, _MAX_P).fill_null(0.0) for source in sources]
+    agreeing = [pl.col(source).is_not_null().cast(pl.Int64) for source in sources]
+    return by_source.select(
+        "product_id",
+        "entry_id",
+        "key",
+        p=1.0 - math.prod(doubt, start=pl.lit(1.0)),
+        sources=pl.sum_horizontal(agreeing),
+    )
+
+
+def mine(
+    assignments: pl.DataFrame,
+    keys: pl.DataFrame,
+    demand: pl.DataFrame,
+    *,
+    products: int,
+    members: pl.DataFrame | None = None,
+    mining: Mining | None = None,
+) -> pl.DataFrame:
+    """Candidate topics, best first.
+
+    Args:
+        assignments: `product_attributes.assignments` of the live products.
+        keys: `attribute_vocabulary.keys`.
+        demand: `demand.queries`; empty without a search log.
+        products: Number of live products (what support and lift refer to).
+        members: `product_clusters.members`; gives `focus`.
+        mining: Bounds of the search.
+
+    Returns:
+        entries (product type first), support, lift (against independence), expected (number of
+        right products: sum of the product of p), precision (expected / support), demand (searches
+        that name exactly these entries), focus (probability that two of its products share a
+        cluster), sketch (smallest product hashes).
+    """
+    mining = mining or Mining()
+    evidence = combine_sources(assignments)
+    if evidence.is_empty():
+        return pl.DataFrame(schema=CANDIDATES_SCHEMA)
+    typed = keys.filter(pl.col("role") == "product_type")["key"].to_list()
+    product_type = next((key for key in typed if key in set(evidence["key"])), None)
+    floor = mining.min_support or support_floor(products)
+    with _connection(mining) as db:
+        names = _load(db, evidence, members, product_type, floor)
+        found = pl.concat(_levels(db, names, products, floor, product_type is not None, mining))
+    ranked = _with_demand(found, names, demand)
+    # Surely right, wanted, and many of them: what a topic is worth.
+    worth = pl.col("precision") * (
+        pl.col("expected").log1p() + pl.col("demand").log1p() + 0.5 * pl.col("prior")
+    )
+    return (
+        ranked.with_columns(worth=worth.round(9))
+        .sort(["worth", "wanted"], descending=[True, False])
+        .head(mining.limit)
+        .select(*CANDIDATES_SCHEMA)
+    )
+
+
+@contextmanager
+def _connection(mining: Mining) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": mining.memory}
+    if mining.spill:
+        config["temp_directory"] = mining.spill
+    with duckdb.connect(":memory:", config=config) as db:
+        yield db
+
+
+def _load(
+    db: duckdb.DuckDBPyConnection,
+    evidence: pl.DataFrame,
+    members: pl.DataFrame | None,
+    product_type: str | None,
+    floor: int,
+) -> pl.DataFrame:
+    """Tables `product` and `item` with small integers; returns the frequent entries' names.
+
+    Entries are numbered by key, the product type first, so that growing a combination by
+    entries of later keys only meets every combination once and no key twice.
+    """
+    names = (
+        evidence.group_by("entry_id")
+        .agg(pl.col("key").first(), support=pl.len())
+        .filter(pl.col("support") >= floor)
+        .with_columns(later=pl.col("key") != pl.lit(product_type or ""))
+        .sort("later", "key", "entry_id")
+        .with_columns(entry=pl.int_range(pl.len(), dtype=pl.Int32), key_no=pl.col("key").rle_id())
+    )
+    clusters = members if members is not None else pl.DataFrame(schema=_MEMBERS)
+    db.register("evidence", evidence.to_arrow())
+    db.register("names", names.to_arrow())
+    db.register("clusters", clusters.select(*_MEMBERS).to_arrow())
+    db.execute("""
+        create table product as
+        select product_id, (row_number() over (order by product_id))::int as product,
+               md5_number_lower(product_id) as hash, c.cluster_id
+        from (select distinct product_id from evidence) left join clusters c using (product_id)
+    """)
+    db.execute("""
+        create table item as
+        select p.product, n.entry, n.key_no::int as key_no, ln(e.p)::float as log_p
+        from evidence e join product p using (product_id) join names n using (entry_id)
+        where e.p > 0
+    """)
+    return names
+
+
+def _levels(
+    db: duckdb.DuckDBPyConnection,
+    names: pl.DataFrame,
+    products: int,
+    floor: int,
+    typed: bool,
+    mining: Mining,
+) -> Iterator[pl.DataFrame]:
+    """Surviving combinations of one entry, of two, and so on, as entry numbers."""
+    single = names["support"].to_list()
+    support_of: dict[tuple[int, ...], int] = {}
+    sets: list[tuple[int, ...]] = [()]
+    # `held`: which product carries which surviving combination, and how surely.
+    db.execute("""
+        create table held as
+        select product, 0 as set_id, -1 as key_no, 0::float as log_p
+        from (select distinct product from item)
+    """)
+    for size in range(1, mining.max_entries + 1):
+        later = "i.key_no = 0" if size == 1 and typed else "i.key_no > h.key_no"
+        # Sums of whole billionths: exact, so the same whatever order the threads add in.
+        grown = db.execute(f"""
+            select h.set_id, i.entry, count(*) as support,
+                   sum((exp(h.log_p::double + i.log_p) * 1e9)::bigint)::double / 1e9 as expected
+            from held h join item i on h.product = i.product and {later}
+            group by all having count(*) >= {floor:d} order by 1, 2
+        """).fetchall()
+        for set_id, entry, support, _ in grown:
+            support_of[(*sets[set_id], entry)] = support
+        kept = []
+        for set_id, entry, support, expected in grown:
+            combination = (*sets[set_id], entry)
+            chance = products * math.prod(single[e] / products for e in combination)
+            accident = support + 2 * math.sqrt(support) < mining.min_lift * chance
+            parents = combinations(combination, size - 1) if size > 1 else ()
+            widest = min((support_of.get(parent, products) for parent in parents), default=None)
+            same = widest is not None and support >= mining.max_overlap * widest
+            if not accident and not same:
+                kept.append((set_id, entry, combination, support, support / chance, expected))
+        kept = sorted(kept, key=lambda k: (-k[-1], k[2]))[: mining.beam]
+        sets = [combination for _, _, combination, *_ in kept]
+        grows = pl.DataFrame([k[:2] for k in kept], schema=_GROWS, orient="row")
+        db.register("grows", grows.with_row_index("set_id").to_arrow())
+        db.execute("""
+            create or replace table held as
+            select h.product, g.set_id, i.key_no, h.log_p + i.log_p as log_p
+            from held h join grows g on g.parent = h.set_id
+                 join item i on i.product = h.product and i.entry = g.entry
+        """)
+        yield pl.DataFrame(
+            [(list(k[2]), *k[3:]) for k in kept], schema=_LEVEL, orient="row"
+        ).with_columns(_product_sets(db, len(kept)))
+        if not kept:
+            return
+
+
+def _product_sets(db: duckdb.DuckDBPyConnection, sets: int) -> pl.DataFrame:
+    """Sketch and focus of every combination in `held`, by its number."""
+    sketches = db.sql(f"""
+        select h.set_id::int as set_id, min(p.hash, {SKETCH}) as sketch
+        from held h join product p using (product) group by 1
+    """).pl()
+    focus = db.sql("""
+        select set_id::int as set_id, sum(n * (n - 1)) / (sum(n) * (sum(n) - 1)) as focus
+        from (
+            select h.set_id, p.cluster_id, count(*) as n
+            from held h join product p using (product) where p.cluster_id is not null group by all
+        )
+        group by 1 having sum(n) > 1
+    """).pl()
+    return (
+        pl.DataFrame({"set_id": range(sets)}, schema={"set_id": pl.Int32})
+        .join(sketches.cast({"set_id": pl.Int32}), on="set_id", how="left")
+        .join(focus.cast({"set_id": pl.Int32}), on="set_id", how="left")
+        .sort("set_id")
+        .select(
+            pl.col("sketch").cast(pl.List(pl.UInt64)), pl.col("focus").cast(pl.Float64).round(9)
+        )
+    )
+
+
+def _with_demand(found: pl.DataFrame, names: pl.DataFrame, demand: pl.DataFrame) -> pl.DataFrame:
+    """Adds the entries' names, precision, demand, and the demand for each entry on its own."""
+    asked = (
+        demand.filter(pl.col("entries").list.len() > 0)
+        .select("entries", count=(pl.col("count") * pl.col("parsed")).round().cast(pl.Int64))
+        .with_columns(wanted=pl.col("entries").list.sort().list.join("\n"))
+    )
+    exact = asked.group_by("wanted").agg(demand=pl.col("count").sum().cast(pl.Float64))
+    single = asked.explode("entries").group_by("entries").agg(pl.col("count").sum().log1p())
+    # Searches for its entries: the prior of a combination that nobody has typed yet.
+    prior: dict[str, float] = dict(single.iter_rows())
+    entry_ids = names["entry_id"].to_list()
+    sets = [[entry_ids[number] for number in numbers] for numbers in found["numbers"]]
+    return (
+        found.with_columns(
+            pl.Series("entries", sets, dtype=pl.List(pl.String)),
+            pl.Series("wanted", ["\n".join(sorted(s)) for s in sets], dtype=pl.String),
+            pl.Series(
+                "prior", [sum(prior.get(e, 0.0) for e in s) / len(s) for s in sets], pl.Float64
+            ),
+            precision=pl.col("expected") / pl.col("support"),
+        )
+        .join(exact, on="wanted", how="left", maintain_order="left")
+        .with_columns(pl.col("demand").fill_null(0.0))
+    )

@@ -1,0 +1,307 @@
+"""Where a catalog comes from: the feeds, images and search log that a catalog.yaml describes."""
+
+import fnmatch
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import dagster as dg
+import fsspec
+import httpx
+import polars as pl
+from fsspec.implementations.local import LocalFileSystem
+
+from resources.catalog_config import CatalogConfig
+from resources.feed_files import FeedError, FeedReader, Row
+from resources.image_fetch import is_url, new_client, read_local, read_stored, read_url
+
+DEFAULT_DAY = date(2026, 11, 1)  # of feeds that name no day; the first day of the partitions
+RECORDS = {"file": pl.String, "row": pl.Int64, "record": pl.String, "size": pl.Int64}
+_BLOCK_BYTES = 16 << 20  # rows are held as Python objects for this long, then as a frame
+_MAX_QUERY = 200  # characters; shoppers do not type more, crawlers do
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class _FeedFile(NamedTuple):
+    """A feed file: its name in tables (relative to catalog.yaml, or a URI), and where it is."""
+
+    name: str
+    filesystem: fsspec.AbstractFileSystem
+    path: str
+
+
+class CatalogSource(dg.ConfigurableResource):
+    """The feeds, images and search log of one catalog.
+
+    `config_path` is a catalog.yaml. `allow_private_urls` lets feeds name images on hosts that
+    only this network reaches, and uses the environment's proxy.
+    """
+
+    config_path: str
+    allow_private_urls: bool = False
+
+    @cached_property
+    def _config(self) -> CatalogConfig:
+        return CatalogConfig.load(self.config_path)
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return new_client(allow_private=self.allow_private_urls)
+
+    def config(self) -> CatalogConfig:
+        """What catalog.yaml says.
+
+        Raises:
+            CatalogConfigError: it is missing or wrong; the message names file and setting.
+        """
+        return self._config
+
+    def days(self) -> list[str]:
+        """The days (YYYY-MM-DD, in order) that have a feed.
+
+        A feed's day is `{day}` in its path, else its day column, else the constant `day`.
+        """
+        found: set[str] = set()
+        for pattern in self._config.feeds:
+            if "{day}" in pattern:
+                found |= self._days_of_paths(pattern)
+            elif self._config.columns.day:
+                found |= self._days_of_rows(pattern)
+                if self._config.day:
+                    found.add(self._config.day.isoformat())
+            elif self._files(pattern):
+                found.add(self._constant_day)
+        return sorted(found)
+
+    def read_records(self, day: str) -> pl.DataFrame:
+        """The rows of a day as received: file, row (1-based), record, size (bytes), error.
+
+        A JSONL line is kept as it is, a CSV or Parquet row as a JSON object of its columns. Rows
+        that are no such object, or too large, have an `error`. With a day column, a row whose day
+        cannot be read belongs to the constant (else the first) day, with an error.
+
+        Raises:
+            FeedError: a feed is missing or cannot be read, or lacks a mapped column.
+        """
+        blocks: list[pl.DataFrame] = []
+        rows: list[tuple[str, int, str, int, str | None]] = []
+        held = 0
+        schema = {**RECORDS, "error": pl.String}
+        for file, row in self._rows(day):
+            rows.append((file.name, row.row, row.record, row.size, row.error))
+            held += len(row.record)
+            if held > _BLOCK_BYTES:
+                blocks.append(pl.DataFrame(rows, schema=schema, orient="row"))
+                rows, held = [], 0
+        blocks.append(pl.DataFrame(rows, schema=schema, orient="row"))
+        return pl.concat(blocks)
+
+    def provenance(self, day: str) -> list[dict[str, Any]]:
+        """Name, size (bytes) and sha256 of each feed file that holds the day.
+
+        Raises:
+            FeedError: a feed is missing or cannot be read.
+        """
+        found = []
+        for file in self._files_of(day):
+            try:
+                with file.filesystem.open(file.path, "rb") as stream:
+                    digest, size = hashlib.sha256(), 0
+                    while block := cast(IO[bytes], stream).read(1 << 20):
+                        digest.update(block)
+                        size += len(block)
+            except OSError as error:
+                raise FeedError(f"{file.name}: cannot be read: {error}") from error
+            found.append({"file": file.name, "size": size, "sha256": digest.hexdigest()})
+        return found
+
+    def fetch_image(self, file: str, reference: str) -> bytes:
+        """The bytes of an image that a row of feed `file` names by a relative path or http(s) URL.
+
+        Paths lead from `images_from`, else from the feed's folder, and never out of it.
+
+        Raises:
+            ImageUnavailable: refused, missing, too large or unreachable; the message is the reason.
+        """
+        if is_url(reference):
+            return read_url(self._client, reference, allow_private=self.allow_private_urls)
+        base = self._config.images_from
+        filesystem, folder = self._locate(base or file.rpartition("/")[0] or ".")
+        if isinstance(filesystem, LocalFileSystem):
+            return read_local(Path(folder), reference)
+        return read_stored(filesystem, folder, reference)
+
+    def search_log(self, day: str) -> pl.DataFrame:
+        """What shoppers searched for on a day: query, count; empty where there is no log.
+
+        A log without `{day}` in its path belongs to the constant (else the first) day. Rows
+        without a query, or with a count below 1, are left out.
+
+        Raises:
+            FeedError: the log cannot be read, or lacks a mapped column.
+        """
+        log, counts = self._config.search_log, dict[str, int]()
+        if log and ("{day}" in log.path or day == self._fallback_day):
+            files = self._files(log.path.replace("{day}", day))
+            wanted = {"search_log.query": log.query, "search_log.count": log.count}
+            for _, row in self._read(files, wanted):
+                value = row.value or {}
+                query = value.get(log.query)
+                query = " ".join(query.split()) if isinstance(query, str) else ""
+                count = _count(value.get(log.count)) if log.count else 1
+                if 0 < len(query) <= _MAX_QUERY and query.isprintable() and count:
+                    counts[query] = counts.get(query, 0) + count
+        rows = sorted(counts.items())
+        return pl.DataFrame(rows, schema={"query": pl.String, "count": pl.Int64}, orient="row")
+
+    @property
+    def _constant_day(self) -> str:
+        return (self._config.day or DEFAULT_DAY).isoformat()
+
+    @cached_property
+    def _fallback_day(self) -> str:
+        """Where rows go that say no day."""
+        if self._config.day:
+            return self._constant_day
+        return min(self.days(), default=self._constant_day)
+
+    def _rows(self, day: str) -> Iterator[tuple[_FeedFile, Row]]:
+        columns = self._config.columns
+        wanted = {f"columns.{name}": column for name, column in columns if isinstance(column, str)}
+        wanted |= {f"columns.images.{i}": image.column for i, image in enumerate(columns.images)}
+        wanted |= {f"attributes.{key}": c.column for key, c in self._config.attributes.items()}
+        for file, row in self._read(self._files_of(day), wanted):
+            if not self._has_day_column(file):
+                yield file, row
+                continue
+            shown = (row.value or {}).get(str(columns.day))
+            of_row = _read_day(shown)
+            if of_row == day:
+                yield file, row
+            elif of_row is None and day == self._fallback_day:
+                yield file, row._replace(error=row.error or f"unreadable day: {shown!r:.80}")
+
+    def _read(
+        self, files: Sequence[_FeedFile], wanted: Mapping[str, str | None]
+    ) -> Iterator[tuple[_FeedFile, Row]]:
+        """The rows of files. A column in `wanted` (setting -> column) has to be in one of them."""
+        headers: list[list[str] | None] = []
+        for file in files:
+            try:
+                with file.filesystem.open(file.path, "rb", compression="infer") as stream:
+                    reader = FeedReader(cast(IO[bytes], stream), file.name)
+                    for row in reader.rows:
+                        yield file, row
+                    headers.append(reader.columns)
+            except FeedError:
+                raise
+            except Exception as error:  # OSError, zlib.error, ArrowInvalid, a remote store's own
+                raise FeedError(f"{file.name}: cannot be read: {error}") from error
+        known = {name for header in headers if header for name in header}
+        if files and None not in headers:  # JSONL has no header that could lack a column
+            for setting, column in wanted.items():
+                if column and column not in known:
+                    raise FeedError(
+                        f"{files[0].name}: has no column {column!r} ({setting} in "
+                        f"{Path(self.config_path).name}); it has: {', '.join(sorted(known))}"
+                    )
+
+    def _has_day_column(self, file: _FeedFile) -> bool:
+        return self._config.columns.day is not None and file.name not in self._dated_names
+
+    @cached_property
+    def _dated_names(self) -> set[str]:
+        """Names of the files whose day is in their path."""
+        patterns = [p for p in self._config.feeds if "{day}" in p]
+        return {f.name for p in patterns for f in self._files(p.replace("{day}", "*"))}
+
+    def _files_of(self, day: str) -> list[_FeedFile]:
+        if not _DAY.fullmatch(day):
+            raise ValueError(f"not a day (YYYY-MM-DD): {day!r}")
+        found: dict[str, _FeedFile] = {}
+        for index, pattern in enumerate(self._config.feeds):
+            dated, by_row = "{day}" in pattern, self._config.columns.day
+            if not dated and not by_row and day != self._constant_day:
+                continue
+            files = self._files(pattern.replace("{day}", day))
+            if not files:
+                raise FeedError(
+                    f"{pattern.replace('{day}', day)}: no such feed for {day} "
+                    f"(feeds.{index} in {Path(self.config_path).name})"
+                )
+            found |= {file.name: file for file in files}
+        return [found[name] for name in sorted(found)]
+
+    def _locate(self, location: str, *, as_pattern: bool = False) -> tuple[Any, str]:
+        """The file system and path of a location relative to catalog.yaml, or of a URI."""
+        if "://" in location:
+            return fsspec.core.url_to_fs(location)
+        base = str(Path(self.config_path).absolute().parent)
+        base = glob.escape(base) if as_pattern else base
+        return LocalFileSystem(), os.path.normpath(os.path.join(base, location))
+
+    def _files(self, pattern: str) -> list[_FeedFile]:
+        filesystem, path = self._locate(pattern, as_pattern=True)
+        base = Path(self.config_path).absolute().parent
+        found = []
+        for hit in sorted(filesystem.glob(path)):
+            if filesystem.isfile(hit):
+                local = isinstance(filesystem, LocalFileSystem) and "://" not in pattern
+                name = os.path.relpath(hit, base) if local else filesystem.unstrip_protocol(hit)
+                found.append(_FeedFile(name, filesystem, hit))
+        return found
+
+    def _days_of_paths(self, pattern: str) -> set[str]:
+        paths = [file.path for file in self._files(pattern.replace("{day}", "*"))]
+        candidates = {day for path in paths for day in _DAY.findall(path) if _read_day(day)}
+        pattern = self._locate(pattern, as_pattern=True)[1]
+        return {
+            day
+            for day in candidates
+            if any(fnmatch.fnmatchcase(path, pattern.replace("{day}", day)) for path in paths)
+        }
+
+    def _days_of_rows(self, pattern: str) -> set[str]:
+        column = str(self._config.columns.day)
+        rows = self._read(self._files(pattern), {"columns.day": column})
+        # a feed that says no day anywhere is read on the constant day, where it is rejected
+        days = (_read_day(row.value.get(column)) for _, row in rows if row.value)
+        return {day for day in days if day} or {self._constant_day}
+
+
+def feed_version(provenance: Sequence[dict[str, Any]]) -> str:
+    """A hash of what the feed files of a day hold: it changes when one of them does."""
+    text = json.dumps(list(provenance), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _read_day(value: Any) -> str | None:
+    """The day of an ISO date or time (in UTC, where it names a time zone), or None."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    if moment.tzinfo is not None:
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:
+            return None
+    return moment.date().isoformat()
+
+
+def _count(value: Any) -> int:
+    """A count as a whole number from 1 to a billion, else 0 (broken, or nothing to count)."""
+    try:
+        count = int(value) if not isinstance(value, bool) else 0
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return count if 0 < count <= 10**9 else 0

@@ -1,0 +1,206 @@
+import gzip
+import hashlib
+import json
+import shutil
+
+import fsspec
+import polars as pl
+import pytest
+import yaml
+
+from resources.catalog_config import CatalogConfigError
+from resources.catalog_source import CatalogSource, feed_version
+from resources.feed_files import FeedError
+from resources.image_fetch import ImageUnavailable
+
+RECORD_COLUMNS = {
+    **{"file": pl.String, "row": pl.Int64, "record": pl.String},
+    **{"size": pl.Int64, "error": pl.String},
+}
+
+
+def source(folder, settings: dict | None = None, files: dict | None = None) -> CatalogSource:
+    """A catalog.yaml and its files, in `folder`."""
+    for name, content in (files or {}).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    settings = {"feeds": ["feed.csv"], "columns": {"id": "sku"}} | (settings or {})
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(settings))
+    return CatalogSource(config_path=str(folder / "catalog.yaml"))
+
+
+def ids(found: CatalogSource, day: str) -> list:
+    return [json.loads(text)["sku"] for text in found.read_records(day)["record"]]
+
+
+def test_a_feed_without_days_is_of_the_constant_day(tmp_path):
+    found = source(tmp_path, files={"feed.csv": "sku,name\n1,a\n2,b\n"})
+    assert found.days() == ["2026-11-01"]
+    records = found.read_records("2026-11-01")
+    assert records.schema == RECORD_COLUMNS
+    assert records.row(0) == ("feed.csv", 1, '{"sku":"1","name":"a"}', 4, None)
+    assert found.read_records("2026-11-02").height == 0
+    dated = source(tmp_path, {"day": "2026-12-24"})
+    assert dated.days() == ["2026-12-24"]
+    assert ids(dated, "2026-12-24") == ["1", "2"]
+
+
+def test_days_in_paths_with_globs_and_compression(tmp_path):
+    # a folder named like a pattern and like a day must not confuse
+    folder = tmp_path / "shop [1]* 2020-01-01"
+    files = {
+        "in/2026-11-01/b.jsonl": '{"sku":"b"}\n',
+        "in/2026-11-01/a.jsonl.gz": gzip.compress(b'{"sku":"a"}\n'),
+        "in/2026-11-03/c.jsonl": '{"sku":"c"}\n',
+        "in/2026-13-45/d.jsonl": "{}",
+        "in/other/2026-11-07.jsonl": "{}",
+    }
+    found = source(folder, {"feeds": ["in/{day}/*.jsonl*"]}, files)
+    assert found.days() == ["2026-11-01", "2026-11-03"]
+    assert ids(found, "2026-11-01") == ["a", "b"]
+    names = found.read_records("2026-11-01")["file"].to_list()
+    assert names == ["in/2026-11-01/a.jsonl.gz", "in/2026-11-01/b.jsonl"]
+
+
+def test_days_in_a_column_and_nothing_is_lost(tmp_path):
+    lines = [
+        '{"sku":"1","day":"2026-11-02"}',
+        '{"sku":"2","day":"2026-11-03T23:30:00-02:00"}',
+        '{"sku":"3","day":"soon"}',
+        '{"sku":"4"}',
+        "broken",
+        '{"sku":"5","day":"2026-11-02T08:00:00Z"}',
+    ]
+    settings = {"feeds": ["feed.jsonl"], "columns": {"id": "sku", "day": "day"}}
+    found = source(tmp_path, settings, {"feed.jsonl": "\n".join(lines)})
+    assert found.days() == ["2026-11-02", "2026-11-04"]
+    first, second = (found.read_records(day) for day in found.days())
+    assert first["row"].to_list() == [1, 3, 4, 5, 6]
+    assert [str(error).split(":")[0] for error in first["error"]] == [
+        *("None", "unreadable day", "unreadable day", "not JSON", "None")
+    ]
+    assert second["row"].to_list() == [2]
+    assert found.read_records("2026-11-03").height == 0
+    constant = source(tmp_path, settings | {"day": "2026-11-01"})
+    assert constant.days() == ["2026-11-01", "2026-11-02", "2026-11-04"]
+    assert constant.read_records("2026-11-01")["row"].to_list() == [3, 4, 5]
+
+
+def test_parquet_and_a_remote_file_system(tmp_path):
+    pl.DataFrame({"sku": [1, 2], "name": ["a", None]}).write_parquet(tmp_path / "feed.parquet")
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/catalog_source/2026-11-01.jsonl", b'{"sku":"m"}\n')
+    store.pipe_file("/catalog_source/a.jpg", b"picture")
+    feeds = ["memory://catalog_source/{day}.jsonl", "feed.parquet"]
+    found = source(tmp_path, {"feeds": feeds})
+    assert found.days() == ["2026-11-01"]
+    assert ids(found, "2026-11-01") == [1, 2, "m"]
+    remote = found.read_records("2026-11-01")["file"].to_list()[-1]
+    assert remote == "memory:///catalog_source/2026-11-01.jsonl"
+    assert found.fetch_image(remote, "a.jpg") == b"picture"
+
+
+def test_a_missing_or_unreadable_feed_stops_the_day_and_is_named(tmp_path):
+    settings = {"feeds": ["a/{day}.jsonl", "b/{day}.jsonl.gz"]}
+    good = {"a/2026-11-01.jsonl": "{}", "a/2026-11-02.jsonl": "{}"}
+    bad = {"b/2026-11-02.jsonl.gz": gzip.compress(b"{}" * 100)[:-12]}
+    found = source(tmp_path, settings, good | bad)
+    with pytest.raises(FeedError, match=r"b/2026-11-01\.jsonl\.gz: no such feed.*feeds\.1"):
+        found.read_records("2026-11-01")
+    with pytest.raises(FeedError, match=r"b/2026-11-02\.jsonl\.gz: cannot be read"):
+        found.read_records("2026-11-02")
+    with pytest.raises(FeedError, match=r"b/2026-11-01"):
+        found.provenance("2026-11-01")
+    broken = source(tmp_path, {"feeds": ["x.parquet"]}, {"x.parquet": "PAR1 nothing"})
+    with pytest.raises(FeedError, match=r"x\.parquet: cannot be read"):
+        broken.read_records("2026-11-01")
+    with pytest.raises(ValueError, match="not a day"):
+        found.read_records("../2026")
+
+
+def test_a_mapped_column_that_no_file_has_is_an_error_with_its_setting(tmp_path):
+    settings = {"columns": {"id": "sku", "title": "nmae"}}
+    found = source(tmp_path, settings, {"feed.csv": "sku,name\n1,a\n"})
+    with pytest.raises(
+        FeedError, match=r"feed\.csv.*'nmae' \(columns\.title in.*it has: name, sku"
+    ):
+        found.read_records("2026-11-01")
+
+
+def test_provenance_is_of_the_files_contents(tmp_path):
+    found = source(tmp_path, files={"feed.csv": "sku\n1\n"})
+    first = found.provenance("2026-11-01")
+    digest = hashlib.sha256(b"sku\n1\n").hexdigest()
+    assert first == [{"file": "feed.csv", "size": 6, "sha256": digest}]
+    assert found.provenance("2026-11-02") == []
+    version = feed_version(first)
+    assert feed_version(found.provenance("2026-11-01")) == version
+    (tmp_path / "feed.csv").write_text("sku\n2\n")
+    assert feed_version(found.provenance("2026-11-01")) != version
+
+
+def test_images_come_from_the_feeds_folder_or_from_their_own(tmp_path):
+    files = {
+        "feeds/1/feed.csv": "sku\n1\n",
+        "feeds/1/a.jpg": "beside",
+        "images/a.jpg": "base",
+        "feeds/secret.jpg": "secret",
+    }
+    found = source(tmp_path, {"feeds": ["feeds/*/feed.csv"]}, files)
+    [name] = found.read_records("2026-11-01")["file"].unique()
+    assert found.fetch_image(name, "a.jpg") == b"beside"
+    with pytest.raises(ImageUnavailable, match="outside"):
+        found.fetch_image(name, "../secret.jpg")
+    with pytest.raises(ImageUnavailable, match="not public"):
+        found.fetch_image(name, "http://127.0.0.1:1/a.jpg")
+    based = source(tmp_path, {"feeds": ["feeds/*/feed.csv"], "images_from": "images"})
+    assert based.fetch_image(name, "a.jpg") == b"base"
+
+
+def test_names_and_bytes_do_not_depend_on_where_the_catalog_lies(tmp_path):
+    folder = tmp_path / "one" / "yaml"
+    folder.mkdir(parents=True)
+    feeds = {"feeds": ["../shop/in/feed.csv"]}
+    one = source(folder, feeds, {"../shop/in/feed.csv": "sku\n1\n"})
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    two = CatalogSource(config_path=str(tmp_path / "two" / "yaml" / "catalog.yaml"))
+    records = one.read_records("2026-11-01")
+    assert records["file"].to_list() == ["../shop/in/feed.csv"]
+    assert two.read_records("2026-11-01").equals(records)
+
+
+def test_the_search_log_is_cleaned_and_summed(tmp_path):
+    lines = [
+        {"q": " red   shirt ", "n": 3},
+        {"q": "red shirt", "n": "2"},
+        {"q": "", "n": 5},
+        {"q": "x" * 201, "n": 5},
+        {"q": "none", "n": 0},
+        {"q": "neg", "n": -1},
+        {"q": "nan", "n": "?"},
+        {"q": ["list"], "n": 1},
+        {"q": "bad\x00", "n": 1},
+        {"q": "blue shirt", "n": 1},
+    ]
+    files = {
+        "feed.csv": "sku\n1\n",
+        "log/2026-11-02.jsonl": "\n".join([*map(json.dumps, lines), "broken"]),
+        "log.csv": "query\nred\nred\nblue\n",
+    }
+    log = {"path": "log/{day}.jsonl", "query": "q", "count": "n"}
+    found = source(tmp_path, {"search_log": log}, files)
+    assert found.search_log("2026-11-02").rows() == [("blue shirt", 1), ("red shirt", 5)]
+    empty = found.search_log("2026-11-01")
+    assert empty.schema == {"query": pl.String, "count": pl.Int64}
+    assert empty.height == 0
+    uncounted = source(tmp_path, {"search_log": {"path": "log.csv"}})
+    assert uncounted.search_log("2026-11-01").rows() == [("blue", 1), ("red", 2)]
+    assert uncounted.search_log("2026-11-02").height == 0
+    assert source(tmp_path).search_log("2026-11-01").height == 0
+
+
+def test_a_wrong_catalog_is_reported_when_it_is_used(tmp_path):
+    found = CatalogSource(config_path=str(tmp_path / "none.yaml"))
+    with pytest.raises(CatalogConfigError, match=r"none\.yaml"):
+        found.config()
