@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from operations.demo import demo
-from operations.instance import environment, only_one, open_instance, serve_command
+from operations.instance import DAGSTER, environment, only_one, open_instance, serve_command
 from resources.profiles import REPOSITORY, settings
 
 LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
@@ -35,12 +35,11 @@ def validate() -> None:
             "DAGSTER_STORAGE": folder,
             "DAGSTER_COMPUTE_LOGS": str(Path(folder) / "logs"),
         }
-        command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+        command = [*DAGSTER, "definitions", "validate", "-w", "workspace.yaml"]
         done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True)
     output = done.stdout + done.stderr
-    missing = [
-        name for name in LOCATIONS if f"Validation successful for code location {name}" not in output
-    ]
+    valid = "Validation successful for code location"
+    missing = [name for name in LOCATIONS if f"{valid} {name}" not in output]
     if done.returncode or missing:
         sys.exit(f"{output}\nnot validated: {missing or 'see above'}")
     print(f"definitions are valid in {', '.join(LOCATIONS)}")

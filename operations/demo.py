@@ -30,7 +30,8 @@ STATE = "demo.json"  # what the last finished demo was made from
 LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) { __typename
     ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-LAUNCH_RUN = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+LAUNCH_RUN = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+    __typename
     ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } } } }"""
 
@@ -144,9 +145,7 @@ def _run(live: Server, follower: Follower, plan: Plan) -> None:
     _launch(live, follower, TAIL)
 
 
-def _backfill(
-    live: Server, follower: Follower, assets: Sequence[str], days: Sequence[str]
-) -> None:
+def _backfill(live: Server, follower: Follower, assets: Sequence[str], days: Sequence[str]) -> None:
     follower.say(f"backfill of {len(days)} days: {', '.join(assets)}")
     params = {
         "assetSelection": [{"path": [asset]} for asset in assets],
@@ -196,7 +195,9 @@ def _plan(chosen: Settings, instance: dg.DagsterInstance) -> Plan:
     for asset in DAILY_HEAD:
         there &= instance.get_materialized_partitions(dg.AssetKey(asset))
     manifests = {day: used["lake"].manifest("raw_catalog", day) for day in there}
-    same = {day for day, found in manifests.items() if found and found.versions["feed"] == feeds[day]}
+    same = {
+        day for day, found in manifests.items() if found and found.versions["feed"] == feeds[day]
+    }
     return Plan(days, [day for day in days if day not in same], fingerprint, before == fingerprint)
 
 

@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 
 from resources.profiles import REPOSITORY, Settings
 
+DAGSTER = (sys.executable, "-m", "dagster")
 POOLS = {"gpu": 1, "gpu_train": 1}
-START_SECONDS = 180
+START_SECONDS = 400  # some 15 s on idle cores
 STOP_SECONDS = 20
 
 
@@ -82,8 +83,8 @@ def free_port() -> int:
 def serve_command(port: int) -> list[str]:
     """Webserver, daemon and both code locations, on this machine only."""
     return [
-        *(sys.executable, "-m", "dagster", "dev"),
-        *("-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)),
+        *(*DAGSTER, "dev", "-w", "workspace.yaml"),
+        *("-h", "127.0.0.1", "-p", str(port)),
     ]
 
 

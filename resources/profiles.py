@@ -99,7 +99,7 @@ def settings() -> Settings:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """The file's mapping, or nothing: CatalogSource reports what is wrong with it when it is used."""
+    """The file's mapping, or nothing: CatalogSource says what is wrong with it when it is used."""
     try:
         body = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

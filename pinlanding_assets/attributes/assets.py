@@ -67,6 +67,13 @@ def vlm_attributes(
             )
             stated = [from_catalog(products), from_text(products, config.lexicon)]
             mentions = pl.concat([*stated, found.mentions])
+            unanswered = found.answers["reason"].str.starts_with("error: ").sum()
+            if unanswered > 0.5 * found.answers.height:
+                raise dg.Failure(
+                    f"vlm_attributes {day}: the model answered {found.answers.height - unanswered} "
+                    f"of {found.answers.height}; the first reason: {found.answers['reason'][0]}. "
+                    "What was answered is kept; run the day again when the model is back."
+                )
             manifest = lake.commit(
                 "vlm_attributes",
                 {"mentions": mentions, "answers": found.answers},
@@ -93,8 +100,8 @@ def vlm_attributes(
                 partition_key=day,
             )
             context.log.info(
-                f"vlm_attributes {day}: {mentions.height:,} mentions, {found.calls:,} images asked, "
-                f"{found.reused:,} answers reused"
+                f"vlm_attributes {day}: {mentions.height:,} mentions, {found.calls:,} images asked,"
+                f" {found.reused:,} answers reused"
             )
         return dg.MaterializeResult(metadata=session.metadata())
 
@@ -119,7 +126,7 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
 def attribute_vocabulary(
     source: CatalogSource, lake: Lake, sentences: SentenceEncoder
 ) -> dg.MaterializeResult:
-    """The attributes that collections may be made of: cleaned, merged, judged, with an audit log."""
+    """What collections may be made of: attributes cleaned, merged and judged, with an audit log."""
     products = live(lake.scan("catalog", "products")).collect()
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
     found = build_vocabulary(

@@ -72,11 +72,12 @@ def _verdict(candidate: Candidate) -> Verdict:
     reasons = []
     search = 5.0
     letters = sum(c.isalpha() for c in candidate.value)
+    digits = sum(c.isdigit() for c in candidate.value)
     for hit, loss, reason in (
         (candidate.words > 2, min(0.75 * (candidate.words - 2), 2.5), "long"),
         (len(candidate.value) > 30, 1.0, "many letters"),
-        (any(c.isdigit() for c in candidate.value), 1.5, "a number or code"),
-        (letters < 3, 2.0, "an abbreviation"),
+        (digits > 0, 1.5, "a number or code"),
+        (letters < 3 and not digits, 2.0, "an abbreviation"),
         (candidate.share > 0.8, 1.0, "on nearly every product"),
         (candidate.searches == 0, 0.5, "never searched for"),
     ):
@@ -86,8 +87,9 @@ def _verdict(candidate: Candidate) -> Verdict:
     if candidate.searches:
         search += 0.5
         reasons.append("searched for")
-    # three of four by default, with the weight of four observations: silence is no proof
-    agreement = (candidate.confirmed + 3.0) / (candidate.contested + 4.0)
+    # silence is weak consent: three of four, with the weight of a tenth of the products
+    weight = max(4.0, 0.1 * candidate.products)
+    agreement = (candidate.confirmed + 0.75 * weight) / (candidate.contested + weight)
     coherence = 1.0 + 4.0 * agreement
     if candidate.contested >= 4 and agreement < 0.5:
         reasons.append(f"sources agree on {candidate.confirmed} of {candidate.contested}")

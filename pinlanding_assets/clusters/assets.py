@@ -5,6 +5,7 @@ import dagster as dg
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.clusters.clustering import cluster
+from pinlanding_assets.embeddings.assets import current_assignments, current_embeddings
 from pinlanding_assets.partitions import EVERY_DAY
 from resources.lake import Lake
 from resources.reporting import contact_sheet, markdown_table, table_metadata
@@ -24,10 +25,7 @@ from resources.reporting import contact_sheet, markdown_table, table_metadata
 def product_clusters(lake: Lake) -> dg.MaterializeResult:
     """Groups of similar products by their vectors, named by the attributes they have more of."""
     products = live(lake.scan("catalog", "products"))
-    version = ["product_id", "date"]
-    embeddings = lake.scan("product_embeddings", "embeddings").join(products, on=version, how="semi")
-    assigned = lake.scan("product_attributes", "assignments").join(products, on=version, how="semi")
-    clusters, members = cluster(embeddings.collect(), assigned.collect())
+    clusters, members = cluster(current_embeddings(lake), current_assignments(lake))
     manifest = lake.commit("product_clusters", {"clusters": clusters, "members": members})
     central = (
         members.sort("cluster_id", "similarity", "product_id", descending=[False, True, False])
@@ -35,13 +33,18 @@ def product_clusters(lake: Lake) -> dg.MaterializeResult:
         .join(products.select("product_id", "images").collect(), on="product_id")
         .join(clusters.select("cluster_id", "label"), on="cluster_id", maintain_order="left")
     )
-    pictured = [(images[0], label) for images, label in central.select("images", "label").iter_rows() if images]
+    pictured = [
+        (images[0], label)
+        for images, label in central.select("images", "label").iter_rows()
+        if images
+    ]
     return dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "clusters"),
             "largest": markdown_table(clusters.drop("entries").head(20).to_dicts()),
             "central_products_sheet": contact_sheet(
-                [lake.image(image) for image, _ in pictured[:24]], [text for _, text in pictured[:24]]
+                [lake.image(image) for image, _ in pictured[:24]],
+                [text for _, text in pictured[:24]],
             ),
         },
         data_version=dg.DataVersion(manifest.data_version),

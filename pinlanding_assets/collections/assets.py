@@ -1,5 +1,7 @@
 """Topics are filled with products, gated, and published as a site."""
 
+import re
+
 import dagster as dg
 import polars as pl
 
@@ -7,7 +9,9 @@ from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.collections.gates import Gates, verify_gates
 from pinlanding_assets.collections.matching import Arrangement, match
+from pinlanding_assets.collections.pages import pages_table
 from pinlanding_assets.collections.publishing import SiteSettings, render_site
+from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.topics.assets import topics
 from resources.catalog_source import CatalogSource
@@ -20,6 +24,11 @@ def gates_of(source: CatalogSource) -> Gates:
     """What catalog.yaml asks of a page."""
     wanted = source.config().collections
     return Gates(min_products=wanted.min_products, min_sellers=wanted.min_sellers)
+
+
+def arrangement_of(source: CatalogSource) -> Arrangement:
+    """How catalog.yaml wants pages filled."""
+    return Arrangement(max_products=source.config().collections.max_products)
 
 
 @dg.asset(
@@ -47,7 +56,7 @@ def collections(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
         assigned.drop("date").collect(),
         shelf,
         embeddings.drop("date").collect(),
-        arrangement=Arrangement(max_products=source.config().collections.max_products),
+        arrangement=arrangement_of(source),
         gates=gates_of(source),
     )
     manifest = lake.commit("collections", {"collections": found, "items": items})
@@ -99,11 +108,7 @@ def published_collections(
 ) -> dg.MaterializeResult:
     """The site that shoppers see, switched atomically; the gates are verified again before."""
     config = source.config()
-    products = live(lake.scan("catalog", "products"))
-    assigned = lake.scan("product_attributes", "assignments").join(
-        products, on=["product_id", "date"], how="semi"
-    )
-    shelf = products.collect()
+    shelf = live(lake.scan("catalog", "products")).collect()
     found, items = (lake.read("collections", table) for table in ("collections", "items"))
     verify_gates(found, items, shelf, gates_of(source))
     roles = dict(lake.read("attribute_vocabulary", "keys").select("role", "key").iter_rows())
@@ -113,24 +118,20 @@ def published_collections(
         shelf,
         lake.read("attribute_vocabulary", "entries"),
         site=SiteSettings(
-            title=config.name.replace("-", " ").replace("_", " ").title(),
-            base_url="https://example.com/",
+            title=config.site.title or re.sub("[-_]", " ", config.name).title(),
+            base_url=config.site.base_url,
+            tagline=config.site.tagline,
             currency=config.defaults.currency,
             type_key=roles.get("product_type"),
         ),
         image_bytes=lake.image,
-        assignments=assigned.select("product_id", "entry_id").collect(),
+        assignments=current_assignments(lake).select("product_id", "entry_id"),
     )
     progress = Progress(context.log.info, "published_collections", found.height, "pages")
     before = site.current()
     version = site.publish(_counted(files, progress))
-    pages = found.filter(pl.col("accepted")).select(
-        "topic_id",
-        "slug",
-        ("collections/" + pl.col("slug") + ".html").alias("path"),
-        "title",
-        "products",
-    )
+    site.prune(keep=5)
+    pages = pages_table(found, items, shelf)
     manifest = lake.commit("published_collections", {"pages": pages}, versions={"site": version})
     return dg.MaterializeResult(
         metadata={

@@ -75,7 +75,7 @@ def match(
     least = np.log(arrangement.min_p)
 
     def candidates() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for entries in chosen["entries"]:
+        for entries in chosen["entries"].to_list():
             rows, scores = _carriers(entries, postings)
             sure = scores >= least
             yield rows[sure], scores[sure], np.exp(scores[sure])

@@ -12,6 +12,7 @@ from pinlanding_assets.collections.wording import check_slug, readable
 
 SECTION_CARDS = 60  # collections on one page of a section
 MIN_SECTION = 4  # collections that make a section of their own: one row
+MAX_SECTIONS = 100
 RELATED = 6
 MAX_ATTRIBUTE_FACETS, MAX_FACET_VALUES = 4, 8
 
@@ -62,14 +63,15 @@ def build_sections(
         return [Section("All collections", "all", list(pages))] if pages else []
     sections: list[Section] = []
     slugs = {"more"}
-    for entry_id, group in sorted(named.items(), key=lambda item: (-len(item[1]), item[0])):
+    largest = sorted(named.items(), key=lambda item: (-len(item[1]), item[0]))[:MAX_SECTIONS]
+    for entry_id, group in largest:
         phrase = vocabulary[entry_id].phrase
         stem = re.sub(r"[\W_]+", "-", phrase.lower()).strip("-") or "type"
         slug = next(s for s in (stem, *(f"{stem}-{n}" for n in range(2, 9999))) if s not in slugs)
         slugs.add(slug)
         sections.append(Section(phrase[:1].upper() + phrase[1:], slug, group))
-    in_named = {page.topic_id for group in named.values() for page in group}
-    rest = [page for page in pages if page.topic_id not in in_named]
+    placed = {page.topic_id for section in sections for page in section.pages}
+    rest = [page for page in pages if page.topic_id not in placed]
     return [*sections, *([Section("More collections", "more", rest)] if rest else [])]
 
 

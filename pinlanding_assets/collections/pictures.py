@@ -10,7 +10,7 @@ from PIL import Image
 from pinlanding_assets.collections.navigation import Section
 
 SAMPLE = 24  # px a side of the copy of a picture that is looked at
-STUDIO = 248  # mean brightness of a picture's border (0-255) from which it is one on white
+STUDIO = 248  # median brightness of a picture's border (0-255) from which it is one on white
 MOSAIC_CHOICE = 15  # best pictures of a collection that its card chooses from
 
 
@@ -48,7 +48,7 @@ def read_picture(image: str, data: bytes) -> Picture:
     except OSError as error:
         raise ValueError(f"image {image[:100]!r} is not a JPEG: {error}") from error
     border = np.concatenate([sample[0], sample[-1], sample[:, 0], sample[:, -1]])
-    return Picture(f"images/{image}.jpg", width, height, bool(border.mean() >= STUDIO))
+    return Picture(f"images/{image}.jpg", width, height, bool(np.median(border) >= STUDIO))
 
 
 def choose_mosaics(

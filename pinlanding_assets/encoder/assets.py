@@ -5,7 +5,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
-from pinlanding_assets.attributes.vocabulary import resolve_labels
+from pinlanding_assets.attributes.labels import resolve_labels
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.encoder.training import train
 from pinlanding_assets.partitions import EVERY_DAY
@@ -34,7 +34,7 @@ def dual_encoder(
     encoders: Encoders,
     checkpoints: Checkpoints,
 ) -> dg.MaterializeResult:
-    """The checkpoint that labels every product: fine-tuned on the vocabulary, calibrated by entry."""
+    """The checkpoint that labels every product: tuned to the vocabulary, calibrated by entry."""
     products = live(lake.scan("catalog", "products")).collect()
     entries, aliases, keys = (
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
@@ -77,7 +77,9 @@ def dual_encoder(
     return dg.MaterializeResult(
         metadata={
             **table_metadata(
-                manifest, "calibration", lineage={"entry_id": [("attribute_vocabulary", "entry_id")]}
+                manifest,
+                "calibration",
+                lineage={"entry_id": [("attribute_vocabulary", "entry_id")]},
             ),
             **trained.metrics,
             **cost,

@@ -196,7 +196,8 @@ class DualEncoder:
             sides = (image[rows], text[rows], has_image[rows], has_text[rows])
             tensors = [torch.from_numpy(side.astype(np.float32)).to(device) for side in sides]
             with torch.inference_mode():
-                vectors = fuse(self.heads, *tensors).float().cpu().numpy()
+                image_t, text_t, seen, read = tensors
+                vectors = fuse(self.heads, image_t, text_t, seen, read).float().cpu().numpy()
             out[rows[: len(image) - start]] = vectors[: len(image) - start]
         return out
 

@@ -72,7 +72,8 @@ def composed_precision(
         key_of[span.start : span.stop] = number
     seen: set[tuple[int, ...]] = set()
     found: list[float] = []
-    for row in rng.permutation(np.flatnonzero(truth.any(axis=1)))[: 20 * queries]:
+    candidates = rng.permutation(np.flatnonzero(truth.any(axis=1)))[: 20 * queries]
+    for row in candidates.tolist():
         held = rng.permutation(np.flatnonzero(truth[row]))
         _, first = np.unique(key_of[held], return_index=True)
         columns = tuple(sorted(held[np.sort(first)][:size].tolist()))
@@ -80,7 +81,7 @@ def composed_precision(
             continue
         seen.add(columns)
         wanted = list(columns)
-        right = truth[:, wanted].all(axis=1)
+        right = np.asarray(truth[:, wanted].all(axis=1))
         wrong = (known[:, wanted] & ~truth[:, wanted]).any(axis=1)
         if right.sum() < k or not wrong.any():
             continue

@@ -19,6 +19,11 @@ most: relative, because title labels cover a third of what is true, evenly over 
 ABSENT_SUPPORT = 20
 """Labelled products of a type before anything is concluded from what they lack."""
 
+NEAR_BITS = 12
+"""Of 192: copies of a photo, rescaled and saved again, differ in fewer."""
+NEIGHBOURS = 3
+"""Signatures after each one in sorted order that are compared with it."""
+
 
 @dataclass(frozen=True)
 class KeySpan:
@@ -149,17 +154,39 @@ def _mark_absent_keys(
         weight[rows, span.start : span.stop] = 1.0
 
 
-def image_signature(data: bytes) -> str:
-    """A hash that survives re-encoding and rescaling, so that copies of a photo stay together.
-
-    A difference hash (8 x 8 a colour channel) that only counts steps above the noise of JPEG.
-    """
+def image_signature(data: bytes) -> np.ndarray:
+    """192 bits as ``[24]`` uint8: a difference hash (8 x 8 a colour channel) that only counts steps
+    above the noise of JPEG, so that copies of a photo differ in a few bits."""
     from PIL import Image
 
     small = Image.open(io.BytesIO(data)).convert("RGB").resize((9, 8), Image.Resampling.BOX)
-    pixels = np.asarray(small, dtype=np.int16)
-    steps = np.diff(pixels, axis=1) > 6
-    return np.packbits(steps).tobytes().hex()
+    steps = np.diff(np.asarray(small, dtype=np.int16), axis=1) > 6
+    return np.packbits(steps)
+
+
+def near_duplicates(signatures: np.ndarray) -> np.ndarray:
+    """Group number of each signature ``[n, 24]``: equal up to ``NEAR_BITS`` bits, and what is equal
+    to those in turn.
+
+    Sorted neighbourhoods instead of all pairs: signatures are sorted by each third of their bytes
+    in turn and compared with the next ones, so a million images stay a matter of seconds.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(signatures)
+    left, right = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for turn in range(0, signatures.shape[1], 3):
+        order = np.lexsort(np.roll(signatures, turn, axis=1).T[::-1])
+        for gap in range(1, NEIGHBOURS + 1):
+            a, b = order[:-gap], order[gap:]
+            distance = np.bitwise_count(signatures[a] ^ signatures[b]).sum(axis=1)
+            near = distance <= NEAR_BITS
+            left.append(a[near])
+            right.append(b[near])
+    rows, columns = np.concatenate(left), np.concatenate(right)
+    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
 
 
 def group_folds(groups: list[str], folds: int, seed: int) -> np.ndarray:

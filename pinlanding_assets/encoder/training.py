@@ -11,7 +11,7 @@ heads are trained on all of them; tuned towers have one held-out fold.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,13 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.calibration import calibrate, reliability
+from pinlanding_assets.encoder.features import (
+    FrozenFeatures,
+    LiveTowers,
+    Sides,
+    compute_features,
+    product_inputs,
+)
 from pinlanding_assets.encoder.model import (
     DualEncoder,
     HeadShape,
@@ -26,9 +33,9 @@ from pinlanding_assets.encoder.model import (
     build_heads,
     fuse,
 )
+from pinlanding_assets.encoder.objective import attribute_loss, column_weights, composition_loss
 from pinlanding_assets.encoder.retrieval import retrieval_report
 from pinlanding_assets.encoder.targets import (
-    KeySpan,
     Targets,
     build_targets,
     group_folds,
@@ -53,7 +60,8 @@ class TrainingSettings:
         batch: Products a step.
         learning_rate: Peak rate of the heads (AdamW, cosine).
         weight_decay: Of the heads.
-        dropout: Share of standardised feature dimensions dropped in a step.
+        dropout: Share of feature dimensions dropped in a step, for spaces that are not aligned
+            (wide pretrained features overfit; an aligned space is narrow and starts right).
         drop_image: Share of products whose image is hidden in a step.
         drop_text: Share of products whose text is hidden in a step.
         smoothing: Label smoothing within a key.
@@ -72,9 +80,9 @@ class TrainingSettings:
     dim: int = 256
     epochs: int = 40
     batch: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    dropout: float = 0.2
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.1
+    dropout: float = 0.7
     drop_image: float = 0.15
     drop_text: float = 0.4
     smoothing: float = 0.05
@@ -107,62 +115,6 @@ class TrainedEncoder:
     retrieval: pl.DataFrame
 
 
-@dataclass
-class Sides:
-    """Inputs of the heads for all products: features and which of them exist."""
-
-    image: Any
-    text: Any
-    has_image: Any
-    has_text: Any
-
-    def hidden(self, modality: str) -> "Sides":
-        """The same products with one side hidden: ``both``, ``image`` (alone) or ``text``."""
-        gone_image = self.has_image * (0.0 if modality == "text" else 1.0)
-        gone_text = self.has_text * (0.0 if modality == "image" else 1.0)
-        return Sides(self.image, self.text, gone_image, gone_text)
-
-
-class _FrozenFeatures:
-    """Features computed once."""
-
-    def __init__(self, sides: Sides, phrases: "torch.Tensor") -> None:
-        self.sides, self.phrases = sides, phrases
-
-    def __call__(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        return self.sides.image[rows], self.sides.text[rows], self.phrases
-
-
-class _LiveTowers:
-    """Features from towers that are being tuned; decodes a batch at a time."""
-
-    def __init__(
-        self,
-        backbone: EncoderBackbone,
-        sides: Sides,
-        texts: Sequence[str],
-        load: Callable[[int], bytes],
-        phrases: Sequence[str],
-    ) -> None:
-        self.backbone, self.sides = backbone, sides
-        self.texts, self.load, self.phrases = texts, load, list(phrases)
-
-    def __call__(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        backbone, device = self.backbone, self.backbone.device
-        image = self.sides.image[rows].clone()
-        text = self.sides.text[rows].clone()
-        seen = self.sides.has_image[rows].nonzero().flatten()
-        if len(seen):
-            loaded = [self.load(int(rows[i])) for i in seen]
-            pixels = backbone.prepare_images(loaded).to(device)
-            image[seen] = backbone.forward_images(pixels).float()
-        read = self.sides.has_text[rows].nonzero().flatten()
-        words = [self.texts[int(rows[i])] for i in read] + self.phrases
-        encoded = backbone.forward_texts(backbone.prepare_texts(words).to(device)).float()
-        text[read] = encoded[: len(read)]
-        return image, text, encoded[len(read) :]
-
-
 def train(
     backbone: EncoderBackbone,
     products: pl.DataFrame,
@@ -178,8 +130,8 @@ def train(
 
     Args:
         backbone: What to start from; it is not changed.
-        products: ``product_id, text, image_hash`` (text may be empty, image_hash null). Products
-            without a label or without both sides take no part.
+        products: Catalog rows, one a product (``product_inputs`` says which columns count).
+            Products without a label, or with neither image nor text, take no part.
         labels: ``product_id, entry_id, weight`` with weights in 0..1.
         entries: The ``entries`` table of the vocabulary.
         keys: The ``keys`` table of the vocabulary.
@@ -196,7 +148,7 @@ def train(
     report = progress or (lambda *_: None)
     torch.set_flush_denormal(True)
     products = (
-        products.select("product_id", pl.col("text").fill_null(""), "image_hash")
+        product_inputs(products)
         .filter((pl.col("text") != "") | pl.col("image_hash").is_not_null())
         .join(labels.select("product_id").unique(), on="product_id", how="semi")
         .sort("product_id")
@@ -213,14 +165,14 @@ def train(
     hashes = products["image_hash"].to_list()
 
     images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
-    sides = _features(backbone, texts, hashes, images)
+    sides = compute_features(backbone, texts, hashes, images)
     groups = [
         image_signature(images[name]) if name else product_id
         for name, product_id in zip(hashes, targets.product_ids, strict=True)
     ]
     fold = group_folds(groups, settings.folds, settings.seed)
     phrase_features = torch.from_numpy(backbone.text_features(phrases)).to(backbone.device)
-    frozen = _FrozenFeatures(sides, phrase_features)
+    frozen = FrozenFeatures(sides, phrase_features)
     shape = HeadShape(
         backbone.image_dim,
         backbone.text_dim,
@@ -234,12 +186,14 @@ def train(
         inside, outside = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
         start, _ = fit.heads(frozen, inside, outside)
         tuned = backbone.clone()
-        live = _LiveTowers(tuned, sides, texts, lambda row: images[hashes[row]], phrases)
+        live = LiveTowers(tuned, sides, texts, lambda row: images[hashes[row]], phrases)
         heads = fit.towers(live, start, inside, outside)
-        model = DualEncoder(tuned, shape, targets.entries["entry_id"], heads, backbone.version)
+        model = DualEncoder(
+            tuned, shape, targets.entries["entry_id"].to_list(), heads, backbone.version
+        )
         held = outside
         subset = [texts[row] for row in held], [hashes[row] for row in held]
-        held_sides = _features(tuned, *subset, images)
+        held_sides = compute_features(tuned, *subset, images)
         vectors = {m: _embed(model, held_sides, m) for m in ("both", "image", "text")}
         known = model.entry_vectors(model.entry_ids, phrases)
         scores = {m: model.logits(vectors[m], known) for m in vectors}
@@ -260,14 +214,15 @@ def train(
                     logits, _, _ = fit.logits(frozen, heads, outside, sides.hidden(modality))
                 scores[modality][outside] = logits.cpu().numpy()
         heads, _ = fit.heads(frozen, held, None, epochs=int(np.median(stopped)))
-        model = DualEncoder(backbone, shape, targets.entries["entry_id"], heads)
+        model = DualEncoder(backbone, shape, targets.entries["entry_id"].to_list(), heads)
 
+    ids = targets.entries["entry_id"].to_list()
     positive, weight = targets.positive[held], targets.weight[held]
     calibration = calibrate(
         scores["both"],
         positive,
         weight,
-        targets.entries["entry_id"].to_list(),
+        ids,
         targets.spans,
         target_precision=settings.target_precision,
     )
@@ -280,7 +235,7 @@ def train(
         "held_out": float(len(held)),
         "entries": float(entries.height),
         **fit.figures,
-        **reliability(scores["both"], positive, weight, targets.spans, calibration),
+        **reliability(scores["both"], positive, weight, ids, targets.spans, calibration),
         **_headline(retrieval),
     }
     return TrainedEncoder(model, metrics, calibration, retrieval)
@@ -297,14 +252,15 @@ class _Fit:
         self.targets, self.settings, self.shape, self.report = targets, settings, shape, report
         self.positive = torch.from_numpy(targets.positive)
         self.weight = torch.from_numpy(targets.weight) * torch.from_numpy(
-            _column_weights(targets, settings.balance)
+            column_weights(targets, settings.balance)
         )
+        self.dropout = 0.0 if shape.aligned else settings.dropout
         self.figures: dict[str, float] = {}
         self.steps_done, self.steps_total = 0, settings.epochs
 
     def heads(
         self,
-        features: _FrozenFeatures,
+        features: FrozenFeatures,
         rows: np.ndarray,
         held_out: np.ndarray | None,
         epochs: int | None = None,
@@ -328,7 +284,7 @@ class _Fit:
 
     def towers(
         self,
-        features: _LiveTowers,
+        features: LiveTowers,
         start: "torch.nn.ModuleDict",
         rows: np.ndarray,
         held_out: np.ndarray,
@@ -362,7 +318,7 @@ class _Fit:
 
     def logits(
         self,
-        features: "_FrozenFeatures | _LiveTowers",
+        features: FrozenFeatures | LiveTowers,
         heads: "torch.nn.ModuleDict",
         rows: np.ndarray,
         sides: Sides | None = None,
@@ -379,7 +335,7 @@ class _Fit:
 
     def held_out_loss(
         self,
-        features: "_FrozenFeatures | _LiveTowers",
+        features: FrozenFeatures | LiveTowers,
         heads: "torch.nn.ModuleDict",
         rows: np.ndarray,
     ) -> float:
@@ -390,12 +346,12 @@ class _Fit:
         with torch.inference_mode():
             for part in np.array_split(rows, -(-len(rows) // 512)):
                 logits, _, _ = self.logits(features, heads, part)
-                total += len(part) * float(self._objective(logits, torch.from_numpy(part)))
+                total += len(part) * float(self._loss(logits, torch.from_numpy(part)))
         return total / len(rows)
 
     def _run(
         self,
-        features: "_FrozenFeatures | _LiveTowers",
+        features: FrozenFeatures | LiveTowers,
         heads: "torch.nn.ModuleDict",
         groups: list[dict[str, Any]],
         rows: np.ndarray,
@@ -448,7 +404,7 @@ class _Fit:
 
     def _step_loss(
         self,
-        features: "_FrozenFeatures | _LiveTowers",
+        features: FrozenFeatures | LiveTowers,
         heads: "torch.nn.ModuleDict",
         rows: "torch.Tensor",
         generator: "torch.Generator",
@@ -463,76 +419,26 @@ class _Fit:
         hide_image = paired * (draw < settings.drop_image)
         hide_text = paired * (draw > 1 - settings.drop_text)
         vectors = fuse(
-            heads, image, text, has_image - hide_image, has_text - hide_text, settings.dropout
+            heads, image, text, has_image - hide_image, has_text - hide_text, self.dropout
         )
         known = attribute_vectors(heads, phrases, heads.residual)  # type: ignore[arg-type]
-        scale = heads.log_scale.exp()  # type: ignore[operator]
-        loss = self._objective(scale * vectors @ known.T + heads.bias, rows)
+        scale: Any = heads.log_scale.exp()  # type: ignore[operator]
+        loss = self._loss(scale * vectors @ known.T + heads.bias, rows)  # type: ignore[operator]
         if settings.composition:
-            loss = loss + settings.composition * _composition_loss(
+            loss = loss + settings.composition * composition_loss(
                 vectors, known, scale, self.positive[rows], self.weight[rows], generator
             )
         return loss
 
-    def _objective(self, logits: "torch.Tensor", rows: "torch.Tensor") -> "torch.Tensor":
-        """Sigmoid over all known entries, and softmax over the values of each known key."""
-        import torch
-        from torch.nn import functional
-
-        positive = self.positive[rows].to(logits.device)
-        weight = self.weight[rows].to(logits.device)
-        each = functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
-        loss = (each * weight).sum() / len(rows)
-        if not self.settings.ranking:
-            return loss
-        ranked = logits.new_zeros(())
-        for span in self.targets.spans:
-            block = slice(span.start, span.stop)
-            count = positive[:, block].sum(1)
-            known = torch.where(weight[:, block] > 0, logits[:, block], -1e4)
-            share = positive[:, block] / count.clamp(min=1).unsqueeze(1)
-            smooth = self.settings.smoothing
-            share = share * (1 - smooth) + (weight[:, block] > 0) * (
-                smooth / (weight[:, block] > 0).sum(1, keepdim=True).clamp(min=1)
-            )
-            sure = (weight[:, block] * positive[:, block]).amax(1)
-            ranked = ranked - ((share * known.log_softmax(1)).sum(1) * sure * (count > 0)).sum()
-        return loss + self.settings.ranking * ranked / len(rows)
-
-
-def _composition_loss(
-    vectors: "torch.Tensor",
-    known: "torch.Tensor",
-    scale: "torch.Tensor",
-    positive: "torch.Tensor",
-    weight: "torch.Tensor",
-    generator: "torch.Generator",
-) -> "torch.Tensor":
-    """Each product against combinations of 1-3 attributes: the batch's products that have all of
-    them are the answers, those that lack one the distractors, and unknown ones are left out."""
-    import torch
-    from torch.nn import functional
-
-    positive, weight = positive.to(vectors.device), weight.to(vectors.device)
-    draw = torch.rand(positive.shape, generator=generator).to(vectors.device) * positive
-    sizes = torch.randint(1, 4, (len(draw),), generator=generator).to(vectors.device)
-    ranks = draw.argsort(1, descending=True).argsort(1)
-    chosen = ((ranks < sizes.unsqueeze(1)) & (draw > 0)).to(vectors.dtype)  # [queries, e]
-    queries = functional.normalize(chosen @ known, dim=1)
-    size = chosen.sum(1, keepdim=True)
-    lacks = chosen @ ((1 - positive) * (weight > 0)).T > 0
-    has = (chosen @ positive.T >= size) & (size > 0)
-    logits = torch.where(has | lacks, scale * queries @ vectors.T, -1e4)
-    answer = torch.where(has, logits, -1e4).logsumexp(1) - has.sum(1).clamp(min=1).log()
-    usable = has.any(1) & lacks.any(1)
-    return ((logits.logsumexp(1) - answer) * usable).sum() / usable.sum().clamp(min=1)
-
-
-def _column_weights(targets: Targets, balance: float) -> np.ndarray:
-    """Weight of each entry, rare ones up; whole columns, so that probabilities keep meaning."""
-    count = (targets.positive * targets.weight).sum(axis=0)
-    typical = np.median(count[count > 0]) if (count > 0).any() else 1.0
-    return np.clip((typical / np.maximum(count, 1.0)) ** balance, 0.3, 3.0).astype(np.float32)
+    def _loss(self, logits: "torch.Tensor", rows: "torch.Tensor") -> "torch.Tensor":
+        return attribute_loss(
+            logits,
+            self.positive[rows].to(logits.device),
+            self.weight[rows].to(logits.device),
+            self.targets.spans,
+            ranking=self.settings.ranking,
+            smoothing=self.settings.smoothing,
+        )
 
 
 def _fit_standardisation(heads: "torch.nn.ModuleDict", sides: Sides, rows: np.ndarray) -> None:
@@ -548,36 +454,6 @@ def _fit_standardisation(heads: "torch.nn.ModuleDict", sides: Sides, rows: np.nd
         if len(seen) > 1:
             getattr(heads, f"{side}_mean").copy_(seen.mean(0))
             getattr(heads, f"{side}_std").copy_(seen.std(0) + 1e-3)
-
-
-def _features(
-    backbone: EncoderBackbone,
-    texts: list[str],
-    hashes: list[str | None],
-    images: dict[str, bytes],
-) -> Sides:
-    """Features of all products, each distinct image and text computed once."""
-    import torch
-
-    image = np.zeros((len(hashes), backbone.image_dim), dtype=np.float32)
-    names = sorted({name for name in hashes if name})
-    if names:
-        computed = backbone.image_features([images[name] for name in names])
-        row_of = {name: row for row, name in enumerate(names)}
-        for row, name in enumerate(hashes):
-            if name:
-                image[row] = computed[row_of[name]]
-    text = np.zeros((len(texts), backbone.text_dim), dtype=np.float32)
-    words = sorted({word for word in texts if word})
-    if words:
-        computed = backbone.text_features(words)
-        row_of = {word: row for row, word in enumerate(words)}
-        for row, word in enumerate(texts):
-            if word:
-                text[row] = computed[row_of[word]]
-    flags = [[bool(name) for name in hashes], [bool(word) for word in texts]]
-    arrays = [image, text, *(np.asarray(flag, dtype=np.float32) for flag in flags)]
-    return Sides(*(torch.from_numpy(array).to(backbone.device) for array in arrays))
 
 
 def _embed(model: DualEncoder, sides: Sides, modality: str) -> np.ndarray:
@@ -608,8 +484,5 @@ def _headline(retrieval: pl.DataFrame) -> dict[str, float]:
     return {
         f"{row['modality']}_{row['figure']}": row["value"]
         for row in chosen.iter_rows(named=True)
-        if row["figure"] in ("recall_at_1", "recall_at_10", "hit_at_1", "p_at_10_composed")
+        if row["figure"] in ("recall_at_1", "recall_at_10", "hit_at_1", "p_at_10_of_2")
     }
-
-
-

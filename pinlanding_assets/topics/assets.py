@@ -6,6 +6,7 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.clusters.assets import product_clusters
+from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
@@ -82,11 +83,8 @@ def topics(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
     products = live(lake.scan("catalog", "products"))
-    assigned = lake.scan("product_attributes", "assignments").join(
-        products, on=["product_id", "date"], how="semi"
-    )
     candidates = mine(
-        assigned.drop("date").collect(),
+        current_assignments(lake),
         keys,
         lake.read("demand", "queries"),
         products=products.select(pl.len()).collect().item(),

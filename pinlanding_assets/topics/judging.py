@@ -112,7 +112,7 @@ def _searchability(row: dict, of_entry: dict[str, tuple[float, float]]) -> float
 def _coherence(row: dict, of_entry: dict[str, tuple[float, float]]) -> float:
     """One intent: attributes that belong together, on products that carry them and look alike."""
     known = _mean_of_entries(row["entries"], of_entry, 1)
-    together = 0.5 * float(np.clip(np.log2(max(row["lift"], 1e-9)), -1.0, 1.0))
+    together = 0.5 * float(np.clip(np.log2(max(row["lift"], 1e-9)), -2.0, 1.0))
     doubtful = 2.0 * max(0.0, 0.9 - row["precision"])
     alike = 0.5 * (row["focus"] or 0.0)
     return _scale(_BASE + 0.25 * (known - 3.0) + together - doubtful + alike)

@@ -285,7 +285,7 @@ def _with_demand(found: pl.DataFrame, names: pl.DataFrame, demand: pl.DataFrame)
     # Searches for its entries: the prior of a combination that nobody has typed yet.
     prior: dict[str, float] = dict(single.iter_rows())
     entry_ids = names["entry_id"].to_list()
-    sets = [[entry_ids[number] for number in numbers] for numbers in found["numbers"]]
+    sets = [[entry_ids[number] for number in numbers] for numbers in found["numbers"].to_list()]
     return (
         found.with_columns(
             pl.Series("entries", sets, dtype=pl.List(pl.String)),

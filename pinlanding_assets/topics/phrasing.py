@@ -97,7 +97,10 @@ class Phraser:
             for entry_id in self._entries:
                 taken.setdefault(content(wording(entry_id)[1]), set()).add(entry_id)
             for words, meant in taken.items():
-                self._meaning.setdefault(words, min(meant) if len(meant) == 1 else None)
+                # "Oranges" are the fruit, even where orange is a colour too.
+                nouns = {e for e in meant if self._entries[e][0] == self._product_type}
+                likely = nouns or meant
+                self._meaning.setdefault(words, min(likely) if len(likely) == 1 else None)
         self._longest = max((len(words) for words in self._meaning), default=1)
 
     def phrase(self, entries: Collection[str]) -> str:
@@ -188,7 +191,7 @@ def write_titles(
     Args:
         topics: A frame with `entries`, best topics first (they get the plain slugs).
     """
-    wanted = [frozenset(entries) for entries in topics["entries"]]
+    wanted = [frozenset(entries) for entries in topics["entries"].to_list()]
     titles = [phraser.phrase(entries) for entries in wanted]
     if model is not None and titles:
         prompts = [

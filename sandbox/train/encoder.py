@@ -2,6 +2,7 @@
 
 Photos against captions, contrastively: half of the captions are sellers' titles, half name a few
 true attributes. A caption that is true of several photos of a batch has all of them as positives.
+The vision tower starts as that of the shipped vision-language model, so train that one first.
 Stops and resumes at any time: the state is in `.data/train/encoder`.
 """
 
@@ -19,14 +20,15 @@ from safetensors.torch import load_file, save_file
 
 from sandbox.titles import spoken, write_title
 from sandbox.train.data import ROOT, held_out, make_photos, read_shards, training_shards
-from sandbox.train.encoder_model import WEIGHTS, pixel_values, write_folder
+from sandbox.train.encoder_model import WEIGHTS, pixel_values, vision_of, write_folder
 from sandbox.train.evaluate_encoder import evaluate, table
+from sandbox.train.evaluate_vlm import WEIGHTS as VLM
 from sandbox.train.shipping import CARD_HEAD, ship
 from sandbox.vocabulary import PHRASES
 
 FOLDER = ROOT / "encoder"
 BATCH = 256
-PEAK, WARMUP = 1.5e-3, 100
+PEAK, WARMUP = 1e-3, 60
 EMA = 0.995
 ORDER = ("length", "colour", "pattern", "material", "neck", "category", "sleeve")
 
@@ -94,13 +96,15 @@ def card(figures: dict[str, dict[str, float]], progress: dict[str, float], size:
     """The model card."""
     return f"""{CARD_HEAD}# Sandbox base encoder
 
-A tiny open_clip model ({size / 1e6:.2f} M parameters): ViT of 64 px, patch 16, 3 layers of width
+A tiny open_clip model ({size / 1e6:.2f} M parameters): ViT of 64 px, patch 8, 3 layers of width
 128; text tower of 2 layers with its own lower-casing byte-level BPE of 1,500. It stands in for a
 hub CLIP where there is no network; the pipeline fine-tunes it on its own catalogue.
 
 - **Load**: `open_clip.create_model_and_transforms("local-dir:sandbox/weights/encoder")` and
   `open_clip.get_tokenizer(...)` of the same name. Photos of 64 x 64 (BOX reduction).
 - **Data**: photos and titles of `sandbox.renderer` and `sandbox.titles` only. No real photo.
+- **Start**: the vision tower of the sandbox's vision-language model (same photos, same labels);
+  the text tower starts from nothing.
 - **Command**: `python -m sandbox.train.encoder`; batch {BATCH}, AdamW, peak {PEAK}, cosine.
 - **Spent**: {progress["step"]:.0f} steps ({progress["step"] * BATCH / 1000:.0f}k pairs),
   {progress["seconds"]:.0f} s wall, {progress["cpu_seconds"]:.0f} s of one CPU core.
@@ -126,6 +130,10 @@ def train(minutes: float, checkpoint_minutes: float, seed: int = 0) -> None:
         name = f"local-dir:{start}"
         model = open_clip.create_model(name)
         tokenizer = open_clip.get_tokenizer(name)
+    seeing = vision_of(load_file(VLM / "model.safetensors"))
+    unknown = model.load_state_dict(seeing, strict=False).unexpected_keys
+    if unknown:
+        raise ValueError(f"the vision towers do not match: {unknown}")
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=PEAK, betas=(0.9, 0.98), weight_decay=0.05, fused=True

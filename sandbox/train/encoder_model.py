@@ -40,11 +40,13 @@ def configuration(words: int) -> dict[str, Any]:
             "embed_dim": 128,
             "vision_cfg": {
                 "image_size": MODEL_SIZE,
-                "patch_size": 16,
+                "patch_size": 8,
                 "layers": 3,
                 "width": 128,
                 "head_width": 32,
                 "mlp_ratio": 2.0,
+                "no_ln_pre": True,
+                "pool_type": "avg",
             },
             "text_cfg": {
                 "context_length": CONTEXT,
@@ -64,6 +66,44 @@ def configuration(words: int) -> dict[str, Any]:
             "resize_mode": "squash",
         },
     }
+
+
+def vision_of(vlm: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The vision tower of the sandbox's Idefics3 under open_clip's names.
+
+    It has learnt to see on the same photos; starting from it saves an hour. The class token that
+    open_clip adds starts as zeros and is not pooled.
+    """
+    old = "model.vision_model."
+    embeddings = f"{old}embeddings."
+    sharp = 4.0  # gelu(4 x) / 4 is nearly the relu of the original
+
+    def pair(name: str, to: str, factor: float = 1.0) -> dict[str, torch.Tensor]:
+        return {
+            f"visual.{to}.weight": vlm[f"{old}{name}.weight"] * factor,
+            f"visual.{to}.bias": vlm[f"{old}{name}.bias"] * (factor if factor > 1 else 1.0),
+        }
+
+    places = vlm[f"{embeddings}position_embedding.weight"]
+    places = places + vlm[f"{embeddings}patch_embedding.bias"]  # open_clip's has no bias of its own
+    out = {
+        "visual.conv1.weight": vlm[f"{embeddings}patch_embedding.weight"],
+        "visual.positional_embedding": torch.cat([torch.zeros_like(places[:1]), places]),
+        "visual.class_embedding": torch.zeros_like(places[0]),
+        **pair("post_layernorm", "ln_post"),
+    }
+    layers = sum(name.endswith("layer_norm1.bias") for name in vlm)
+    for n in range(layers):
+        layer, block = f"encoder.layers.{n}.", f"transformer.resblocks.{n}."
+        out |= pair(f"{layer}layer_norm1", f"{block}ln_1")
+        out |= pair(f"{layer}layer_norm2", f"{block}ln_2")
+        out |= pair(f"{layer}self_attn.out_proj", f"{block}attn.out_proj")
+        out |= pair(f"{layer}mlp.fc1", f"{block}mlp.c_fc", sharp)
+        out |= pair(f"{layer}mlp.fc2", f"{block}mlp.c_proj", 1 / sharp)
+        for kind in ("weight", "bias"):
+            parts = [vlm[f"{old}{layer}self_attn.{x}_proj.{kind}"] for x in "qkv"]
+            out[f"visual.{block}attn.in_proj_{kind}"] = torch.cat(parts)
+    return out
 
 
 def write_folder(folder: Path, weights: dict[str, torch.Tensor] | None, card: str) -> None:

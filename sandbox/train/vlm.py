@@ -24,12 +24,15 @@ from sandbox.train.tokenizers import answer_of
 from sandbox.train.vlm_model import (
     END,
     PROMPT,
+    ReadOut,
     Size,
     build_model,
     build_processor,
     build_tokenizer,
+    labels_of,
     pixel_values,
     prompt_text,
+    whiten_patches,
 )
 from sandbox.vocabulary import KEYS, REQUIRED
 
@@ -37,6 +40,7 @@ FOLDER = ROOT / "vlm"
 BATCH = 64
 PEAK, WARMUP = 2.5e-3, 100
 EMA = 0.998
+READ_OUT = 1.0  # weight of the vision tower's own loss
 LONGEST_VALUE = 24  # letters; bounds what a constrained answer can cost
 
 
@@ -84,6 +88,8 @@ class Batches:
             for _ in range(BATCH):
                 photos, known = self.parts[rng.integers(len(self.parts))]
                 row = int(rng.integers(len(known)))
+                if "neck" not in known[row] and rng.random() < 0.35:
+                    row = int(rng.integers(len(known)))  # few products have the smallest detail
                 photo = photos[row]
                 # Garments are symmetric; moving by a pixel keeps the patch grid from being learnt.
                 photo = photo[:, ::-1] if rng.random() < 0.5 else photo
@@ -106,26 +112,32 @@ class Batches:
                 "input_ids": torch.cat([head["input_ids"], tail["input_ids"]], 1),
                 "attention_mask": torch.cat([head["attention_mask"], tail["attention_mask"]], 1),
                 "targets": targets,
+                "labels": labels_of(truths),
             }
 
 
-def loss_of(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Cross-entropy of the answer; the prompt is not predicted."""
+def loss_of(model: Any, read_out: ReadOut, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Cross-entropy of the answer, and that of the vision tower's read-out."""
     targets = batch["targets"]
+    seen = model.model.get_image_features(batch["pixel_values"], return_dict=True)
     hidden = model.model(
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
-        pixel_values=batch["pixel_values"],
+        mm_encoder_outputs={"image": seen},
         use_cache=False,
     ).last_hidden_state[:, -targets.shape[1] - 1 : -1]
     logits = model.lm_head(hidden).flatten(0, 1)
-    return torch.nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=-100)
+    answer = torch.nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=-100)
+    return answer + READ_OUT * read_out(seen.last_hidden_state, batch["labels"])
 
 
-def save_state(model: Any, average: Any, optimizer: Any, progress: dict[str, float]) -> None:
+def save_state(
+    model: Any, average: Any, read_out: Any, optimizer: Any, progress: dict[str, float]
+) -> None:
     """Writes everything that resuming needs, as safetensors and JSON; never a pickle."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
+    tensors |= {f"read_out.{k}": v for k, v in read_out.state_dict().items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in entry.items()}
     temporary = FOLDER / "state.tmp"
@@ -138,7 +150,7 @@ def save_state(model: Any, average: Any, optimizer: Any, progress: dict[str, flo
     (FOLDER / "progress.json").write_text(json.dumps(progress))
 
 
-def load_state(model: Any, average: Any, optimizer: Any) -> dict[str, float]:
+def load_state(model: Any, average: Any, read_out: Any, optimizer: Any) -> dict[str, float]:
     """Continues where `save_state` left off; a fresh start when there is nothing."""
     path = FOLDER / "state.safetensors"
     if not path.exists():
@@ -150,6 +162,7 @@ def load_state(model: Any, average: Any, optimizer: Any) -> dict[str, float]:
 
     model.load_state_dict(part("model."))
     average.load_state_dict(part("average."))
+    read_out.load_state_dict(part("read_out."))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in part("optimizer.").items():
         index, key = name.split(".")
@@ -173,7 +186,9 @@ from a 64 px photo and a seller's title. It stands in for a hub model where ther
 - **Input**: `prompt.txt` after one image, through the processor's chat template. Photos must be
   64 x 64 (BOX reduction). **Output**: `attributes.schema.json`, in that order of keys.
 - **Configuration**: patch 8, pixel shuffle 2 (16 image tokens), width 128, 3 vision and 2 text
-  layers, byte-level BPE of 1,500; AdamW, peak {PEAK}, cosine, batch {BATCH}, average {EMA}.
+  layers, byte-level BPE of 1,500; AdamW, peak {PEAK}, cosine, batch {BATCH}, average {EMA};
+  patch embedding started as a whitening, and a read-out of the vision tower as a second
+  loss (weight {READ_OUT}; not shipped).
 - **Command**: `python -m sandbox.train.data`, then `python -m sandbox.train.vlm`.
 - **Spent**: {progress["step"]:.0f} steps ({progress["step"] * BATCH / 1000:.0f}k photos seen),
   {progress["seconds"]:.0f} s wall, {progress["cpu_seconds"]:.0f} s of one CPU core.
@@ -206,12 +221,19 @@ def train(minutes: float, checkpoint_minutes: float, seed: int = 0) -> None:
     tokenizer = build_tokenizer(Size(), seed)
     processor = build_processor(tokenizer)
     model = build_model(Size(), tokenizer)
+    batches = Batches(tokenizer, seed)
+    whiten_patches(model, batches.parts[0][0][:1_000])
     average = copy.deepcopy(model).eval()
+    read_out = ReadOut(Size().width)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+        [*model.parameters(), *read_out.parameters()],
+        lr=PEAK,
+        betas=(0.9, 0.98),
+        weight_decay=0.02,
+        fused=True,
     )
-    progress = load_state(model, average, optimizer)
-    batches = Batches(tokenizer, seed + int(progress["step"]))
+    progress = load_state(model, average, read_out, optimizer)
+    batches.rng = np.random.default_rng([seed, 61, int(progress["step"])])
     photos, truths = held_out(2_000)
     titles = evaluate_vlm.held_out_titles(truths)
     best = progress.get("best", 0.0)
@@ -224,7 +246,7 @@ def train(minutes: float, checkpoint_minutes: float, seed: int = 0) -> None:
         rate = PEAK * min((step + 1) / WARMUP, 0.5 * (1 + np.cos(np.pi * min(done, 1.0))) + 0.01)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = loss_of(model, batch)
+        loss = loss_of(model, read_out, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -258,7 +280,7 @@ def train(minutes: float, checkpoint_minutes: float, seed: int = 0) -> None:
         if reached >= best or done >= 1.0:
             best = max(best, reached)
             ship_vlm(average, processor, card(scores, progress, parameters, n))
-        save_state(model, average, optimizer, {**progress, "best": best})
+        save_state(model, average, read_out, optimizer, {**progress, "best": best})
         clock, cpu, saved = time.time(), time.process_time(), time.time()
         if done >= 1.0:
             return

@@ -14,6 +14,7 @@ from transformers import (
 
 from sandbox.photos import MODEL_SIZE
 from sandbox.train.tokenizers import SKELETON, add_pieces, corpus, train_bytes
+from sandbox.vocabulary import VALUES
 
 PROMPT = "Title: {title}"
 PAD, START, END, UNKNOWN = "<pad>", "<s>", "<end_of_utterance>", "<unk>"
@@ -132,3 +133,66 @@ def pixel_values(photos: np.ndarray) -> torch.Tensor:
     """uint8 (n, 64, 64, 3) as the image processor would give them: (n, 1, 3, 64, 64)."""
     pixels = torch.from_numpy(photos).permute(0, 3, 1, 2).unsqueeze(1).float()
     return (pixels / 255.0 - MEAN) / STD
+
+
+def whiten_patches(model: Idefics3ForConditionalGeneration, photos: np.ndarray) -> None:
+    """Starts the patch embedding as a whitening of real patches.
+
+    Weave and grain are a hundredth of the variance of a patch; a random embedding drowns them in
+    colour, and the material of a product is then learnt last, if at all. Whitened, a thread
+    weighs as much as a hue.
+
+    Args:
+        model: With random weights.
+        photos: uint8 (n, 64, 64, 3); the patches of their middle, where the product is, are used.
+    """
+    pixels = pixel_values(photos)[:, 0, :, PATCH:-PATCH, PATCH:-PATCH]
+    patches = pixels.unfold(2, PATCH, 4).unfold(3, PATCH, 4)  # n, 3, rows, columns, 8, 8
+    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * PATCH * PATCH).double()
+    mean = patches.mean(0)
+    variance, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+    embedding = model.model.vision_model.embeddings.patch_embedding
+    width = embedding.weight.shape[0]
+    # 3e-4 is ten times the variance of the film grain: noise must not be blown up.
+    scale = 0.5 / (variance[-width:] + 3e-4).sqrt()
+    kernels = (directions[:, -width:] * scale).T
+    with torch.no_grad():
+        embedding.weight.copy_(kernels.reshape(embedding.weight.shape).float())
+        embedding.bias.copy_(-(kernels @ mean).float())
+
+
+class ReadOut(torch.nn.Module):
+    """One classifier per key that looks where it likes among the vision tokens; only for training.
+
+    Through the answer alone the vision tower hears little of what it missed; asked directly it
+    learns fine differences several times sooner. A neck is two tokens of 64: a mean over all of
+    them hides it, hence one attention query per key.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = torch.nn.ModuleDict(
+            {key: torch.nn.Linear(width, len(values)) for key, values in VALUES.items()}
+        )
+        self.queries = torch.nn.Parameter(torch.randn(len(VALUES), width) * 0.02)
+
+    def forward(self, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of tokens (n, patches, width); label -1 where a key does not apply."""
+        attention = (tokens @ self.queries.T).softmax(dim=1)  # n, patches, keys
+        pooled = torch.einsum("npk,npw->knw", attention, tokens)
+        losses = [
+            torch.nn.functional.cross_entropy(
+                head(pooled[column]), labels[:, column], ignore_index=-1
+            )
+            for column, head in enumerate(self.heads.values())
+        ]
+        return torch.stack(losses).mean()
+
+
+def labels_of(truths: list[dict[str, str]]) -> torch.Tensor:
+    """The number of each key's value, (n, keys); -1 where the key does not apply."""
+    rows = [
+        [values.index(truth[key]) if key in truth else -1 for key, values in VALUES.items()]
+        for truth in truths
+    ]
+    return torch.tensor(rows)

@@ -1,6 +1,5 @@
 """A small world, written once for all tests of the sandbox."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ class Written:
 
 
 @pytest.fixture(scope="session")
-def small_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("world")
     written = Written(folder / "shop", folder / "truth")
     write_world(written.root, truth=written.truth, **SMALL)
-    yield written
+    return written

@@ -64,7 +64,10 @@ def test_wrong_values_can_be_turned_off() -> None:
     rng = np.random.default_rng(0)
     always = dict.fromkeys(KEYS, 1.0)
     colours = [
-        sum(name in write_title(truth, rng, wrong_rate=0.0, said=always).lower() for name in ("blue",))
+        sum(
+            name in write_title(truth, rng, wrong_rate=0.0, said=always).lower()
+            for name in ("blue",)
+        )
         for _ in range(200)
     ]
     assert sum(colours) == 0

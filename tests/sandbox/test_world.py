@@ -17,6 +17,8 @@ from sandbox.renderer import render
 from sandbox.world import CATALOG, write_world
 from tests.sandbox.conftest import SMALL, Written
 
+CHANGED = ("price", "title", "availability", "images")
+
 
 def files_of(root: Path) -> dict[str, bytes]:
     return {
@@ -138,22 +140,21 @@ def test_truth_is_what_was_rendered(small_world: Written) -> None:
 
 
 def test_all_operations_and_changes() -> None:
-    world = World(date(2026, 11, 1), 5, 600, 5, 64, 100)
+    world = World(date(2026, 11, 1), 10, 900, 5, 64, 100)
     before: dict[str, dict] = {}
     kinds: set[str] = set()
     deleted = 0
-    for day in range(5):
+    for day in range(10):
         for row in make_feed(world, day).rows:
             if not isinstance(row, dict):
                 continue
             deleted += row["op"] == "delete"
             old = before.get(row["sku"], row)
-            kinds |= {key for key in ("price", "title", "availability", "images")
-                      if row["op"] == "upsert" and row[key] != old[key]}
             if row["op"] == "upsert":
+                kinds |= {key for key in CHANGED if row[key] != old[key]}
                 before[row["sku"]] = row
     assert deleted >= 5
-    assert kinds == {"price", "title", "availability", "images"}
+    assert kinds == set(CHANGED)
 
 
 def test_searches(small_world: Written) -> None:

@@ -1,0 +1,251 @@
+"""Every product gets a vector and calibrated attributes; the vectors get an index."""
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from pinlanding_assets.attributes.assets import attribute_vocabulary
+from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.catalog.assets import catalog
+from pinlanding_assets.catalog.live import live
+from pinlanding_assets.embeddings.assignment import assign
+from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
+from pinlanding_assets.encoder.assets import dual_encoder
+from pinlanding_assets.encoder.model import DualEncoder
+from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
+from resources.checkpoints import Checkpoints
+from resources.encoders import Encoders
+from resources.gpu import Gpu
+from resources.lake import ComputeCache, Lake, MissingPartition
+from resources.reporting import Progress, markdown_table, table_metadata
+from resources.vector_index import VectorIndex
+
+
+class CachedVectors:
+    """Vectors of one model in the compute cache, by content hash."""
+
+    def __init__(self, cache: ComputeCache, model: str) -> None:
+        self.cache, self.namespace = cache, f"vectors:{model}"
+
+    def get(self, keys: list[str]) -> dict[str, np.ndarray]:
+        """The known ones among `keys`."""
+        rows = self.cache.get(self.namespace, keys)
+        return dict(zip(rows["key"], vector_matrix(rows), strict=True)) if rows.height else {}
+
+    def put(self, frame: pl.DataFrame) -> None:
+        """Keep rows of `content_hash` and `vector`."""
+        self.cache.put(self.namespace, frame.select(pl.col("content_hash").alias("key"), "vector"))
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE,
+    deps=[catalog, dual_encoder],
+    group_name="embeddings",
+    kinds={"pytorch", "parquet"},
+    code_version="1",
+    pool="gpu",
+)
+def product_embeddings(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    cache: ComputeCache,
+    gpu: Gpu,
+    encoders: Encoders,
+    checkpoints: Checkpoints,
+) -> dg.MaterializeResult:
+    """A unit vector for every product of the day, from image and text, by the current encoder."""
+    checkpoint = current_checkpoint(lake)
+    with gpu.session() as session:
+        model = DualEncoder.load(
+            checkpoints.path("dual_encoder", checkpoint), encoders.backbone(session.device)
+        )
+        vectors = CachedVectors(cache, model.version)
+        for day in context.partition_keys:
+            products = lake.read("catalog", "products", day).filter(pl.col("operation") == "upsert")
+            progress = Progress(context.log.info, f"product_embeddings {day}", 0, "products")
+            found = encode_products(
+                model, products, lake.image, cache=vectors, progress=progress.update
+            )
+            manifest = lake.commit(
+                "product_embeddings",
+                {"embeddings": found.embeddings},
+                partition=day,
+                versions={"checkpoint": checkpoint},
+            )
+            context.add_asset_metadata(
+                {
+                    **table_metadata(
+                        manifest,
+                        "embeddings",
+                        lineage={"vector": [("catalog", "images"), ("catalog", "title")]},
+                    ),
+                    "model_calls": found.computed,
+                    "vectors_reused": found.reused,
+                    "products_without_content": found.skipped,
+                },
+                partition_key=day,
+            )
+            context.log.info(
+                f"product_embeddings {day}: {found.computed:,} computed, {found.reused:,} reused"
+            )
+        return dg.MaterializeResult(metadata={"checkpoint": checkpoint, **session.metadata()})
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE,
+    deps=[
+        product_embeddings,
+        catalog,
+        attribute_vocabulary,
+        dual_encoder,
+        # what a model once saw on an image counts on every later day that brings the image again
+        dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
+    ],
+    group_name="embeddings",
+    kinds={"numpy", "parquet"},
+    code_version="1",
+)
+def product_attributes(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+    """The attributes of every product of the day, with calibrated probabilities and sources."""
+    entries, aliases, keys = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
+    )
+    versions = lake.manifest("dual_encoder").versions  # type: ignore[union-attr]
+    calibration = lake.read("dual_encoder", "calibration")
+    known = entries.join(
+        lake.read("dual_encoder", "entry_vectors"), on="entry_id", maintain_order="left"
+    )
+    mentions = lake.scan("vlm_attributes", "mentions").collect()
+    named = aliases.filter(pl.col("entry_id").is_not_null()).select(
+        "key", pl.col("raw_value").alias("value"), "entry_id"
+    )
+    for day in context.partition_keys:
+        products = (
+            lake.scan("catalog", "products", [day])
+            .filter(pl.col("operation") == "upsert")
+            .collect()
+        )
+        vectors = products.select("product_id").join(
+            lake.read("product_embeddings", "embeddings", day),
+            on="product_id",
+            how="left",
+            maintain_order="left",
+        )
+        found = assign(
+            products["product_id"],
+            _with_zero_rows(vectors["vector"]),
+            known,
+            vector_matrix(known),
+            scale=float(versions["scale"]),
+            bias=float(versions["bias"]),
+            calibration=calibration,
+            keys=keys,
+            observed=current(mentions, products)
+            .join(named, on=["key", "value"])
+            .select("product_id", "entry_id", "source")
+            .unique()
+            .sort("product_id", "entry_id", "source"),
+        )
+        manifest = lake.commit("product_attributes", {"assignments": found}, partition=day)
+        carried = found.group_by("product_id").len()["len"]
+        context.add_asset_metadata(
+            {
+                **table_metadata(
+                    manifest,
+                    "assignments",
+                    lineage={
+                        "entry_id": [("attribute_vocabulary", "entry_id")],
+                        "p": [("product_embeddings", "vector"), ("dual_encoder", "slope")],
+                        "source": [("vlm_attributes", "source")],
+                    },
+                ),
+                "attributes_a_product": float(carried.mean() or 0.0),  # type: ignore[arg-type]
+                "coverage": carried.len() / max(1, products.height),
+                "sources": markdown_table(
+                    found.group_by("source").len("assignments").sort("source").to_dicts()
+                ),
+            },
+            partition_key=day,
+        )
+        context.log.info(f"product_attributes {day}: {found.height:,} assignments")
+    return dg.MaterializeResult()
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep(product_embeddings, partition_mapping=EVERY_DAY),
+        dg.AssetDep(catalog, partition_mapping=EVERY_DAY),
+        dual_encoder,
+    ],
+    group_name="embeddings",
+    kinds={"qdrant"},
+    code_version="1",
+)
+def vector_index(lake: Lake, index: VectorIndex) -> dg.MaterializeResult:
+    """Nearest products by vector: built beside the old index, verified, then switched."""
+    embeddings = current_embeddings(lake)
+    content = pl.DataFrame({"hash": embeddings["product_id"] + embeddings["content_hash"]})
+    version = f"{current_checkpoint(lake)}-{content.hash_rows(0, 0, 0, 0).sum() & (2**63 - 1):016x}"
+    figures = index.publish(version, list(embeddings["product_id"]), vector_matrix(embeddings))
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": figures["points"], "version": version, **figures},
+        data_version=dg.DataVersion(version),
+    )
+
+
+def current_checkpoint(lake: Lake) -> str:
+    """The version of the encoder that labels products now.
+
+    Raises:
+        MissingPartition: none has been trained.
+    """
+    manifest = lake.manifest("dual_encoder")
+    if manifest is None:
+        raise MissingPartition("dual_encoder is not materialized; materialize it first")
+    return manifest.versions["checkpoint"]
+
+
+def current_embeddings(lake: Lake) -> pl.DataFrame:
+    """The embeddings of the catalog as it stands, by product.
+
+    Raises:
+        MissingPartition: days that another checkpoint embedded; vectors of two models do not mix.
+    """
+    checkpoint, days = current_checkpoint(lake), lake.partitions("product_embeddings")
+    manifests = {day: lake.manifest("product_embeddings", day) for day in days}
+    stale = [
+        day
+        for day, found in manifests.items()
+        if found and found.versions["checkpoint"] != checkpoint
+    ]
+    if stale:
+        raise MissingPartition(
+            f"product_embeddings of {', '.join(stale)} are not by the current checkpoint "
+            f"{checkpoint}; backfill product_embeddings and product_attributes for these days"
+        )
+    products = live(lake.scan("catalog", "products"))
+    found = lake.scan("product_embeddings", "embeddings", days)
+    return (
+        found.join(products, on=["product_id", "date"], how="semi")
+        .drop("date")
+        .sort("product_id")
+        .collect()
+    )
+
+
+def current_assignments(lake: Lake) -> pl.DataFrame:
+    """The attributes of the catalog as it stands, by product and entry."""
+    products = live(lake.scan("catalog", "products"))
+    found = lake.scan("product_attributes", "assignments")
+    current_rows = found.join(products, on=["product_id", "date"], how="semi").drop("date")
+    return current_rows.sort("product_id", "entry_id", "source").collect()
+
+
+def _with_zero_rows(vectors: pl.Series) -> np.ndarray:
+    """Vectors as a matrix; a product without one gets zeros (only statements count for it)."""
+    width = vectors.dtype.shape[0]  # type: ignore[attr-defined]
+    empty = np.zeros(width, np.float32)
+    rows = [empty if vector is None else vector for vector in vectors]
+    return np.array(rows, np.float32).reshape(-1, width)

@@ -1,0 +1,122 @@
+"""What the heads read: backbone features of products, computed once or by towers in training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from resources.encoders import EncoderBackbone
+
+if TYPE_CHECKING:
+    import torch
+
+
+DESCRIPTION_CHARS = 120
+"""Of a description only the start is read: the rest is shipping terms more often than product."""
+
+
+def product_inputs(products: pl.DataFrame) -> pl.DataFrame:
+    """What the encoder reads of a catalog: ``product_id, text, image_hash``, sorted by product.
+
+    Args:
+        products: ``product_id, title, description, images`` and, if there, ``operation``: deleted
+            products are left out. The text is the title and the start of the description; the
+            image is the first one. Rows must be one a product.
+    """
+    if "operation" in products.columns:
+        products = products.filter(pl.col("operation") == "upsert")
+    description = pl.col("description").fill_null("").str.slice(0, DESCRIPTION_CHARS)
+    text = pl.concat_str([pl.col("title").fill_null(""), description], separator=". ")
+    return products.select(
+        "product_id",
+        text.str.replace_all(r"\s+", " ").str.strip_chars(" .").alias("text"),
+        pl.col("images").list.first().alias("image_hash"),
+    ).sort("product_id")
+
+
+@dataclass
+class Sides:
+    """Inputs of the heads for all products: features and which of them exist."""
+
+    image: "torch.Tensor"
+    text: "torch.Tensor"
+    has_image: "torch.Tensor"
+    has_text: "torch.Tensor"
+
+    def hidden(self, modality: str) -> "Sides":
+        """The same products with one side hidden: ``both``, ``image`` (alone) or ``text``."""
+        gone_image = self.has_image * (0.0 if modality == "text" else 1.0)
+        gone_text = self.has_text * (0.0 if modality == "image" else 1.0)
+        return Sides(self.image, self.text, gone_image, gone_text)
+
+
+class FrozenFeatures:
+    """Features computed once."""
+
+    def __init__(self, sides: Sides, phrases: "torch.Tensor") -> None:
+        self.sides, self.phrases = sides, phrases
+
+    def __call__(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        return self.sides.image[rows], self.sides.text[rows], self.phrases
+
+
+class LiveTowers:
+    """Features from towers that are being tuned; decodes a batch at a time."""
+
+    def __init__(
+        self,
+        backbone: EncoderBackbone,
+        sides: Sides,
+        texts: Sequence[str],
+        load: Callable[[int], bytes],
+        phrases: Sequence[str],
+    ) -> None:
+        self.backbone, self.sides = backbone, sides
+        self.texts, self.load, self.phrases = texts, load, list(phrases)
+
+    def __call__(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        backbone, device = self.backbone, self.backbone.device
+        image = self.sides.image[rows].clone()
+        text = self.sides.text[rows].clone()
+        seen = self.sides.has_image[rows].nonzero().flatten()
+        if len(seen):
+            loaded = [self.load(int(rows[i])) for i in seen]
+            pixels = backbone.prepare_images(loaded).to(device)
+            image[seen] = backbone.forward_images(pixels).float()
+        read = self.sides.has_text[rows].nonzero().flatten()
+        words = [self.texts[int(rows[i])] for i in read] + self.phrases
+        encoded = backbone.forward_texts(backbone.prepare_texts(words).to(device)).float()
+        text[read] = encoded[: len(read)]
+        return image, text, encoded[len(read) :]
+
+
+def compute_features(
+    backbone: EncoderBackbone,
+    texts: list[str],
+    hashes: list[str | None],
+    images: dict[str, bytes],
+) -> Sides:
+    """Features of all products, each distinct image and text computed once."""
+    import torch
+
+    image = np.zeros((len(hashes), backbone.image_dim), dtype=np.float32)
+    names = sorted({name for name in hashes if name})
+    if names:
+        computed = backbone.image_features([images[name] for name in names])
+        row_of = {name: row for row, name in enumerate(names)}
+        for row, name in enumerate(hashes):
+            if name:
+                image[row] = computed[row_of[name]]
+    text = np.zeros((len(texts), backbone.text_dim), dtype=np.float32)
+    words = sorted({word for word in texts if word})
+    if words:
+        computed = backbone.text_features(words)
+        row_of = {word: row for row, word in enumerate(words)}
+        for row, word in enumerate(texts):
+            if word:
+                text[row] = computed[row_of[word]]
+    flags = [[bool(name) for name in hashes], [bool(word) for word in texts]]
+    arrays = [image, text, *(np.asarray(flag, dtype=np.float32) for flag in flags)]
+    return Sides(*(torch.from_numpy(array).to(backbone.device) for array in arrays))

@@ -1,0 +1,192 @@
+import json
+import time
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import pytest
+
+from pinlanding_assets.attributes.extraction import (
+    ANSWERS_SCHEMA,
+    MENTIONS_SCHEMA,
+    from_catalog,
+    from_text,
+    mentions_from_answers,
+    parse_answer,
+)
+
+PRODUCTS = {
+    "product_id": pl.String,
+    "operation": pl.String,
+    "title": pl.String,
+    "description": pl.String,
+    "attributes": pl.List(pl.Struct({"key": pl.String, "value": pl.String})),
+}
+
+
+def products(
+    *titles: str,
+    attributes: Sequence[Mapping[str, str]] = (),
+    description: str = "",
+    operation: str = "upsert",
+) -> pl.DataFrame:
+    rows = []
+    for number, title in enumerate(titles):
+        fields = attributes[number] if number < len(attributes) else {}
+        pairs = [{"key": key, "value": value} for key, value in fields.items()]
+        rows.append((f"p{number}", operation, title, description, pairs))
+    return pl.DataFrame(rows, schema=PRODUCTS, orient="row")
+
+
+def found(frame: pl.DataFrame) -> list[tuple[str, str, str]]:
+    return frame.select("product_id", "key", "value").rows()
+
+
+def test_catalog_fields_become_clean_mentions() -> None:
+    frame = from_catalog(
+        products(
+            "a",
+            "b",
+            attributes=[
+                {"Colour": " Dark RED ", "Note": "x" * 200, "Size": "n/a"},
+                {"colour": "dark red", "": "y"},
+            ],
+        )
+    )
+    assert frame.schema == MENTIONS_SCHEMA
+    assert found(frame) == [("p0", "colour", "dark red"), ("p1", "colour", "dark red")]
+    assert frame["source"].unique().to_list() == ["catalog"]
+
+
+def test_deleted_products_say_nothing() -> None:
+    gone = products("red cup", attributes=[{"color": "red"}], operation="delete")
+    assert from_catalog(gone).height == 0
+    assert from_text(gone, {"color": ["red"]}).height == 0
+
+
+def test_titles_name_values_in_any_spelling() -> None:
+    lexicon = {"kind": ["t-shirt", "cup"], "color": {"gray": ["slate"]}, "shape": ["polka dot"]}
+    frame = from_text(products("Grey T Shirts", "SLATE tshirt!", "polka-dots cups"), lexicon)
+    assert found(frame) == [
+        *(("p0", "color", "gray"), ("p0", "kind", "t-shirt")),
+        *(("p1", "color", "gray"), ("p1", "kind", "t-shirt")),
+        *(("p2", "kind", "cup"), ("p2", "shape", "polka dot")),
+    ]
+    assert frame["source"].unique().to_list() == ["title"]
+
+
+def test_the_longest_phrase_wins_and_words_are_whole() -> None:
+    lexicon = {"kind": ["cheese", "blue cheese"], "color": ["blue"], "material": ["oak"]}
+    frame = from_text(products("blue cheese", "soaked blue towel"), lexicon)
+    assert found(frame) == [("p0", "kind", "blue cheese"), ("p1", "color", "blue")]
+
+
+def test_a_phrase_of_two_keys_says_nothing() -> None:
+    lexicon = {"kind": ["orange", "juice"], "color": ["orange"]}
+    assert found(from_text(products("orange juice"), lexicon)) == [("p0", "kind", "juice")]
+
+
+def test_values_are_learned_from_fields_for_titles_only() -> None:
+    frame = from_text(products("a walnut shelf", "shelf", attributes=[{}, {"wood": "walnut"}]), {})
+    assert found(frame) == [("p0", "wood", "walnut")]
+    described = products("a", "b", attributes=[{}, {"wood": "walnut"}], description="walnut oak")
+    assert found(from_text(described, {"wood": ["oak"]})) == [
+        ("p0", "wood", "oak"),
+        ("p1", "wood", "oak"),
+    ]
+
+
+def test_a_learned_value_that_titles_contradict_is_not_used() -> None:
+    # a brand "black": titles say the colour
+    titles = ["black cup", "black bowl", "black jug", "black lid"]
+    fields = [{"brand": "acme"}] * 3 + [{"brand": "black"}]
+    assert found(from_text(products(*titles, attributes=fields), {})) == []
+
+
+def test_a_rare_slip_counts_as_the_frequent_word() -> None:
+    titles = ["striped cup"] * 6 + ["stripd cup", "strpied cup", "stroped cup", "sriped bowl"]
+    frame = from_text(products(*titles), {"pattern": ["striped"]})
+    assert frame.height == 10
+    assert frame.filter(pl.col("product_id") == "p6")["evidence"].item() == "stripd cup"
+
+
+def test_a_frequent_word_is_no_slip() -> None:
+    titles = ["brown cup"] * 4 + ["brawn cup"] * 2 + ["crown cup"]
+    assert from_text(products(*titles), {"color": ["brown"]}).height == 4
+
+
+def test_evidence_shows_the_neighbours() -> None:
+    (text,) = from_text(products("long puff sleeve top"), {"sleeve": ["puff"]})["evidence"]
+    assert text == "long puff sleeve"
+
+
+def test_hostile_text_is_cheap() -> None:
+    lexicon = {"k": ["a" * 50, "aa " * 6, "red cup"]}
+    title = "a" * 200_000 + " " + "red " * 50_000 + "\x00\u202e<script>"
+    started = time.monotonic()
+    from_text(products(title, description=title), lexicon)
+    assert time.monotonic() - started < 2
+
+
+def test_a_bad_lexicon_is_named() -> None:
+    with pytest.raises(ValueError, match="'color' = '<red>'"):
+        from_text(products("a"), {"color": ["<red>"]})
+
+
+@pytest.mark.parametrize(
+    ("raw", "pairs"),
+    [
+        ('{"Neck Line": " V-Neck "}', [("neck_line", "v-neck")]),
+        ('```json\n{"color": "red"}\n```', [("color", "red")]),
+        ('{"color": "", "size": "none", "kind": "cup"}', [("kind", "cup")]),
+        ('{"color": "red", "Color": "RED"}', [("color", "red")]),
+        ("{}", []),
+        ('{"k": "\\ud800x"}', [("k", "x")]),
+    ],
+)
+def test_valid_answers(raw: str, pairs: list[tuple[str, str]]) -> None:
+    assert parse_answer(raw) == (pairs, True, None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("", "not JSON"),
+        ('{"color": "re', "not JSON"),
+        ("red", "not JSON"),
+        ("NaN", "not JSON"),
+        ("[" * 4000, "not JSON"),
+        ('[["color", "red"]]', "not an object"),
+        ("[]", "not an object"),
+        ('"red"', "not an object"),
+        ('{"color": ["red"]}', "'color' is not a string"),
+        ('{"color": {"a": "b"}}', "'color' is not a string"),
+        ('{"n": 3}', "'n' is not a string"),
+        ('{"n": null}', "'n' is not a string"),
+        ('{"color": "red", "Color": "blue"}', "two values for 'color'"),
+        (json.dumps({"k": "x" * 500}), "'k' is longer"),
+        (json.dumps({f"k{i}": "x" for i in range(40)}), "more than 32 pairs"),
+        ("{" + " " * 5000 + '"a": "b"}', "longer than 4096"),
+        ("error: HTTP 500", "error: HTTP 500"),
+    ],
+)
+def test_invalid_answers_yield_nothing(raw: str, reason: str) -> None:
+    pairs, valid, why = parse_answer(raw)
+    assert (pairs, valid) == ([], False)
+    assert why is not None
+    assert why.startswith(reason)
+
+
+def test_answers_become_two_tables() -> None:
+    asked = pl.DataFrame({"product_id": ["b", "a"], "image_hash": ["h2", "h1"], "title": ["", ""]})
+    raw = ['{"color": "red", "kind": "cup"}', "\ud800" + "x" * 9000]
+    mentions, answers = mentions_from_answers(asked, raw, "model-1")
+    assert mentions.schema == MENTIONS_SCHEMA
+    assert answers.schema == ANSWERS_SCHEMA
+    assert found(mentions) == [("b", "color", "red"), ("b", "kind", "cup")]
+    assert mentions["source"].unique().to_list() == ["vlm"]
+    assert answers["product_id"].to_list() == ["a", "b"]
+    assert answers["valid"].to_list() == [False, True]
+    assert answers["pairs"].to_list() == [0, 2]
+    assert answers["raw"].str.len_chars().to_list() == [4096, len(raw[0])]
+    with pytest.raises(ValueError, match="2 questions but 1"):
+        mentions_from_answers(asked, raw[:1], "model-1")

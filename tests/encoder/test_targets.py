@@ -1,0 +1,88 @@
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from pinlanding_assets.encoder.targets import build_targets, group_folds, image_signature
+from tests.encoder.conftest import picture
+
+ENTRIES = pl.DataFrame(
+    {
+        "entry_id": ["colour=red", "colour=blue", "use=run", "use=swim", "type=top", "type=pan"],
+        "key": ["colour", "colour", "use", "use", "type", "type"],
+        "phrase": ["red", "blue", "run", "swim", "top", "pan"],
+    }
+)
+KEYS = pl.DataFrame(
+    {
+        "key": ["colour", "use", "type"],
+        "multi": [False, True, False],
+        "role": ["attribute", "attribute", "product_type"],
+    }
+)
+
+
+def labels(*rows):
+    return pl.DataFrame(
+        rows,
+        schema={"product_id": pl.String, "entry_id": pl.String, "weight": pl.Float64},
+        orient="row",
+    )
+
+
+def at(targets, product, entry):
+    row = targets.product_ids.index(product)
+    column = targets.entries["entry_id"].to_list().index(entry)
+    return targets.positive[row, column], targets.weight[row, column]
+
+
+def test_same_key_is_negative_and_other_keys_are_unknown():
+    targets = build_targets(["a", "b"], labels(("a", "colour=red", 0.5)), ENTRIES, KEYS)
+    assert at(targets, "a", "colour=red") == (1.0, 0.5)
+    assert at(targets, "a", "colour=blue") == (0.0, 0.5)
+    assert at(targets, "a", "use=run") == (0.0, 0.0)
+    assert not targets.weight[1].any()
+
+
+def test_conflicting_values_leave_the_lighter_one_unknown():
+    rows = labels(("a", "colour=red", 0.4), ("a", "colour=blue", 0.9), ("a", "use=run", 1.0))
+    targets = build_targets(["a"], rows, ENTRIES, KEYS)
+    assert at(targets, "a", "colour=blue") == (1.0, np.float32(0.9))
+    assert at(targets, "a", "colour=red")[1] == 0.0
+    both = build_targets(
+        ["a"], labels(("a", "use=run", 1.0), ("a", "use=swim", 1.0)), ENTRIES, KEYS
+    )
+    assert at(both, "a", "use=run")[0] == at(both, "a", "use=swim")[0] == 1.0
+
+
+def test_key_that_a_type_never_carries_is_absent():
+    tops, pans = [f"t{i}" for i in range(30)], [f"z{i}" for i in range(30)]
+    rows = [(p, "type=top", 1.0) for p in tops] + [(p, "type=pan", 1.0) for p in pans]
+    rows += [(p, "colour=red", 1.0) for p in tops[:10]]
+    targets = build_targets(tops + pans, labels(*rows), ENTRIES, KEYS)
+    assert at(targets, "z0", "colour=red") == (0.0, 1.0)
+    assert at(targets, "t20", "colour=red") == (0.0, 0.0)  # omitted, not absent
+
+
+def test_bad_labels_are_named():
+    with pytest.raises(ValueError, match="colour=mauve"):
+        build_targets(["a"], labels(("a", "colour=mauve", 1.0)), ENTRIES, KEYS)
+    with pytest.raises(ValueError, match="'a' is listed twice"):
+        build_targets(["a", "a"], labels(), ENTRIES, KEYS)
+
+
+def test_copies_of_a_photo_share_a_fold():
+    data = picture("red", "box", 1)
+    image = Image.open(io.BytesIO(data))
+    copy = io.BytesIO()
+    image.resize((80, 80)).save(copy, "JPEG", quality=80)
+    assert image_signature(data) == image_signature(copy.getvalue())
+    assert image_signature(data) != image_signature(picture("blue", "bar", 2))
+    groups = [f"g{i // 2}" for i in range(40)]
+    fold = group_folds(groups, 4, seed=3)
+    assert (fold[::2] == fold[1::2]).all()
+    assert sorted(np.bincount(fold)) == [10] * 4
+    backwards = group_folds(groups[::-1], 4, seed=3)[::-1]
+    assert (fold == backwards).all()

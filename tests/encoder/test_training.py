@@ -1,0 +1,133 @@
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
+from pinlanding_assets.encoder.objective import attribute_loss, composition_loss
+from pinlanding_assets.encoder.targets import KeySpan
+from pinlanding_assets.encoder.training import TrainingSettings, train
+
+FROZEN = TrainingSettings(
+    epochs=30, batch=32, learning_rate=1e-2, folds=3, tower_epochs=0, patience=10
+)
+
+
+def run(backbone, world, settings, **kwargs):
+    return train(
+        backbone,
+        world.products,
+        world.labels,
+        world.entries,
+        world.keys,
+        load_image=world.images.__getitem__,
+        settings=settings,
+        **kwargs,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(backbone, world):
+    return run(backbone, world, FROZEN)
+
+
+def test_heads_learn_what_the_pictures_show(trained, backbone, world):
+    assert trained.model.backbone.version == backbone.version
+    assert trained.metrics["held_out"] == 90
+    report = trained.retrieval
+    recall = report.filter(pl.col("figure") == "recall_at_1").select("modality", "method", "value")
+    by = {(r[0], r[1]): r[2] for r in recall.iter_rows()}
+    assert by["both", "encoder"] > by["none", "frequency"] + 0.1
+    assert trained.calibration.height == 5
+    assert trained.calibration.schema["support"] == pl.Int64
+    assert trained.calibration["support"].sum() == 180
+
+
+def test_training_is_deterministic_and_order_free(trained, backbone, world):
+    again = train(
+        backbone,
+        world.products.sample(fraction=1.0, shuffle=True, seed=1),
+        world.labels.sample(fraction=1.0, shuffle=True, seed=2),
+        world.entries.reverse(),
+        world.keys,
+        load_image=world.images.__getitem__,
+        settings=FROZEN,
+    )
+    assert again.model.version == trained.model.version
+    assert again.calibration.equals(trained.calibration)
+    assert again.metrics == trained.metrics
+
+
+def test_towers_are_tuned_and_the_base_is_left_alone(backbone, world, tmp_path):
+    before = backbone.version
+    settings = dataclasses.replace(
+        FROZEN, epochs=3, tower_epochs=2, tower_rate=1e-3, interpolations=(1.0,)
+    )
+    steps = []
+    tuned = run(backbone, world, settings, progress=lambda *told: steps.append(told))
+    assert backbone.version == before == tuned.model.base_version
+    assert tuned.model.tuned
+    assert [done for done, _, _ in steps][-1] == steps[-1][1] == 5
+    assert "loss_interpolation_1" in tuned.metrics
+    tuned.model.save(tmp_path)
+    back = type(tuned.model).load(tmp_path, backbone)
+    images = world.images.__getitem__
+    a = vector_matrix(encode_products(tuned.model, world.products, images).embeddings)
+    assert (a == vector_matrix(encode_products(back, world.products, images).embeddings)).all()
+    none = run(backbone, world, dataclasses.replace(settings, interpolations=(0.0,)))
+    assert not none.model.tuned
+
+
+def test_bad_input_is_named(backbone, world):
+    with pytest.raises(ValueError, match="no entries"):
+        train(
+            backbone,
+            world.products,
+            world.labels.clear(),
+            world.entries.clear(),
+            world.keys,
+            load_image=world.images.__getitem__,
+        )
+    with pytest.raises(ValueError, match="0 labelled products"):
+        train(
+            backbone,
+            world.products,
+            world.labels.clear(),
+            world.entries,
+            world.keys,
+            load_image=world.images.__getitem__,
+        )
+
+
+def test_unknown_keys_carry_no_gradient():
+    logits = torch.zeros(2, 4, requires_grad=True)
+    positive = torch.tensor([[1.0, 0, 0, 0], [0, 0, 1.0, 0]])
+    weight = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])
+    spans = [KeySpan("a", 0, 2, False), KeySpan("b", 2, 4, False)]
+    attribute_loss(logits, positive, weight, spans, ranking=1.0, smoothing=0.1).backward()
+    assert logits.grad is not None
+    assert ((logits.grad != 0) == (weight > 0)).all()
+    assert logits.grad[0, 0] < 0 < logits.grad[0, 1]
+
+
+def test_composition_prefers_products_with_all_attributes():
+    known = torch.eye(4)[:3]
+    positive = torch.tensor([[1.0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    right = torch.nn.functional.normalize(positive @ known, dim=1)
+    loss = [
+        float(
+            composition_loss(
+                vectors,
+                known,
+                torch.tensor(10.0),
+                positive,
+                torch.ones(3, 3),
+                torch.Generator().manual_seed(0),
+            )
+        )
+        for vectors in (right, right.roll(1, 0))
+    ]
+    assert loss[0] < loss[1]
+    assert np.isfinite(loss).all()

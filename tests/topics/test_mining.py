@@ -1,0 +1,132 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from pinlanding_assets.topics.mining import (
+    CANDIDATES_SCHEMA,
+    Mining,
+    combine_sources,
+    mine,
+    support_floor,
+)
+
+NO_DEMAND = pl.DataFrame(
+    schema={
+        "query": pl.String,
+        "count": pl.Int64,
+        "entries": pl.List(pl.String),
+        "parsed": pl.Float64,
+    }
+)
+KEYS = pl.DataFrame(
+    {"key": ["type", "color", "mood"], "role": ["product_type", "attribute", "attribute"]}
+)
+
+
+def assigned(rows, p=0.9, source="vlm"):
+    return pl.DataFrame(
+        [(product, f"{key}={value}", key, value, p, source) for product, key, value in rows],
+        schema=["product_id", "entry_id", "key", "value", "p", "source"],
+        orient="row",
+    )
+
+
+def shop(products=60):
+    rows = []
+    for n in range(products):
+        kind = ("dress", "coat")[n % 2]
+        rows += [(f"p{n:03}", "type", kind), (f"p{n:03}", "color", ("red", "blue")[n // 2 % 2])]
+        if kind == "coat":
+            rows.append((f"p{n:03}", "mood", "warm"))
+    return assigned(rows)
+
+
+def sets(found):
+    return {tuple(entries) for entries in found["entries"]}
+
+
+def test_combinations_hold_the_product_type_and_one_entry_a_key():
+    found = mine(shop(), KEYS, NO_DEMAND, products=60)
+    assert found.schema == pl.Schema(CANDIDATES_SCHEMA)
+    assert sets(found) == {
+        ("type=dress",),
+        ("type=coat",),
+        ("type=dress", "color=red"),
+        ("type=dress", "color=blue"),
+        ("type=coat", "color=red"),
+        ("type=coat", "color=blue"),
+        # every coat is warm: "warm coats" are the coats
+    }
+    dresses = found.filter(pl.col("entries").list.join(",") == "type=dress,color=red")
+    assert dresses.select("support", "lift").row(0) == (15, 1.0)
+    assert dresses["precision"].item() == pytest.approx(0.81, abs=1e-6)
+    assert dresses["expected"].item() == pytest.approx(15 * 0.81, abs=1e-6)
+
+
+def test_without_a_product_type_any_combination_is_a_topic():
+    plain = KEYS.with_columns(role=pl.lit("attribute"))
+    assert ("color=red",) in sets(mine(shop(), plain, NO_DEMAND, products=60))
+
+
+def test_accidental_pairs_are_left_out():
+    rows = []
+    for n in range(400):
+        rows += [(f"p{n:03}", "type", ("dress", "coat")[n % 2])]
+        # almost all dresses are red, almost all coats blue; one in ten the other way round
+        rows += [(f"p{n:03}", "color", ("red", "blue")[(n % 2) ^ (n % 20 < 2)])]
+    found = sets(
+        mine(assigned(rows), KEYS, NO_DEMAND, products=400, mining=Mining(max_overlap=1.0))
+    )
+    assert ("type=dress", "color=red") in found
+    assert ("type=dress", "color=blue") not in found
+
+
+def test_agreeing_sources_are_surer_than_one():
+    both = pl.concat([shop(4), assigned([("p000", "type", "dress")], p=0.8, source="title")])
+    evidence = combine_sources(both).filter(pl.col("entry_id") == "type=dress").sort("product_id")
+    assert evidence["sources"].to_list() == [2, 1]
+    assert evidence["p"].to_list() == pytest.approx([1 - 0.1 * 0.2, 0.9])
+    sure = combine_sources(assigned([("p", "type", "dress")], p=1.0))
+    assert sure["p"].item() < 1.0  # so that agreement still counts
+
+
+def test_demand_ranks_topics():
+    asked = pl.DataFrame(
+        {
+            "query": ["blue coat"],
+            "count": [500],
+            "entries": [["color=blue", "type=coat"]],
+            "parsed": [1.0],
+        }
+    )
+    found = mine(shop(), KEYS, asked, products=60)
+    assert found["entries"][0].to_list() == ["type=coat", "color=blue"]
+    assert found["demand"][0] == 500
+
+
+def test_bounds_and_empty_input():
+    assert mine(shop(), KEYS, NO_DEMAND, products=60, mining=Mining(limit=2)).height == 2
+    assert mine(shop(), KEYS, NO_DEMAND, products=60, mining=Mining(max_entries=1)).height == 2
+    assert mine(shop().clear(), KEYS, NO_DEMAND, products=0).is_empty()
+    assert mine(shop(2), KEYS, NO_DEMAND, products=2).is_empty()
+
+
+def test_row_order_does_not_matter():
+    shuffled = shop().sample(fraction=1.0, shuffle=True, seed=1)
+    members = pl.DataFrame(
+        {"product_id": [f"p{n:03}" for n in range(60)], "cluster_id": np.arange(60) % 3}
+    )
+    one = mine(shop(), KEYS, NO_DEMAND, products=60, members=members)
+    assert one.equals(mine(shuffled, KEYS, NO_DEMAND, products=60, members=members))
+    assert one["focus"].is_between(0, 1).all()
+
+
+def test_support_floor_follows_the_catalog():
+    assert [support_floor(n) for n in (0, 40, 650, 5_000, 100_000, 1_000_000)] == [
+        3,
+        3,
+        7,
+        13,
+        20,
+        200,
+    ]
