@@ -159,12 +159,12 @@ class DualEncoder:
     @property
     def scale(self) -> float:
         """Slope of the log-odds in the cosine."""
-        return float(self.heads.log_scale.exp())  # type: ignore[operator]
+        return float(self.heads.log_scale.detach().exp())  # type: ignore[operator]
 
     @property
     def bias(self) -> float:
         """Log-odds at cosine zero."""
-        return float(self.heads.bias)  # type: ignore[arg-type]
+        return float(self.heads.bias.detach())  # type: ignore[operator]
 
     def product_vectors(
         self,

@@ -40,6 +40,7 @@ from pinlanding_assets.encoder.targets import (
     build_targets,
     group_folds,
     image_signature,
+    near_duplicates,
 )
 from resources.encoders import EncoderBackbone
 
@@ -166,11 +167,9 @@ def train(
 
     images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
     sides = compute_features(backbone, texts, hashes, images)
-    groups = [
-        image_signature(images[name]) if name else product_id
-        for name, product_id in zip(hashes, targets.product_ids, strict=True)
-    ]
-    fold = group_folds(groups, settings.folds, settings.seed)
+    fold = group_folds(
+        _photo_groups(targets.product_ids, hashes, images), settings.folds, settings.seed
+    )
     phrase_features = torch.from_numpy(backbone.text_features(phrases)).to(backbone.device)
     frozen = FrozenFeatures(sides, phrase_features)
     shape = HeadShape(
@@ -439,6 +438,23 @@ class _Fit:
             ranking=self.settings.ranking,
             smoothing=self.settings.smoothing,
         )
+
+
+def _photo_groups(
+    product_ids: list[str], hashes: list[str | None], images: dict[str, bytes]
+) -> list[str]:
+    """Products that show the same photo under one name: the first of them."""
+    names = sorted(images)
+    signatures = [image_signature(images[name]) for name in names]
+    found = near_duplicates(np.array(signatures)) if names else np.zeros(0, dtype=np.int64)
+    first = {}
+    for name, group in zip(names, found.tolist(), strict=True):
+        first.setdefault(group, name)
+    group_of = dict(zip(names, (first[group] for group in found.tolist()), strict=True))
+    return [
+        f"image {group_of[name]}" if name else f"product {product_id}"
+        for name, product_id in zip(hashes, product_ids, strict=True)
+    ]
 
 
 def _fit_standardisation(heads: "torch.nn.ModuleDict", sides: Sides, rows: np.ndarray) -> None:
