@@ -25,7 +25,7 @@ TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
     *("published_collections", "search_log_collections", "scorecard"),
 )
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 STATE = "demo.json"  # what the last finished demo was made from
 LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) { __typename
@@ -130,7 +130,7 @@ def demo() -> None:
 
 def _write_world(chosen: Settings) -> None:
     command = [
-        *(sys.executable, "-m", "sandbox", "--root", str(chosen.data / SANDBOX_WORLD)),
+        *(sys.executable, "-m", "sandbox.world", str(chosen.data / SANDBOX_WORLD)),
         *("--truth", chosen.truth, "--days", str(SANDBOX_DAYS)),
         *("--products", str(SANDBOX_PRODUCTS)),
     ]

@@ -11,13 +11,25 @@ from resources.lake import Lake
 from resources.profiles import REPOSITORY, Settings, resources
 
 
+MAIN_FIGURES = (
+    *("catalog.products", "catalog.rejects", "collections.published"),
+    *("collections.p_at_10", "collections.p_at_10_low", "collections.p_at_10_high"),
+    *("search_log.accepted", "search_log.p_at_10", "comparison.unique_good_topics_ratio"),
+    *("attributes.precision", "attributes.recall", "attributes.coverage"),
+    *("model_calls.vlm", "model_calls.encoder", "seconds.total"),
+)
+
+
 def pinlanding_figures(
     lake: Lake, calls: Mapping[str, int], seconds: float, site: str
 ) -> dict[str, Any]:
     """Flat figures of the first system. A figure that nobody can know is None."""
-    scores = {
-        row["name"]: row["value"] for row in lake.read("scorecard", "figures").iter_rows(named=True)
-    }
+    scores: dict[str, Any] = {}
+    for row in lake.read("scorecard", "figures").iter_rows(named=True):
+        whole = row["unit"] == "topics" and row["value"] is not None
+        scores[row["name"]] = int(row["value"]) if whole else row["value"]
+        if row["name"].endswith(".p_at_10"):
+            scores |= {f"{row['name']}_{end}": row[end] for end in ("low", "high")}
     products = live(lake.scan("catalog", "products")).select(pl.len()).collect().item()
     rejects = lake.scan("catalog", "rejects").select(pl.len()).collect().item()
     return {
@@ -32,6 +44,14 @@ def pinlanding_figures(
     }
 
 
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def write_report(chosen: Settings, calls: Mapping[str, int], seconds: float) -> None:
     """Write the report, print its main figures and what to look at next."""
     index = chosen.data / "site" / "current" / "index.html"
@@ -42,8 +62,7 @@ def write_report(chosen: Settings, calls: Mapping[str, int], seconds: float) -> 
     report["pinlanding"] = figures
     path.write_text(json.dumps(report, indent=2) + "\n")
     print()
-    for name, value in figures.items():
-        text = "not known" if value is None else f"{value:,}" if isinstance(value, int) else value
-        print(f"  {name:<42} {round(text, 4) if isinstance(text, float) else text}")
+    for name in MAIN_FIGURES:
+        print(f"  {name:<40} {_shown(figures.get(name))}")
     argument = "" if chosen.truth else f" CATALOG={chosen.catalog}"
     print(f"\nPublished site:  {site}\nDagster UI:      make dev{argument}\n")

@@ -148,9 +148,7 @@ class Lake(dg.ConfigurableResource):
         found = self._fs.glob(f"{self._base}/{asset}/date=*/{MANIFEST}")
         return sorted(path.split("/date=")[1].split("/")[0] for path in found)
 
-    def scan(
-        self, asset: str, table: str, partitions: Sequence[str] | None = None
-    ) -> pl.LazyFrame:
+    def scan(self, asset: str, table: str, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """A table over the given days (default: all committed), with the day as `date`.
 
         Raises:

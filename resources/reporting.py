@@ -116,9 +116,10 @@ class Progress:
 
     def update(self, done: int, total: int) -> None:
         """Say how many of how many are finished."""
+        finished = self.done < total <= done
         self.done, self.total = done, total
         now = time.monotonic()
-        if now - self.last >= self.every or (done == total and now - self.started >= self.every):
+        if now - self.last >= self.every or (finished and now - self.started >= self.every):
             self.last = now
             rate = done / max(now - self.started, 1e-9)
             left = (total - done) / rate if rate else float("inf")

@@ -27,7 +27,10 @@ LINEAGE = {
         *("attribute_vocabulary", "dual_encoder"),
     },
     "product_clusters": {
-        "product_embeddings", "product_attributes", "catalog", "attribute_vocabulary"
+        "product_embeddings",
+        "product_attributes",
+        "catalog",
+        "attribute_vocabulary",
     },
     "search_log": set(),
     "demand": {"search_log", "attribute_vocabulary"},

@@ -147,8 +147,8 @@ def published_collections(
 
 def _counted(files, progress: Progress):
     for path, data in files:
-        if path.endswith(".html"):
-            progress.update(min(progress.done + 1, progress.total), progress.total)
+        if path.startswith("collections/"):
+            progress.advance()
         yield path, data
 
 

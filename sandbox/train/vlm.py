@@ -88,8 +88,9 @@ class Batches:
             for _ in range(BATCH):
                 photos, known = self.parts[rng.integers(len(self.parts))]
                 row = int(rng.integers(len(known)))
-                if "neck" not in known[row] and rng.random() < 0.35:
-                    row = int(rng.integers(len(known)))  # few products have the smallest detail
+                for _ in range(2):  # few products have the smallest detail: they come oftener
+                    if "neck" not in known[row] and rng.random() < 0.8:
+                        row = int(rng.integers(len(known)))
                 photo = photos[row]
                 # Garments are symmetric; moving by a pixel keeps the patch grid from being learnt.
                 photo = photo[:, ::-1] if rng.random() < 0.5 else photo

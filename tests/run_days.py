@@ -1,0 +1,60 @@
+"""Runs assets over all days of a catalog in this process, and dies by SIGKILL where it is told to.
+
+`python tests/run_days.py a,b,c [asset count]`: materialize a, b and c one after the other; kill
+the process before the count-th durable write of `asset`.
+"""
+
+import os
+import signal
+import sys
+import warnings
+
+import dagster as dg
+
+from pinlanding_assets.definitions import STAGES
+from pinlanding_assets.partitions import DAILY
+from resources.lake import ComputeCache, Lake
+from resources.profiles import resources
+
+warnings.simplefilter("ignore")
+
+
+def materialize(assets: list[str], kill_asset: str = "", kill_at: int = 0) -> None:
+    """Materialize the assets in order, each over all days that have a feed."""
+    writes = {"asset": "", "count": 0}
+
+    def counted(write):
+        def before(*args, **kwargs):
+            if writes["asset"] == kill_asset:
+                writes["count"] += 1
+                if writes["count"] == kill_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return write(*args, **kwargs)
+
+        return before
+
+    Lake._put = counted(Lake._put)
+    ComputeCache.put = counted(ComputeCache.put)
+    definitions = dg.load_assets_from_modules(STAGES)
+    partitioned = {d.key.to_user_string() for d in definitions if d.partitions_def == DAILY}
+    used = resources()
+    days = used["source"].days()
+    span = {
+        "dagster/asset_partition_range_start": days[0],
+        "dagster/asset_partition_range_end": days[-1],
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset in assets:
+            writes["asset"] = asset
+            dg.materialize(
+                definitions,
+                selection=[dg.AssetKey(asset)],
+                resources=used,
+                instance=instance,
+                tags=span if asset in partitioned else {},
+            )
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[2:]
+    materialize(sys.argv[1].split(","), *arguments[:1], *map(int, arguments[1:]))

@@ -1,0 +1,133 @@
+"""The whole path on a small rendered catalog: run once undisturbed, and once killed everywhere."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from operations.demo import DAILY_HEAD, DAILY_TAIL, LEARNING, TAIL
+from resources.lake import Lake
+from sandbox.world import write_world
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DAYS, PRODUCTS = 2, 360
+# asset -> the durable write before which the process dies: in the middle of its work
+KILLS = {
+    "raw_catalog": 3,
+    "catalog": 100,
+    "vlm_attributes": 6,
+    "search_log": 3,
+    "product_embeddings": 2,
+    "product_attributes": 3,
+}
+
+
+def run(data: Path, assets: list[str], *kill: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "tests/run_days.py", ",".join(assets), *map(str, kill)]
+    environment = os.environ | {
+        "PLATFORM_DATA": str(data),
+        "PLATFORM_CATALOG": "",
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600
+    )
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_world(
+        folder / "sandbox" / "world",
+        truth=folder / "truth",
+        days=DAYS,
+        products=PRODUCTS,
+        image_size=64,
+        huge_title=2_000_000,
+    )
+    path = folder / "sandbox" / "world" / "catalog.yaml"
+    path.write_text(path.read_text() + "collections: {min_products: 4, min_sellers: 2}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory) -> Path:
+    """A data folder after an undisturbed run. The truth is not there before the scorecard."""
+    data = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(world / "sandbox", data / "sandbox")
+    done = run(data, [*DAILY_HEAD, *LEARNING, *DAILY_TAIL, *TAIL[:-1]])
+    assert done.returncode == 0, done.stderr[-4000:]
+    shutil.copytree(world / "truth", data / "sandbox" / "truth")
+    done = run(data, ["scorecard"])
+    assert done.returncode == 0, done.stderr[-4000:]
+    return data / "sandbox"
+
+
+def test_collections_are_published_from_the_content(finished):
+    lake = Lake(root=str(finished / "lake"))
+    pages = lake.read("published_collections", "pages")
+    assert pages.height >= 10
+    for path in pages["path"]:
+        assert (finished / "site" / "current" / path).is_file()
+    figures = lake.read("scorecard", "figures")
+    known = dict(figures.select("name", "value").iter_rows())
+    assert known["collections.p_at_10"] >= 0.7
+
+
+def test_every_reject_has_row_field_and_reason_and_no_day_is_lost(finished):
+    lake = Lake(root=str(finished / "lake"))
+    rejects = lake.scan("catalog", "rejects").collect()
+    assert rejects["date"].n_unique() == DAYS
+    assert rejects.select("row", "field", "reason").null_count().sum_horizontal()[0] == 0
+    records = lake.scan("raw_catalog", "records").collect()
+    assert records.filter(pl.col("size") > 2_000_000).height == 1
+
+
+def test_a_second_run_asks_no_model(finished):
+    before = tree(finished / "lake"), tree(finished / "cache")
+    done = run(finished.parent, ["vlm_attributes", "product_embeddings"])
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (tree(finished / "lake"), tree(finished / "cache")) == before
+    said = [line for line in done.stderr.splitlines() if "reused" in line]
+    assert len(said) == 2 * DAYS
+    assert all(" 0 images asked" in line or " 0 computed" in line for line in said)
+
+
+def test_killed_anywhere_and_run_again_the_lake_is_the_same(finished, world, tmp_path):
+    """SIGKILL in the middle of every daily asset. The truth lies there the whole time: as the
+    undisturbed run had none, an equal lake also proves that the pipeline does not read it."""
+    shutil.copytree(world / "sandbox", tmp_path / "sandbox")
+    shutil.copytree(world / "truth", tmp_path / "sandbox" / "truth")
+    pending: list[str] = []
+    for asset in (*DAILY_HEAD, *LEARNING, *DAILY_TAIL):
+        pending.append(asset)
+        if asset in KILLS:
+            died = run(tmp_path, pending, asset, KILLS[asset])
+            assert died.returncode == -signal.SIGKILL, (asset, died.stderr[-3000:])
+            pending = [asset]
+    done = run(tmp_path, [*pending, *TAIL])
+    assert done.returncode == 0, done.stderr[-4000:]
+    killed, undisturbed = tree(tmp_path / "sandbox" / "lake"), tree(finished / "lake")
+    assert sorted(killed) == sorted(undisturbed)
+    assert [name for name in killed if killed[name] != undisturbed[name]] == []
+
+
+def test_manifests_name_what_made_them(finished):
+    manifests = list((finished / "lake" / "product_embeddings").glob("date=*/manifest.json"))
+    assert len(manifests) == DAYS
+    for path in manifests:
+        assert json.loads(path.read_text())["versions"]["checkpoint"]
