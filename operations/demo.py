@@ -121,7 +121,10 @@ def demo() -> None:
             if plan.finished:
                 follower.say(f"{chosen.name}: everything is up to date")
             else:
-                follower.say(f"{chosen.name}: {len(plan.due)} of {len(plan.days)} days are due")
+                follower.say(
+                    f"{chosen.name}: {len(plan.due)} of {len(plan.days)} days are due; "
+                    "starting Dagster"
+                )
                 with server(chosen) as live:
                     _run(live, follower, plan)
                 (chosen.data / STATE).write_text(json.dumps(plan.fingerprint))
