@@ -40,8 +40,9 @@ check: .venv/installed
 	$(BIN)/python -m operations validate
 
 sandbox-weights: .venv/installed
+	$(BIN)/python -m sandbox.train.data
+	$(BIN)/python -m sandbox.train.vlm --minutes 70
 	$(BIN)/python -m sandbox.train.encoder
-	$(BIN)/python -m sandbox.train.vlm
 
 clean:
 	rm -rf .data

@@ -1,6 +1,7 @@
 """The figures of a data folder: `.data/report.json`, and a short table."""
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ import polars as pl
 from pinlanding_assets.catalog.live import live
 from resources.lake import Lake
 from resources.profiles import REPOSITORY, Settings, resources
-
 
 MAIN_FIGURES = (
     *("catalog.products", "catalog.rejects", "collections.published"),
@@ -64,5 +64,5 @@ def write_report(chosen: Settings, calls: Mapping[str, int], seconds: float) -> 
     print()
     for name in MAIN_FIGURES:
         print(f"  {name:<40} {_shown(figures.get(name))}")
-    argument = "" if chosen.truth else f" CATALOG={chosen.catalog}"
+    argument = "" if chosen.truth else f" CATALOG={os.path.relpath(chosen.catalog, REPOSITORY)}"
     print(f"\nPublished site:  {site}\nDagster UI:      make dev{argument}\n")

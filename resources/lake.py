@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import fsspec
@@ -103,6 +104,9 @@ class Lake(dg.ConfigurableResource):
             os.fsync(file.fileno())
         temporary.replace(path)
 
+    def _get(self, path: str) -> bytes:
+        return cast(bytes, self._fs.cat_file(path))
+
     def commit(
         self,
         asset: str,
@@ -137,16 +141,15 @@ class Lake(dg.ConfigurableResource):
     def manifest(self, asset: str, partition: str | None = None) -> Manifest | None:
         """The committed manifest, or None where nothing was committed."""
         try:
-            return Manifest.from_json(
-                self._fs.cat_file(f"{self._folder(asset, partition)}/{MANIFEST}")
-            )
+            path = f"{self._folder(asset, partition)}/{MANIFEST}"
+            return Manifest.from_json(self._get(path))
         except FileNotFoundError:
             return None
 
     def partitions(self, asset: str) -> list[str]:
         """Days of the asset that are committed, in order."""
         found = self._fs.glob(f"{self._base}/{asset}/date=*/{MANIFEST}")
-        return sorted(path.split("/date=")[1].split("/")[0] for path in found)
+        return sorted(str(path).split("/date=")[1].split("/")[0] for path in found)
 
     def scan(self, asset: str, table: str, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """A table over the given days (default: all committed), with the day as `date`.
@@ -185,7 +188,7 @@ class Lake(dg.ConfigurableResource):
 
     def image(self, image_hash: str) -> bytes:
         """The bytes of a stored image."""
-        return self._fs.cat_file(self._image_path(image_hash))
+        return self._get(self._image_path(image_hash))
 
     def _image_path(self, image_hash: str) -> str:
         if not image_hash.isalnum():

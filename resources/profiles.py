@@ -82,7 +82,8 @@ def settings() -> Settings:
     chosen = os.environ.get("PLATFORM_PROFILE") or ("laptop" if own else "sandbox")
     if chosen not in PROFILES:
         raise ValueError(f"PLATFORM_PROFILE={chosen!r}: there are {sorted(PROFILES)}")
-    models = body.get("models") if isinstance(body.get("models"), dict) else {}
+    named = body.get("models")
+    models = named if isinstance(named, dict) else {}
     overrides = {
         field: os.environ.get(f"PLATFORM_{field.upper()}") or models.get(field)
         for field in ("vision_language", "encoder", "device")

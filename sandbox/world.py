@@ -195,8 +195,9 @@ def main() -> None:
     started = datetime.now(UTC)
 
     def tell(done: int, total: int) -> None:
-        seconds = (datetime.now(UTC) - started).total_seconds()
-        print(f"{done}/{total} products, {seconds:.0f} s", flush=True)
+        rate = done / max((datetime.now(UTC) - started).total_seconds(), 1e-9)
+        left = (total - done) / rate
+        print(f"feeds: {done:,}/{total:,} products, {rate:.0f}/s, {left:.0f} s left", flush=True)
 
     write_world(
         arguments.folder,

@@ -150,5 +150,5 @@ def attribute_vocabulary(
 
 def _kept_share(aliases: pl.DataFrame) -> float:
     """Share of raw mentions that the vocabulary can still say."""
-    kept = aliases.filter(pl.col("entry_id").is_not_null())["count"].sum()
-    return float(kept / max(1, aliases["count"].sum()))
+    kept = aliases.filter(pl.col("entry_id").is_not_null())
+    return int(kept["count"].sum()) / max(1, int(aliases["count"].sum()))

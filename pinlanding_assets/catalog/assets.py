@@ -66,7 +66,8 @@ def catalog(
     """The day's new, changed and deleted products, validated; every reject with its reason."""
     mapping = source.config().model_dump()
     for day in context.partition_keys:
-        parsed = parse_records(lake.read("raw_catalog", "records", day), mapping)
+        records = lake.read("raw_catalog", "records", day)
+        parsed = parse_records(records, mapping)
         results = []
         progress = Progress(
             context.log.info, f"catalog {day}", parsed.image_references.height, "images"
@@ -89,8 +90,7 @@ def catalog(
                         for column in manifest.tables["products"].columns
                     },
                 ),
-                "reject_rate": tables["rejects"]["row"].n_unique()
-                / max(1, lake.manifest("raw_catalog", day).tables["records"].rows),
+                "reject_rate": tables["rejects"]["row"].n_unique() / max(1, records.height),
                 "superseded_rows": parsed.superseded,
                 "rejects": markdown_table(
                     tables["rejects"]

@@ -109,9 +109,9 @@ def assign(
                 }
             )
         )
-    strongest = statements.sort("row", "column", "llr", "source", descending=[False, False, True, False]).unique(
-        ["row", "column"], keep="first", maintain_order=True
-    )
+    strongest = statements.sort(
+        "row", "column", "llr", "source", descending=[False, False, True, False]
+    ).unique(["row", "column"], keep="first", maintain_order=True)
     names = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
     return (
         pl.concat(parts)

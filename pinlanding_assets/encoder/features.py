@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from resources.encoders import EncoderBackbone
+from resources.encoders import EncoderBackbone, decode_image
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +104,10 @@ def compute_features(
     image = np.zeros((len(hashes), backbone.image_dim), dtype=np.float32)
     names = sorted({name for name in hashes if name})
     if names:
-        computed = backbone.image_features([images[name] for name in names])
+        try:
+            computed = backbone.image_features([images[name] for name in names])
+        except ValueError as error:
+            raise ValueError(f"{_broken(names, images)}: {error}") from error
         row_of = {name: row for row, name in enumerate(names)}
         for row, name in enumerate(hashes):
             if name:
@@ -120,3 +123,13 @@ def compute_features(
     flags = [[bool(name) for name in hashes], [bool(word) for word in texts]]
     arrays = [image, text, *(np.asarray(flag, dtype=np.float32) for flag in flags)]
     return Sides(*(torch.from_numpy(array).to(backbone.device) for array in arrays))
+
+
+def _broken(names: list[str], images: dict[str, bytes]) -> str:
+    """The first image that cannot be decoded, for a message."""
+    for name in names:
+        try:
+            decode_image(images[name])
+        except ValueError:
+            return f"image {name}"
+    return "images"

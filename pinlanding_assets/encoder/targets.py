@@ -165,13 +165,13 @@ def near_duplicates(signatures: np.ndarray) -> np.ndarray:
     """Group number of each signature ``[n, 192]``; near ones share it (``NEAR_LEVELS``)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     n = len(signatures)
     fine = signatures.astype(np.float32)
     # Quadrant means differ no more than the thumbnails do: an exact and cheap first sieve.
     coarse = fine.reshape(n, 2, 4, 2, 4, 3).mean(axis=(2, 4)).reshape(n, 12)
-    pairs = cKDTree(coarse).query_pairs(NEAR_LEVELS * 12, p=1, output_type="ndarray")
+    pairs = KDTree(coarse).query_pairs(NEAR_LEVELS * 12, p=1, output_type="ndarray")
     near = np.zeros(len(pairs), dtype=bool)
     for start in range(0, len(pairs), 100_000):
         a, b = pairs[start : start + 100_000].T

@@ -11,7 +11,7 @@ from pinlanding_assets.encoder.targets import KeySpan
 from pinlanding_assets.encoder.training import TrainingSettings, train
 
 FROZEN = TrainingSettings(
-    epochs=30, batch=32, learning_rate=1e-2, folds=3, tower_epochs=0, patience=10
+    epochs=30, batch=32, learning_rate=1e-2, folds=3, tower_samples=0, patience=10
 )
 
 
@@ -63,7 +63,7 @@ def test_training_is_deterministic_and_order_free(trained, backbone, world):
 def test_towers_are_tuned_and_the_base_is_left_alone(backbone, world, tmp_path):
     before = backbone.version
     settings = dataclasses.replace(
-        FROZEN, epochs=3, tower_epochs=2, tower_rate=1e-3, interpolations=(1.0,)
+        FROZEN, epochs=3, tower_samples=120, tower_rate=1e-3, interpolations=(1.0,)
     )
     steps = []
     tuned = run(backbone, world, settings, progress=lambda *told: steps.append(told))

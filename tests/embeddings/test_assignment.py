@@ -1,0 +1,126 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from pinlanding_assets.embeddings.assignment import TRUST, assign
+from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
+
+ENTRIES = pl.DataFrame(
+    {
+        "entry_id": ["use=run", "colour=red", "use=swim", "colour=blue"],
+        "key": ["use", "colour", "use", "colour"],
+        "value": ["run", "red", "swim", "blue"],
+    }
+)
+AXES = np.eye(4, dtype=np.float32)  # a product's vector is its cosine with each entry
+KEYS = pl.DataFrame({"key": ["colour", "use"], "multi": [False, True]})
+CALIBRATION = pl.DataFrame(
+    [(e, 1.0, 0.0, 0.9, 0.95, 0.8, 50) for e in ENTRIES["entry_id"]],
+    schema=CALIBRATION_SCHEMA,
+    orient="row",
+)
+
+
+def run(vectors, statements=(), calibration=CALIBRATION, **kwargs):
+    """``vectors``: log-odds / 10 of use=run, colour=red, use=swim, colour=blue."""
+    vectors = np.array(vectors, dtype=np.float32)
+    ids = pl.Series("product_id", [f"p{i}" for i in range(len(vectors))])
+    schema = {"product_id": pl.String, "entry_id": pl.String, "source": pl.String}
+    table = assign(
+        ids,
+        vectors,
+        ENTRIES,
+        AXES,
+        scale=10.0,
+        bias=0.0,
+        calibration=calibration,
+        keys=KEYS,
+        observed=pl.DataFrame(list(statements), schema=schema, orient="row"),
+        **kwargs,
+    )
+    return {(r["product_id"], r["entry_id"]): (r["p"], r["source"]) for r in table.to_dicts()}
+
+
+def test_single_keys_take_the_best_and_multi_keys_all_above_the_threshold():
+    found = run([[0.3, 0.4, 0.3, 0.3], [-1, 0.2, -1, 0.1]])
+    assert set(found) == {("p0", "use=run"), ("p0", "use=swim"), ("p0", "colour=red")}
+    p, source = found["p0", "colour=red"]
+    assert source == "encoder"
+    assert p == pytest.approx(1 / (1 + np.exp(-4)))
+
+
+def test_agreement_raises_the_probability():
+    alone = run([[-1, 0.3, -1, -0.5]])["p0", "colour=red"][0]
+    p, source = run([[-1, 0.3, -1, -0.5]], [("p0", "colour=red", "vlm")])["p0", "colour=red"]
+    assert (p > alone, source) == (True, "vlm")
+    weak = run([[-1, 0.1, -1, -0.5]], [("p0", "colour=red", "title")])
+    assert ("p0", "colour=red") in weak  # under the encoder's own threshold
+
+
+def test_contradiction_is_settled_by_the_encoder_or_left_open():
+    says_blue = [("p0", "colour=blue", "vlm")]
+    sure = run([[-1, 0.6, -1, -0.6]], says_blue)
+    assert ("p0", "colour=red") in sure
+    assert sure["p0", "colour=red"][1] == "encoder"
+    assert ("p0", "colour=blue") not in sure
+    torn = run([[-1, 0.25, -1, -0.25]], says_blue)
+    assert not torn
+    vlm_and_title = run([[-1, 0.25, -1, -0.1]], [*says_blue, ("p0", "colour=blue", "title")])
+    assert vlm_and_title["p0", "colour=blue"][1] == "title"
+
+
+def test_the_catalog_is_kept_whatever_the_encoder_thinks():
+    found = run(
+        [[-0.6, 0.6, -1, -0.6]], [("p0", "colour=blue", "catalog"), ("p0", "use=run", "catalog")]
+    )
+    assert found["p0", "colour=blue"] == (pytest.approx(TRUST["catalog"]), "catalog")
+    assert found["p0", "use=run"] == (pytest.approx(TRUST["catalog"]), "catalog")
+    assert ("p0", "colour=red") not in found
+
+
+def test_products_without_vector_and_entries_without_calibration_count_when_stated():
+    statements = [
+        ("p0", "colour=blue", "vlm"),
+        ("stranger", "use=run", "vlm"),
+        ("p0", "x=y", "vlm"),
+    ]
+    found = run([[0, 0, 0, 0]], statements)
+    assert found == {("p0", "colour=blue"): (pytest.approx(TRUST["vlm"]), "vlm")}
+    found = run(
+        [[0.6, 0.6, 0.6, -1]], calibration=CALIBRATION.filter(pl.col("entry_id") != "use=run")
+    )
+    assert set(found) == {("p0", "colour=red"), ("p0", "use=swim")}
+
+
+def test_chunks_and_order_do_not_change_the_result():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(scale=0.3, size=(200, 4))
+    statements = [
+        (f"p{rng.integers(200)}", ENTRIES["entry_id"][int(rng.integers(4))], source)
+        for source in TRUST
+        for _ in range(60)
+    ]
+    whole = run(vectors, statements)
+    assert whole == run(vectors, statements[::-1], cells=28)
+    assert len(whole) > 100
+    colours = [product for product, entry in whole if entry.startswith("colour")]
+    assert len(colours) == len(set(colours))
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="'rumour' has no trust"):
+        run([[0, 0, 0, 0]], [("p0", "use=run", "rumour")])
+    with pytest.raises(ValueError, match="1 products for 2 vectors"):
+        assign(
+            pl.Series(["a"]),
+            np.zeros((2, 4)),
+            ENTRIES,
+            AXES,
+            scale=1.0,
+            bias=0.0,
+            calibration=CALIBRATION,
+            keys=KEYS,
+            observed=pl.DataFrame(
+                schema={"product_id": pl.String, "entry_id": pl.String, "source": pl.String}
+            ),
+        )

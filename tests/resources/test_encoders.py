@@ -1,0 +1,82 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from resources.encoders import Encoders, OpenClip, decode_image, load_backbone
+from tests.encoder.conftest import picture, write_tiny_open_clip
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    torch.set_num_threads(1)
+    return write_tiny_open_clip(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return [picture(colour, "box", i) for i, colour in enumerate(["red", "green", "blue"] * 3)]
+
+
+def test_transparency_is_laid_on_white_and_garbage_is_named():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(buffer, "PNG")
+    assert decode_image(buffer.getvalue()).getpixel((1, 1)) == (255, 255, 255)
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        decode_image(b"not an image")
+
+
+def test_open_clip_features_do_not_depend_on_neighbours(tiny, pictures):
+    backbone = OpenClip(str(tiny))
+    assert backbone.image_dim == backbone.text_dim == 24
+    features = backbone.image_features(pictures)
+    assert features.shape == (9, 24)
+    assert (backbone.image_features([pictures[5]])[0] == features[5]).all()
+    texts = ["red box", "", "x" * 5_000]
+    assert (backbone.text_features(texts)[::-1] == backbone.text_features(texts[::-1])).all()
+    with pytest.raises(ValueError, match="image 1"):
+        backbone.image_features([pictures[0], b"broken"])
+
+
+def test_a_clone_is_independent_and_versions_follow_the_weights(tiny, pictures):
+    backbone = OpenClip(str(tiny))
+    clone = backbone.clone()
+    assert clone.version == backbone.version == OpenClip(str(tiny)).version
+    state = {n: t * 2 if t.is_floating_point() else t for n, t in clone.module.state_dict().items()}
+    clone.load_weights(state)
+    assert clone.version != backbone.version
+    changed = clone.image_features(pictures) != backbone.image_features(pictures)
+    assert changed.any()
+
+
+def test_gradients_reach_the_towers(tiny, pictures):
+    backbone = OpenClip(str(tiny)).clone()
+    pixels, tokens = backbone.prepare_images(pictures), backbone.prepare_texts(["red", "blue"])
+    (backbone.forward_images(pixels).sum() + backbone.forward_texts(tokens).sum()).backward()
+    assert all(
+        p.grad is not None for name, p in backbone.module.named_parameters() if "logit" not in name
+    )
+
+
+def test_settings_are_checked(tiny):
+    with pytest.raises(ValueError, match="expected 'pretrained-features'"):
+        Encoders(base="magic").backbone()
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        Encoders(base="open_clip:/nowhere/at/all").backbone()
+    assert Encoders(base=f"open_clip:{tiny}").backbone().trainable
+
+
+def test_pretrained_features_offline(pictures):
+    backbone = load_backbone("pretrained-features")
+    assert not backbone.trainable
+    features = backbone.image_features(pictures[:2])
+    assert features.shape == (2, 1584)
+    assert np.isfinite(features).all()
+    assert (backbone.image_features(pictures[1:2])[0] == features[1]).all()
+    texts = ["a red dress", "a crimson gown", "a frying pan for eggs"]
+    words = backbone.text_features(texts)
+    unit = words / np.linalg.norm(words, axis=1, keepdims=True)
+    assert unit[0] @ unit[1] > unit[0] @ unit[2] + 0.2
+    assert (backbone.text_features(texts[1:2])[0] == words[1]).all()
