@@ -30,7 +30,7 @@ dev: .venv/installed
 	@$(BIN)/python -m operations dev
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff check .
