@@ -34,12 +34,14 @@ LINEAGE = {
     },
     "search_log": set(),
     "demand": {"search_log", "attribute_vocabulary"},
-    "topics": {"product_attributes", "attribute_vocabulary", "demand", "catalog"},
+    "topics": {
+        *("product_attributes", "attribute_vocabulary", "product_clusters"),
+        *("demand", "catalog"),
+    },
     "collections": {"topics", "product_attributes", "product_embeddings", "catalog"},
     "search_log_collections": {"search_log", "attribute_vocabulary", "catalog"},
     "published_collections": {
-        *("collections", "product_attributes", "catalog", "attribute_vocabulary"),
-        "product_clusters",
+        *("collections", "product_attributes", "catalog", "attribute_vocabulary")
     },
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
@@ -93,7 +95,6 @@ def test_assets_that_run_models_wait_for_the_gpu(defs):
         "vlm_attributes": "gpu",
         "dual_encoder": "gpu_train",
         "product_embeddings": "gpu",
-        "product_attributes": "gpu",
     }
 
 
