@@ -254,10 +254,15 @@ class ServerEngine:
         return None
 
     def switch(self, version: str) -> None:
-        from qdrant_client.models import CreateAlias, CreateAliasOperation
+        from qdrant_client import models
 
-        create = CreateAlias(collection_name=self._name(version), alias_name=self.collection)
-        self.client.update_collection_aliases([CreateAliasOperation(create_alias=create)])
+        delete = models.DeleteAlias(alias_name=self.collection)
+        create = models.CreateAlias(collection_name=self._name(version), alias_name=self.collection)
+        # one request: readers see the old version or the new one, never neither
+        changes: list[Any] = [models.CreateAliasOperation(create_alias=create)]
+        if self.alias() is not None:
+            changes.insert(0, models.DeleteAliasOperation(delete_alias=delete))
+        self.client.update_collection_aliases(changes)
 
     def drop(self, version: str) -> None:
         self.client.delete_collection(self._name(version))
