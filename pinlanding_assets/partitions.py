@@ -6,7 +6,6 @@ import dagster as dg
 
 # A constant, never now() - N days: a moving start makes partitions vanish and breaks backfills.
 START_DATE = os.environ.get("PLATFORM_START_DATE", "2026-11-01")
-LOOKBACK_DAYS = 14
 
 DAILY = dg.DailyPartitionsDefinition(start_date=START_DATE)
 RANGE = dg.BackfillPolicy.single_run()  # process start costs more than a day's work

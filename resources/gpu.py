@@ -28,8 +28,6 @@ class Session:
     device: str
     precision: str
     seed: int
-    calls: int = 0  # batches that a model worked on
-    items: int = 0
     halvings: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -58,7 +56,7 @@ class Session:
                 _empty_cache(self.device)
                 continue
             results.extend(answers)
-            self.calls, self.items, at = self.calls + 1, self.items + len(batch), at + len(batch)
+            at += len(batch)
             if on_batch:
                 on_batch(batch, answers)
         return results

@@ -34,7 +34,6 @@ class Engine(Protocol):
 
     def create(self, version: str, size: int) -> None: ...
     def add(self, version: str, first: int, ids: Sequence[str], vectors: np.ndarray) -> None: ...
-    def finish(self, version: str) -> None: ...
     def count(self, version: str) -> int: ...
     def search(self, version: str, vectors: np.ndarray, limit: int) -> list[list[Hit]]: ...
     def versions(self) -> list[str]: ...
@@ -79,7 +78,6 @@ class VectorIndex(dg.ConfigurableResource):
             for start in range(0, len(ids), WRITE_BATCH):
                 stop = start + WRITE_BATCH
                 engine.add(version, start, ids[start:stop], vectors[start:stop])
-            engine.finish(version)
         points, recall = engine.count(version), self._recall(version, ids, vectors)
         if points != len(ids) or recall < 0.95:
             raise IndexUnfit(
@@ -117,7 +115,10 @@ class VectorIndex(dg.ConfigurableResource):
 
 
 class EdgeEngine:
-    """Qdrant Edge: one folder a version, the alias is a one-line file replaced atomically."""
+    """Qdrant Edge: one folder a version, the alias is a one-line file replaced atomically.
+
+    The shard stays unoptimised: below some 100,000 points an exact scan beats building a graph.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -155,9 +156,6 @@ class EdgeEngine:
         with self._shard(version) as shard:
             shard.update(UpdateOperation.upsert_points(points))
             shard.flush()
-
-    def finish(self, version: str) -> None:
-        """Nothing to do: below some 100,000 points an exact scan beats building a graph."""
 
     def count(self, version: str) -> int:
         from qdrant_edge import CountRequest
@@ -224,9 +222,6 @@ class ServerEngine:
             for i, (product, v) in enumerate(zip(ids, vectors, strict=True))
         ]
         self.client.upsert(self._name(version), points, wait=True)
-
-    def finish(self, version: str) -> None:
-        """The server's optimizer indexes in the background."""
 
     def count(self, version: str) -> int:
         return self.client.count(self._name(version), exact=True).count

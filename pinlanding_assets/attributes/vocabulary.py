@@ -16,7 +16,6 @@ from pinlanding_assets.attributes.judging import (
     count_searches,
     judge_by_statistics,
 )
-from pinlanding_assets.attributes.labels import resolve_labels
 from pinlanding_assets.attributes.merging import (
     RELATIVE,
     YES,
@@ -33,8 +32,6 @@ from pinlanding_assets.attributes.merging import (
     name_values,
 )
 from pinlanding_assets.attributes.normalisation import fold, fold_word, words
-
-__all__ = ["Vocabulary", "VocabularySettings", "build_vocabulary", "resolve_labels"]
 
 ENTRIES_SCHEMA = {
     "entry_id": pl.String,
