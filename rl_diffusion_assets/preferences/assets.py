@@ -1,0 +1,142 @@
+"""The day's ratings become pairs of images with their votes, and a measure of agreement."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from resources.catalog_source import feed_version
+from resources.image_fetch import ImageUnavailable
+from resources.lake import Lake
+from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.studio import Studio
+from rl_diffusion_assets.partitions import DAILY, RANGE
+from rl_diffusion_assets.preferences.agreement import cohen_kappas, krippendorff_alpha
+from rl_diffusion_assets.preferences.formats import Vote, read_votes
+from rl_diffusion_assets.preferences.pairs import (
+    BadImage,
+    Preferences,
+    build_pairs,
+    normalise_image,
+)
+from rl_diffusion_assets.prompts.assets import prompt_sets
+
+PAIR_COLUMNS = {
+    "pair_id": "hash of the prompt and both images, in either order",
+    "image_a": "content hash; null where the ratings come without pixels",
+    "name_a": "the image as the first of the pair's ratings names it",
+    "share_a": "votes for a, ties counting half, as a share of all",
+    "split": "by the prompt's text, but held_out wherever prompt_sets holds the prompt out",
+    "source": "file:row of the first rating",
+}
+_SHEET_PAIRS = 12
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE,
+    deps=[prompt_sets],
+    group_name="preferences",
+    kinds={"parquet", "polars"},
+    code_version="1",
+)
+def preference_pairs(
+    context: dg.AssetExecutionContext, studio: Studio, lake: Lake
+) -> dg.MaterializeResult:
+    """The day's ratings as pairs of images, with votes, ties and the agreement of raters."""
+    prompts = lake.read("prompt_sets", "prompts")
+    held_out = set(prompts.filter(split="held_out")["prompt_id"])
+    for day in context.partition_keys:
+        votes: list[Vote] = []
+        rejects, pixels = [], {}
+        for received in studio.ratings(day):
+            read, refused = read_votes(received.rows, file=received.file, format=received.format)
+            votes += read
+            rejects += refused
+            pixels[received.file] = received.pixels
+        named = {(v.file, name) for v in votes if pixels[v.file] for name in (v.a, v.b)}
+        progress = Progress(context.log.info, f"preference_pairs {day}", len(named), "images")
+
+        def keep(
+            file: str, reference: str, pixels: dict = pixels, progress: Progress = progress
+        ) -> str | None:
+            if not pixels[file]:
+                return None
+            progress.advance()
+            try:
+                received_image = studio.image(reference)
+            except ImageUnavailable as error:
+                raise BadImage(str(error)) from None
+            image_hash, data = normalise_image(received_image)
+            lake.put_image(image_hash, data)
+            return image_hash
+
+        built = build_pairs(votes, rejects, keep, held_out)
+        provenance = studio.provenance(day)
+        manifest = lake.commit(
+            "preference_pairs",
+            {"pairs": built.pairs, "votes": built.votes, "rejects": built.rejects},
+            partition=day,
+            versions={"feed": feed_version(provenance)},
+        )
+        context.add_asset_metadata(
+            {
+                **table_metadata(
+                    manifest,
+                    "pairs",
+                    descriptions=PAIR_COLUMNS,
+                    lineage={"split": [("prompt_sets", "split")]},
+                ),
+                **_agreement(built),
+                "files": markdown_table(provenance),
+                "rejects": markdown_table(
+                    built.rejects.group_by("field", "reason")
+                    .len("rows")
+                    .sort("rows", "field", "reason", descending=[True, False, False])
+                    .head(30)
+                    .to_dicts()
+                ),
+                "winner_and_loser": _sheet(built.pairs, lake),
+            },
+            partition_key=day,
+        )
+        context.log.info(
+            f"preference_pairs {day}: {built.pairs.height:,} pairs, {built.votes.height:,} votes, "
+            f"{built.rejects.height:,} rejects"
+        )
+    return dg.MaterializeResult()
+
+
+def _agreement(built: Preferences) -> dict[str, Any]:
+    """Numbers about the raters; those that are undefined on a day are left out."""
+    kappas = cohen_kappas(built.votes)
+    defined = [row.kappa for row in kappas if row.kappa is not None]
+    ties = (built.votes["choice"] == "tie").mean() if built.votes.height else None
+    numbers = {
+        "krippendorff_alpha": krippendorff_alpha(built.votes),
+        "mean_cohen_kappa": sum(defined) / len(defined) if defined else None,
+        "share_of_ties": ties,
+        "share_of_first_shown": built.first_shown_wins,
+        "held_out_share": (built.pairs["split"] == "held_out").mean(),
+    }
+    return {
+        **{name: value for name, value in numbers.items() if value is not None},
+        "raters": built.votes["rater"].n_unique() - (built.votes["rater"].null_count() > 0),
+        "repeated_votes": built.repeated,
+        "contradicting_votes": built.contradictions,
+        "cohen_kappa": markdown_table(row._asdict() for row in kappas[:30]),
+    }
+
+
+def _sheet(pairs: pl.DataFrame, lake: Lake) -> dg.MarkdownMetadataValue:
+    """Some decided pairs, the winner always left of the loser."""
+    decided = pairs.filter(
+        pl.col("image_a").is_not_null() & (pl.col("votes_a") != pl.col("votes_b"))
+    )
+    images, captions = [], []
+    for row in decided.sample(min(_SHEET_PAIRS, decided.height), seed=0).to_dicts():
+        winner, loser = ("a", "b") if row["votes_a"] > row["votes_b"] else ("b", "a")
+        for which in (winner, loser):
+            images.append(lake.image(row[f"image_{which}"]))
+            captions.append(f"{row[f'votes_{which}']} votes: {row['prompt']}")
+    return contact_sheet(images, captions)

@@ -1,0 +1,1 @@
+"""Templates and prompt files -> prompt_sets."""

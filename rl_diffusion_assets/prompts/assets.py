@@ -1,0 +1,64 @@
+"""Templates and prompt files become prompts for three objectives, each on one side of a split."""
+
+import dagster as dg
+import polars as pl
+
+from resources.catalog_source import feed_version
+from resources.lake import Lake
+from resources.reporting import markdown_table, table_metadata
+from resources.studio import Studio
+from rl_diffusion_assets.prompts.formats import read_prompts
+from rl_diffusion_assets.prompts.prompts import (
+    REJECTS,
+    assemble,
+    default_templates,
+    template_prompts,
+)
+
+PROMPT_COLUMNS = {
+    "prompt_id": "hash of the text without case, punctuation and articles",
+    "split": "train or held_out; the same for a prompt in every objective",
+    "objects": "those that a template or a format states",
+    "held_out_objects": "whether it names an object that is never trained on",
+    "source": "template, or file:row of the first one received",
+    "count": "received prompts that this row stands for",
+}
+
+
+@dg.asset(group_name="prompts", kinds={"parquet", "polars"}, code_version="1")
+def prompt_sets(
+    context: dg.AssetExecutionContext, studio: Studio, lake: Lake
+) -> dg.MaterializeResult:
+    """Prompts of the preference, fairness and composition objectives: to train on, and held out."""
+    given = studio.config().templates
+    templates = given.model_dump() if given else default_templates()
+    prompts, rejects = template_prompts(templates)
+    for received in studio.prompt_files():
+        settings = received.settings.model_dump(exclude={"path"})
+        read, refused = read_prompts(received.rows, file=received.file, **settings)
+        prompts += read
+        rejects += refused
+    provenance = studio.provenance()
+    table = assemble(prompts, templates["held_out_objects"])
+    manifest = lake.commit(
+        "prompt_sets",
+        {"prompts": table, "rejects": pl.DataFrame(rejects, schema=REJECTS, orient="row")},
+        versions={"feed": feed_version(provenance)},
+    )
+    context.log.info(f"prompt_sets: {table.height:,} prompts, {len(rejects):,} rejects")
+    counts = table.group_by("objective", "family", "split").agg(
+        pl.len().alias("prompts"), pl.col("held_out_objects").sum().alias("with held-out objects")
+    )
+    sample = table.sample(fraction=1, shuffle=True, seed=0).group_by("objective", "split").head(3)
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "prompts", descriptions=PROMPT_COLUMNS),
+            "merged_duplicates": int(table["count"].sum()) - table.height,
+            "counts": markdown_table(counts.sort("objective", "family", "split").to_dicts()),
+            "sample": markdown_table(
+                sample.select("objective", "split", "family", "prompt").to_dicts()
+            ),
+            "files": markdown_table(provenance),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+    )

@@ -1,0 +1,395 @@
+"""Builds and examines the reward models from what the studio has: pairs, labels, captions.
+
+The judge is built of other data, seeds and architectures than the models that are trained on: no
+picture is seen by both (`sides`), so that what fools one does not fool the other by descent.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_diffusion_assets.rewards import training
+from rl_diffusion_assets.rewards.composition import Wanted, fully_right
+from rl_diffusion_assets.rewards.models import (
+    CONFIG,
+    ClipScorer,
+    ConvScorer,
+    ObjectDetector,
+    PersonClassifier,
+    open_reward,
+)
+from rl_diffusion_assets.rewards.training import Fit, Pairs
+
+Array = np.ndarray
+REWARDS = ("preference", "person", "objects", "judge")
+TONES = ("light", "medium", "tan", "dark")
+GENDERS = ("man", "woman")
+MONK_BUCKETS = ((1, 2, 3), (4, 5), (6, 7), (8, 9, 10))
+JUDGE_SHARE = 0.4
+CELL = 8  # pixels of a detector's cell
+
+
+@dataclass
+class People:
+    """Labelled pictures of people: tone bucket and perceived gender, ints ``[n]``."""
+
+    pictures: Array
+    tone: Array
+    gender: Array
+
+
+@dataclass
+class Objects:
+    """Labelled pictures of objects: (name, colour, x, y) of each, places as fractions."""
+
+    pictures: Array
+    objects: list[list[tuple[str, str, float, float]]]
+    wanted: list[Wanted]
+
+
+@dataclass
+class Material:
+    """Everything that reward models are made of.
+
+    Attributes:
+        pairs: Rated pictures.
+        held_out: Which pairs are kept for examination, bool ``[k]``.
+        people, objects, captioned: Labelled and captioned pictures.
+        decode: Pictures as the base model's autoencoder renders them.
+        device: Where to train.
+        tell: Takes a line of progress.
+    """
+
+    pairs: Pairs
+    held_out: Array
+    people: People
+    objects: Objects
+    captioned: tuple[Array, list[str]]
+    decode: Callable[[Array], Array]
+    device: str
+    tell: Callable[[str], None]
+
+
+def bucket_of(monk: int) -> int:
+    """Tone bucket (0 to 3) of a place on the Monk scale (1 to 10)."""
+    return next(bucket for bucket, members in enumerate(MONK_BUCKETS) if monk in members)
+
+
+def sides(first: Sequence[str], second: Sequence[str]) -> Array:
+    """Which pairs are the judge's, bool ``[k]``: pairs that share a picture, through any number of
+    others, are on one side."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = sorted({*first, *second})
+    place = {name: at for at, name in enumerate(names)}
+    rows, columns = [place[name] for name in first], [place[name] for name in second]
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
+    _, group = connected_components(graph, directed=False)
+    least: dict[int, str] = {}
+    for name, member in zip(names, group.tolist(), strict=True):
+        least.setdefault(member, name)
+    of_group = {
+        member: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 < JUDGE_SHARE
+        for member, name in least.items()
+    }
+    return np.array([of_group[int(group[row])] for row in rows], bool)
+
+
+def take_pairs(pairs: Pairs, rows: Array) -> Pairs:
+    """Some of the pairs, and only the pictures that they are about."""
+    used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
+    place = np.full(len(pairs.pictures), -1)
+    place[used] = np.arange(len(used))
+    return Pairs(
+        pictures=pairs.pictures[used],
+        captions=[pairs.captions[row] for row in used],
+        first=place[pairs.first[rows]],
+        second=place[pairs.second[rows]],
+        share=pairs.share[rows],
+        votes=pairs.votes[rows],
+    )
+
+
+def _half(n: int, judge: bool) -> tuple[Array, Array]:
+    """Rows of one side to learn from and to examine with: every sixth of a side is examined."""
+    rows = np.arange(n)[np.arange(n) % 2 == int(judge)]
+    return rows[np.arange(len(rows)) % 6 != 0], rows[np.arange(len(rows)) % 6 == 0]
+
+
+def _ruined(pictures: Array, rng: np.random.Generator) -> Array:
+    """People nobody could find any more: the middle faded, scattered or blurred away."""
+    out = pictures.copy()
+    side = out.shape[1]
+    box = np.s_[side // 8 : side * 5 // 8, side // 4 : side * 3 // 4]
+    for row, way in enumerate(rng.integers(3, size=len(out))):
+        face = out[row][box]
+        if way == 0:
+            mean = face.mean((0, 1)) + rng.normal(0, 20, 3)
+            out[row][box] = np.clip(0.12 * face + 0.88 * mean, 0, 255)
+        elif way == 1:
+            flat = face.reshape(-1, 3)
+            out[row][box] = flat[rng.permutation(len(flat))].reshape(face.shape)
+        else:
+            coarse = face[:: side // 8, :: side // 8]
+            grown = coarse.repeat(side // 8, 0).repeat(side // 8, 1)
+            out[row][box] = grown[: face.shape[0], : face.shape[1]]
+    return out
+
+
+def build_preference(
+    material: Material, start: Path, fit: Fit, target: Path
+) -> list[dict[str, Any]]:
+    """A CLIP tuned to the pairs that are not the judge's."""
+    rows = np.flatnonzero(~_judged(material) & ~material.held_out)
+    model, processor = training.fit_clip_scorer(
+        start,
+        take_pairs(material.pairs, rows),
+        material.captioned,
+        fit,
+        device=material.device,
+        tell=material.tell,
+    )
+    model.save_pretrained(target)
+    processor.save_pretrained(target)
+    config: dict[str, Any] = {"kind": "clip", "temperature": 1.0}
+    (target / CONFIG).write_text(json.dumps(config))
+    return _examine_scorer(material, target, config, ClipScorer, judge=False)
+
+
+def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
+    """A convolutional scorer tuned to the judge's own pairs."""
+    rows = np.flatnonzero(_judged(material) & ~material.held_out)
+    module = training.fit_conv_scorer(
+        take_pairs(material.pairs, rows),
+        material.captioned,
+        fit,
+        device=material.device,
+        tell=material.tell,
+    )
+    config = {"kind": "conv", "side": material.pairs.pictures.shape[1], "temperature": 1.0}
+    training.write_network(module, config, target)
+    return _examine_scorer(material, target, config, ConvScorer, judge=True)
+
+
+def _judged(material: Material) -> Array:
+    pairs = material.pairs
+    names = [f"{row}" for row in range(len(pairs.pictures))]
+    return sides([names[i] for i in pairs.first], [names[i] for i in pairs.second])
+
+
+def _examine_scorer(
+    material: Material, target: Path, config: dict[str, Any], kind: Any, *, judge: bool
+) -> list[dict[str, Any]]:
+    """Calibrates the scale on one half of the side's held-out pairs, examines on the other."""
+    mine = _judged(material) == judge
+    kept = np.flatnonzero(mine & material.held_out)
+    if len(kept) < 20:
+        raise ValueError(
+            f"{len(kept)} held-out pairs are too few to examine a scorer; rate more pictures"
+        )
+    pairs = take_pairs(material.pairs, kept)
+    scores = kind(target, material.device).score(pairs.pictures, pairs.captions)
+    difference = scores[pairs.first] - scores[pairs.second]
+    half = np.arange(len(kept)) % 2 == 0
+    config["temperature"] = training.pair_temperature(difference[half], pairs.share[half])
+    (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    untied = pairs.share != 0.5
+    clear = np.abs(pairs.share - 0.5) >= 0.5
+    agreed = (difference > 0) == (pairs.share > 0.5)
+    said = 1 / (1 + np.exp(-difference / config["temperature"]))
+    loss = -(pairs.share * np.log(said + 1e-9) + (1 - pairs.share) * np.log(1 - said + 1e-9))
+    return [
+        _figure("pairwise_accuracy", agreed[untied].mean(), int(untied.sum())),
+        _figure("pairwise_accuracy_unanimous", agreed[clear].mean(), int(clear.sum())),
+        _figure("pair_log_loss", loss[~half].mean(), int((~half).sum())),
+        _figure("temperature", config["temperature"], int(half.sum())),
+    ]
+
+
+def _figure(name: str, value: float, n: int) -> dict[str, Any]:
+    return {"name": name, "value": float(value), "n": n}
+
+
+def build_person(
+    material: Material, fit: Fit, target: Path, *, judge: bool
+) -> list[dict[str, Any]]:
+    """A classifier of tone and perceived gender, which says when it finds nobody."""
+    people, rng = material.people, np.random.default_rng([fit.seed, 7])
+    learn, examine = _half(len(people.pictures), judge)
+    drawn = people.pictures[learn]
+    shown = np.concatenate([drawn, material.decode(drawn)])
+    other_learn, other_examine = _half(len(material.objects.pictures), judge)
+    others = material.objects.pictures[other_learn]
+    ruined = _ruined(shown[rng.permutation(len(shown))[: len(drawn)]], rng)
+    nobody = np.concatenate([others, material.decode(others[::4]), ruined])
+    architecture = "plain" if judge else "group"
+    module = training.fit_person_classifier(
+        shown,
+        np.tile(people.tone[learn], 2),
+        np.tile(people.gender[learn], 2),
+        nobody,
+        fit,
+        architecture=architecture,
+        device=material.device,
+        tell=material.tell,
+    )
+    config = {
+        "kind": "person",
+        "architecture": architecture,
+        "side": int(people.pictures.shape[1]),
+        "tones": TONES,
+        "genders": GENDERS,
+        "temperature": {"tone": 1.0, "gender": 1.0},
+    }
+    training.write_network(module, config, target)
+    reader = PersonClassifier(target, material.device)
+    kept = people.pictures[examine]
+    decoded = material.decode(kept)
+    raw = reader._answers(decoded[::2]).numpy()
+    config["temperature"] = {
+        "tone": training.temperature(raw[:, :4], people.tone[examine][::2]),
+        "gender": training.temperature(raw[:, 4:6], people.gender[examine][::2]),
+    }
+    (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    figures = []
+    for name, pictures in (("drawn", kept), ("decoded", decoded)):
+        seen = PersonClassifier(target, material.device).read(pictures)
+        for kind, labels, classes in (
+            ("tone", people.tone[examine], TONES),
+            ("gender", people.gender[examine], GENDERS),
+        ):
+            right = getattr(seen, kind).argmax(1) == labels
+            figures.append(_figure(f"{kind}_accuracy_{name}", right.mean(), len(labels)))
+            figures += [
+                _figure(
+                    f"{kind}_recall_{word}_{name}",
+                    right[labels == at].mean(),
+                    int((labels == at).sum()),
+                )
+                for at, word in enumerate(classes)
+            ]
+        figures.append(_figure(f"found_{name}", (seen.found >= 0.5).mean(), len(kept)))
+    empty = material.objects.pictures[other_examine]
+    broken = _ruined(decoded, rng)
+    for name, pictures in (("objects", empty), ("ruined", broken)):
+        wrong = reader.read(pictures).found >= 0.5
+        figures.append(_figure(f"found_in_{name}", wrong.mean(), len(pictures)))
+    return figures
+
+
+def build_detector(
+    material: Material, fit: Fit, target: Path, *, judge: bool
+) -> list[dict[str, Any]]:
+    """A detector of objects and their colours in a grid of cells."""
+    labelled = material.objects
+    names = sorted({name for each in labelled.objects for name, _, _, _ in each})
+    colours = sorted({colour for each in labelled.objects for _, colour, _, _ in each})
+    learn, examine = _half(len(labelled.pictures), judge)
+    drawn = labelled.pictures[learn]
+    coded = [
+        [(names.index(n), colours.index(c), x, y) for n, c, x, y in labelled.objects[row]]
+        for row in learn
+    ]
+    empty = material.people.pictures[_half(len(material.people.pictures), judge)[0]][:400]
+    cells = drawn.shape[1] // CELL
+    kind, paint = training.cell_targets([*coded, *coded, *([[]] * len(empty))], cells, len(names))
+    architecture = "plain" if judge else "group"
+    module = training.fit_detector(
+        np.concatenate([drawn, material.decode(drawn), empty]),
+        (kind, paint),
+        fit,
+        (len(names), len(colours)),
+        architecture=architecture,
+        device=material.device,
+        tell=material.tell,
+    )
+    config = {
+        "kind": "objects",
+        "architecture": architecture,
+        "side": int(drawn.shape[1]),
+        "names": names,
+        "colours": colours,
+        "temperature": {"objects": 1.0, "colours": 1.0},
+    }
+    training.write_network(module, config, target)
+    kept, wanted = labelled.pictures[examine], [labelled.wanted[row] for row in examine]
+    decoded = material.decode(kept)
+    config["temperature"] = _detector_temperature(
+        ObjectDetector(target, material.device),
+        decoded,
+        [labelled.objects[r] for r in examine],
+        names,
+        colours,
+    )
+    (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    detector, figures = ObjectDetector(target, material.device), []
+    for name, pictures in (("drawn", kept), ("decoded", decoded)):
+        found = detector.detect(pictures)
+        right = fully_right(found, wanted)
+        figures.append(_figure(f"fully_right_{name}", right.mean(), len(wanted)))
+        turned = fully_right(found, wanted[1:] + wanted[:1])
+        figures.append(_figure(f"fully_right_wrong_caption_{name}", turned.mean(), len(wanted)))
+        for word in names:
+            rows = [r for r, want in enumerate(wanted) if word in [n for n, _ in want.objects]]
+            confidence = [found.confidence(r, word, "").max() for r in rows]
+            if rows:
+                value = float(np.mean(np.array(confidence) >= 0.5))
+                figures.append(_figure(f"recall_{word}_{name}", value, len(rows)))
+    return figures
+
+
+def _detector_temperature(
+    detector: ObjectDetector,
+    pictures: Array,
+    objects: list[list[tuple[str, str, float, float]]],
+    names: list[str],
+    colours: list[str],
+) -> dict[str, float]:
+    coded = [[(names.index(n), colours.index(c), x, y) for n, c, x, y in each] for each in objects]
+    kind, paint = training.cell_targets(coded, pictures.shape[1] // CELL, len(names))
+    raw = detector._answers(pictures).permute(0, 2, 3, 1).numpy()
+    known, painted = kind >= 0, paint >= 0
+    return {
+        "objects": training.temperature(raw[known][:, : len(names) + 1], kind[known]),
+        "colours": training.temperature(raw[painted][:, len(names) + 1 :], paint[painted]),
+    }
+
+
+def build(
+    name: str, material: Material, start: Path, fits: Mapping[str, Fit], target: Path
+) -> list[dict[str, Any]]:
+    """Build the reward model `name` of `REWARDS` into an empty folder; returns its figures."""
+    if name == "preference":
+        return build_preference(material, start, fits["preference"], target)
+    if name == "person":
+        return build_person(material, fits["person"], target, judge=False)
+    if name == "objects":
+        return build_detector(material, fits["objects"], target, judge=False)
+    figures = []
+    for part, make in (
+        ("preference", lambda to: build_judge_scorer(material, fits["judge"], to)),
+        ("person", lambda to: build_person(material, _other(fits["person"]), to, judge=True)),
+        ("objects", lambda to: build_detector(material, _other(fits["objects"]), to, judge=True)),
+    ):
+        (target / part).mkdir()
+        figures += [figure | {"name": f"{part}.{figure['name']}"} for figure in make(target / part)]
+    return figures
+
+
+def _other(fit: Fit) -> Fit:
+    return Fit(fit.steps, fit.batch, fit.peak, fit.seed + 1_000)
+
+
+def open_all(preference: Path, person: Path, objects: Path, device: str = "cpu") -> Any:
+    """The three models that a run is scored by."""
+    from rl_diffusion_assets.policy.tasks import Rewards
+
+    return Rewards(
+        [open_reward(preference, device)], open_reward(person, device), open_reward(objects, device)
+    )

@@ -1,0 +1,227 @@
+"""Reward models, opened from their checkpoints: pictures in, numbers out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from zlib import crc32
+
+import numpy as np
+
+from rl_diffusion_assets.rewards.composition import Detections
+from rl_diffusion_assets.rewards.networks import (
+    as_pixels,
+    make_classifier,
+    make_grid_detector,
+    make_scorer,
+)
+
+Array = np.ndarray
+WORDS, LENGTH = 2048, 24  # buckets of the judge's words; words of a caption that it reads
+BATCH = 64
+CONFIG = "reward.json"
+
+
+class PreferenceScorer(Protocol):
+    """How much a picture pleases as an answer to a caption."""
+
+    def score(self, pictures: Array, captions: Sequence[str]) -> Array:
+        """float32 ``[n]``, in units of the logit of being preferred; uint8 ``[n, h, w, 3]`` in."""
+        ...
+
+
+@dataclass
+class People:
+    """Whom a classifier sees: probabilities, and whether there is anybody."""
+
+    tone: Array  # [n, 4], lightest first
+    gender: Array  # [n, 2]: perceived as man, woman
+    found: Array  # [n]
+
+    def table(self, kind: str, least: float = 0.5) -> Array:
+        """Probabilities of `tone`, `gender` or the `joint` table (8), NaN where nobody is found."""
+        if kind == "joint":
+            table = (self.tone[:, :, None] * self.gender[:, None, :]).reshape(len(self.tone), -1)
+        elif kind in ("tone", "gender"):
+            table = getattr(self, kind).copy()
+        else:
+            raise ValueError(f"{kind!r}: tone, gender or joint")
+        table[self.found < least] = np.nan
+        return table
+
+
+def word_ids(captions: Sequence[str]) -> Any:
+    """Words as numbers, int64 ``[n, LENGTH]``, 0 where there is none: a hash needs no dictionary."""
+    import torch
+
+    out = torch.zeros((len(captions), LENGTH), dtype=torch.long)
+    for row, caption in enumerate(captions):
+        for at, word in enumerate(caption.lower().split()[:LENGTH]):
+            out[row, at] = crc32(word.encode()) % (WORDS - 1) + 1
+    return out
+
+
+class _Network:
+    """A network of a checkpoint folder and the configuration that it was saved with."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        from safetensors.torch import load_file
+
+        self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+        self.device = device
+        self.module = self._make().to(device).eval()
+        self.module.load_state_dict(load_file(folder / "model.safetensors"))
+
+    def _make(self) -> Any:
+        raise NotImplementedError
+
+    def _answers(self, pictures: Array) -> Any:
+        import torch
+
+        side = self.config["side"]
+        if pictures.shape[1:] != (side, side, 3):
+            raise ValueError(
+                f"pictures are {pictures.shape[1:]}, this model reads {(side, side, 3)}"
+            )
+        with torch.inference_mode():
+            parts = [
+                self.module(as_pixels(pictures[at : at + BATCH], self.device)).float()
+                for at in range(0, len(pictures), BATCH)
+            ]
+        return torch.cat(parts).cpu()
+
+
+class PersonClassifier(_Network):
+    """Skin tone in four buckets and perceived gender, with calibrated probabilities."""
+
+    def _make(self) -> Any:
+        return make_classifier(7, self.config["side"], self.config["architecture"])
+
+    def read(self, pictures: Array) -> People:
+        answers = self._answers(pictures)
+        heat = self.config["temperature"]
+        return People(
+            tone=(answers[:, :4] / heat["tone"]).softmax(1).numpy(),
+            gender=(answers[:, 4:6] / heat["gender"]).softmax(1).numpy(),
+            found=answers[:, 6].sigmoid().numpy(),
+        )
+
+
+class ObjectDetector(_Network):
+    """Objects and their colours in a grid of cells."""
+
+    def _make(self) -> Any:
+        outputs = len(self.config["names"]) + 1 + len(self.config["colours"])
+        return make_grid_detector(outputs, self.config["architecture"])
+
+    def detect(self, pictures: Array) -> Detections:
+        answers, names = self._answers(pictures), self.config["names"]
+        heat = self.config["temperature"]
+        cells = answers.permute(0, 2, 3, 1)
+        objects, colours = cells[..., : len(names) + 1], cells[..., len(names) + 1 :]
+        return Detections(
+            names=tuple(names),
+            colours=tuple(self.config["colours"]),
+            objects=(objects / heat["objects"]).softmax(-1)[..., :-1].numpy(),
+            paints=(colours / heat["colours"]).softmax(-1).numpy(),
+        )
+
+
+class ConvScorer(_Network):
+    """The judge's scorer."""
+
+    def _make(self) -> Any:
+        return make_scorer(WORDS, self.config["side"])
+
+    def score(self, pictures: Array, captions: Sequence[str]) -> Array:
+        import torch
+
+        words, parts = word_ids(captions).to(self.device), []
+        with torch.inference_mode():
+            for at in range(0, len(pictures), BATCH):
+                pixels = as_pixels(pictures[at : at + BATCH], self.device)
+                parts.append(self.module(pixels, words[at : at + BATCH]).float().cpu())
+        return torch.cat(parts).numpy() / self.config["temperature"]
+
+
+class ClipScorer:
+    """A CLIP that was tuned to preferences, as PickScore (Kirstain et al. 2023, 2305.01569): the
+    scaled similarity of picture and caption."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        from transformers import CLIPModel, CLIPProcessor
+
+        self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+        self.device = device
+        self.model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True).to(device).eval()
+        self.processor: Any = CLIPProcessor.from_pretrained(folder)
+
+    def score(self, pictures: Array, captions: Sequence[str]) -> Array:
+        import torch
+
+        parts = []
+        with torch.inference_mode():
+            for at in range(0, len(pictures), BATCH):
+                inputs = clip_inputs(
+                    self.processor, pictures[at : at + BATCH], captions[at : at + BATCH]
+                )
+                scores = clip_scores(self.model, {k: v.to(self.device) for k, v in inputs.items()})
+                parts.append(scores.float().cpu())
+        return torch.cat(parts).numpy() / self.config["temperature"]
+
+
+def clip_inputs(processor: Any, pictures: Array, captions: Sequence[str]) -> dict[str, Any]:
+    """What a CLIP reads of n pictures and their captions."""
+    images = processor.image_processor(list(pictures), return_tensors="pt")
+    texts = processor.tokenizer(
+        list(captions), padding="max_length", truncation=True, return_tensors="pt"
+    )
+    return {
+        "pixel_values": images["pixel_values"],
+        "input_ids": texts["input_ids"],
+        "attention_mask": texts["attention_mask"],
+    }
+
+
+def clip_towers(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+    """Unit vectors of pictures and captions, ``[n, width]``; carry gradients when enabled."""
+    from torch.nn import functional
+
+    seen = model.vision_model(pixel_values=inputs["pixel_values"]).pooler_output
+    text = model.text_model(
+        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+    ).pooler_output
+    return (
+        functional.normalize(model.visual_projection(seen), dim=-1),
+        functional.normalize(model.text_projection(text), dim=-1),
+    )
+
+
+def clip_scores(model: Any, inputs: dict[str, Any]) -> Any:
+    """Scaled similarity, ``[n]``; carries gradients when enabled."""
+    images, texts = clip_towers(model, inputs)
+    return (images * texts).sum(-1) * model.logit_scale.exp()
+
+
+READERS: dict[str, Any] = {
+    "clip": ClipScorer,
+    "conv": ConvScorer,
+    "person": PersonClassifier,
+    "objects": ObjectDetector,
+}
+
+
+def open_reward(folder: Path, device: str = "cpu") -> Any:
+    """The reward model of a checkpoint folder; which one stands in its `reward.json`.
+
+    Raises:
+        ValueError: the folder holds none, or one of an unknown kind.
+    """
+    path = Path(folder) / CONFIG
+    if not path.exists():
+        raise ValueError(f"{folder}: no {CONFIG}; this is not a reward model")
+    kind = json.loads(path.read_text()).get("kind")
+    if kind not in READERS:
+        raise ValueError(f"{path}: kind {kind!r} is not one of {', '.join(READERS)}")
+    return READERS[kind](Path(folder), device)

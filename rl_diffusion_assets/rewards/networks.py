@@ -1,0 +1,121 @@
+"""Small networks that score pictures where no hub model is to be had.
+
+Each comes in two architectures: one is trained on, the other, the judge's, is only asked.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+Array = np.ndarray
+ARCHITECTURES = ("group", "plain")
+
+
+def _block(before: int, after: int, stride: int, architecture: str) -> list[Any]:
+    from torch import nn
+
+    if architecture == "group":
+        return [
+            nn.Conv2d(before, after, 3, stride, 1),
+            nn.GroupNorm(8, after),
+            nn.SiLU(),
+            nn.Conv2d(after, after, 3, 1, 1),
+            nn.GroupNorm(8, after),
+            nn.SiLU(),
+        ]
+    return [
+        nn.Conv2d(before, after, 4 if stride == 2 else 3, stride, 1),
+        nn.BatchNorm2d(after),
+        nn.GELU(),
+    ]
+
+
+def trunk(widths: tuple[int, ...], architecture: str) -> "torch.nn.Sequential":
+    """Halves a picture once per width: ``[n, 3, h, w]`` -> ``[n, widths[-1], h / 2**k, w / 2**k]``."""
+    from torch import nn
+
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r}: one of {', '.join(ARCHITECTURES)}")
+    layers, before = [], 3
+    for width in widths:
+        layers += _block(before, width, 2, architecture)
+        if architecture == "plain":
+            layers += _block(width, width, 1, architecture)
+        before = width
+    return nn.Sequential(*layers)
+
+
+def make_classifier(outputs: int, side: int, architecture: str) -> "torch.nn.Module":
+    """Pictures ``[n, 3, side, side]`` -> logits ``[n, outputs]``."""
+    from torch import nn
+
+    widths = (24, 48, 64, 96) if architecture == "group" else (20, 40, 80, 80)
+    cells = (side // 16) ** 2 * widths[-1]
+    return nn.Sequential(trunk(widths, architecture), nn.Flatten(), nn.Linear(cells, outputs))
+
+
+def make_grid_detector(outputs: int, architecture: str) -> "torch.nn.Module":
+    """Pictures ``[n, 3, side, side]`` -> logits of every cell, ``[n, outputs, side / 8, side / 8]``."""
+    from torch import nn
+
+    widths = (24, 48, 96) if architecture == "group" else (28, 56, 80)
+    return nn.Sequential(
+        trunk(widths, architecture),
+        *_block(widths[-1], widths[-1], 1, architecture),
+        *_block(widths[-1], widths[-1], 1, architecture),
+        nn.Conv2d(widths[-1], outputs, 1),
+    )
+
+
+def make_scorer(tokens: int, side: int, width: int = 96) -> "torch.nn.Module":
+    """The judge's scorer: a convolutional picture tower and a bag of words, compared and summed."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class Scorer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            widths = (24, 48, 80, 96)
+            self.picture = nn.Sequential(
+                trunk(widths, "plain"),
+                nn.Flatten(),
+                nn.Linear((side // 16) ** 2 * widths[-1], width),
+            )
+            self.caption = nn.EmbeddingBag(tokens, width, mode="sum", padding_idx=0)
+            self.position = nn.Parameter(0.1 * torch.randn(32, width))
+            self.order = nn.Linear(width, width)
+            self.worth = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
+            self.scale = nn.Parameter(torch.tensor(2.3))
+
+        def towers(
+            self, pixels: torch.Tensor, words: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            """Unit vectors of pictures and captions, ``[n, width]``."""
+            there = (words > 0).float()
+            each = functional.embedding(words, self.caption.weight) * there[..., None]
+            # Products with the neighbour keep the order of words: "red hat, blue bag" is no set.
+            pairs = each[:, :-1] * torch.roll(each, -1, 1)[:, :-1]
+            placed = each * (1 + self.position[: words.shape[1]])
+            text = self.order(placed.sum(1)) + pairs.sum(1)
+            return functional.normalize(self.picture(pixels), dim=-1), functional.normalize(
+                text, dim=-1
+            )
+
+        def forward(self, pixels: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+            picture, caption = self.towers(pixels, words)
+            match = (picture * caption).sum(-1) * self.scale.exp()
+            return match + self.worth(torch.cat([picture * caption, picture], -1))[:, 0] * 4.0
+
+    return Scorer()
+
+
+def as_pixels(pictures: Array, device: str = "cpu") -> "torch.Tensor":
+    """uint8 ``[n, h, w, 3]`` -> float32 ``[n, 3, h, w]`` in [-1, 1]."""
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device)
+    return tensor.permute(0, 3, 1, 2).float() / 127.5 - 1.0

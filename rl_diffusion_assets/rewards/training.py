@@ -1,0 +1,358 @@
+"""Fits reward models: a preference scorer (Bradley-Terry), a person classifier, a detector."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_diffusion_assets.rewards.models import (
+    CONFIG,
+    WORDS,
+    clip_inputs,
+    clip_towers,
+    word_ids,
+)
+from rl_diffusion_assets.rewards.networks import (
+    as_pixels,
+    make_classifier,
+    make_grid_detector,
+    make_scorer,
+)
+
+Array = np.ndarray
+TELL = 50  # steps between two lines of progress
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How long and how fast; one schedule for all: a cosine after a short warm-up."""
+
+    steps: int
+    batch: int
+    peak: float
+    seed: int
+
+
+@dataclass
+class Pairs:
+    """Rated pictures and the choices between them.
+
+    Attributes:
+        pictures: uint8 ``[m, h, w, 3]``.
+        captions: ``[m]``.
+        first, second: Rows of the pictures of a pair, int ``[k]``.
+        share: Of the votes that prefer the first, a tie counting half, float ``[k]``.
+        votes: int ``[k]``.
+    """
+
+    pictures: Array
+    captions: list[str]
+    first: Array
+    second: Array
+    share: Array
+    votes: Array
+
+
+def _rates(fit: Fit) -> Iterator[float]:
+    for step in range(fit.steps):
+        warm = min(1.0, (step + 1) / 20)
+        yield fit.peak * warm * max(0.02, 0.5 + 0.5 * np.cos(np.pi * step / fit.steps))
+
+
+def _minimise(
+    module: Any, fit: Fit, loss_of: Callable[[], Any], tell: Callable[[str], None], name: str
+) -> None:
+    import torch
+
+    optimizer = torch.optim.AdamW(module.parameters(), fit.peak, weight_decay=1e-2)
+    module.train()
+    recent = 0.0
+    for step, rate in enumerate(_rates(fit), 1):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+        recent += loss.item()
+        if step % TELL == 0:
+            tell(f"{name}: step {step} of {fit.steps}, loss {recent / TELL:.3f}")
+            recent = 0.0
+    module.eval()
+
+
+def _groups(pairs: Pairs) -> list[Array]:
+    """Pairs that share a caption, so that a picture is looked at once for all its pairs."""
+    by_caption: dict[str, list[int]] = {}
+    for row, first in enumerate(pairs.first):
+        by_caption.setdefault(pairs.captions[first], []).append(row)
+    return [np.array(rows) for rows in by_caption.values()]
+
+
+def _preference_batches(pairs: Pairs, pictures: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Rows of pairs, about `pictures` different pictures in each batch."""
+    groups = _groups(pairs)
+    while True:
+        chosen: list[Array] = []
+        seen = 0
+        for group in rng.permutation(len(groups)):
+            chosen.append(groups[group])
+            seen += len(np.unique([pairs.first[groups[group]], pairs.second[groups[group]]]))
+            if seen >= pictures:
+                yield np.concatenate(chosen)
+                chosen, seen = [], 0
+        if chosen:
+            yield np.concatenate(chosen)
+
+
+def _preference_loss(scores: Any, rows: Array, used: Array, pairs: Pairs) -> Any:
+    """Bradley-Terry: cross-entropy of the share of votes, weighted by the root of their number."""
+    import torch
+    from torch.nn import functional
+
+    place = {int(picture): at for at, picture in enumerate(used)}
+    first = torch.tensor([place[int(p)] for p in pairs.first[rows]])
+    second = torch.tensor([place[int(p)] for p in pairs.second[rows]])
+    wanted = torch.tensor(pairs.share[rows], dtype=torch.float32).to(scores.device)
+    weight = torch.tensor(np.sqrt(pairs.votes[rows]), dtype=torch.float32).to(scores.device)
+    logits = scores[first] - scores[second]
+    each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return (each * weight).sum() / weight.sum()
+
+
+def _caption_loss(images: Any, texts: Any, captions: list[str], scale: Any) -> Any:
+    """Which caption belongs to which picture; the same caption twice is a match twice."""
+    import torch
+
+    known = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
+    of = torch.tensor([known[caption] for caption in captions])
+    same = (of[:, None] == of[None]).float().to(images.device)
+    logits = images @ texts.T * scale
+    rows = (logits.log_softmax(1) * same / same.sum(1, keepdim=True)).sum(1).mean()
+    columns = (logits.log_softmax(0) * same / same.sum(0, keepdim=True)).sum(0).mean()
+    return -(rows + columns) / 2
+
+
+def _mirrored(pictures: Array, captions: list[str], rng: np.random.Generator) -> Array:
+    """Half of them mirrored, but not where the caption speaks of a side."""
+    out = pictures.copy()
+    for row, caption in enumerate(captions):
+        if not {"left", "right"} & set(caption.split()) and rng.random() < 0.5:
+            out[row] = out[row][:, ::-1]
+    return out
+
+
+def fit_clip_scorer(
+    start: Path,
+    pairs: Pairs,
+    captioned: tuple[Array, list[str]],
+    fit: Fit,
+    *,
+    caption_weight: float = 0.3,
+    device: str = "cpu",
+    tell: Callable[[str], None] = print,
+) -> tuple[Any, Any]:
+    """Tune a CLIP folder to preferences; true captions keep it from forgetting what it reads.
+
+    Returns:
+        model and processor; the scale of the similarity is learnt with the rest.
+    """
+    import torch
+    from transformers import CLIPModel, CLIPProcessor
+
+    torch.manual_seed(fit.seed)
+    rng = np.random.default_rng([fit.seed, 1])
+    model: Any = CLIPModel.from_pretrained(start, use_safetensors=True).to(device)
+    processor: Any = CLIPProcessor.from_pretrained(start)
+    batches = _preference_batches(pairs, fit.batch, rng)
+
+    def read(pictures: Array, captions: list[str]) -> dict[str, Any]:
+        inputs = clip_inputs(processor, _mirrored(pictures, captions, rng), captions)
+        return {key: value.to(device) for key, value in inputs.items()}
+
+    def loss_of() -> Any:
+        rows = next(batches)
+        used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
+        texts_of = [pairs.captions[row] for row in used]
+        images, texts = clip_towers(model, read(pairs.pictures[used], texts_of))
+        scale = model.logit_scale.exp()
+        loss = _preference_loss((images * texts).sum(-1) * scale, rows, used, pairs)
+        if caption_weight and len(captioned[1]):
+            some = rng.integers(len(captioned[1]), size=fit.batch // 2)
+            words = [captioned[1][row] for row in some]
+            images, texts = clip_towers(model, read(captioned[0][some], words))
+            loss = loss + caption_weight * _caption_loss(images, texts, words, scale)
+        return loss
+
+    _minimise(model, fit, loss_of, tell, "preference")
+    return model, processor
+
+
+def fit_conv_scorer(
+    pairs: Pairs,
+    captioned: tuple[Array, list[str]],
+    fit: Fit,
+    *,
+    device: str = "cpu",
+    tell: Callable[[str], None] = print,
+) -> Any:
+    """The judge's scorer, from scratch: choices, and captions to learn what pictures show."""
+    import torch
+
+    torch.manual_seed(fit.seed)
+    rng = np.random.default_rng([fit.seed, 2])
+    side = pairs.pictures.shape[1]
+    module = make_scorer(WORDS, side).to(device)
+    batches = _preference_batches(pairs, fit.batch, rng)
+
+    def loss_of() -> Any:
+        rows = next(batches)
+        used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
+        texts = [pairs.captions[row] for row in used]
+        pixels = as_pixels(_mirrored(pairs.pictures[used], texts, rng), device)
+        loss = _preference_loss(module(pixels, word_ids(texts).to(device)), rows, used, pairs)
+        some = rng.integers(len(captioned[1]), size=fit.batch)
+        words = [captioned[1][row] for row in some]
+        pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)
+        vectors = module.towers(pixels, word_ids(words).to(device))
+        return loss + _caption_loss(*vectors, words, module.scale.exp())
+
+    _minimise(module, fit, loss_of, tell, "judge")
+    return module
+
+
+def fit_person_classifier(
+    pictures: Array,
+    tone: Array,
+    gender: Array,
+    nobody: Array,
+    fit: Fit,
+    *,
+    architecture: str,
+    device: str = "cpu",
+    tell: Callable[[str], None] = print,
+) -> Any:
+    """Tone (0 to 3) and perceived gender (0, 1) of people; pictures of `nobody` to be refused."""
+    import torch
+    from torch.nn import functional
+
+    torch.manual_seed(fit.seed)
+    rng = np.random.default_rng([fit.seed, 3])
+    module = make_classifier(7, pictures.shape[1], architecture).to(device)
+
+    def loss_of() -> Any:
+        rows = rng.integers(len(pictures), size=fit.batch * 3 // 4)
+        none = rng.integers(len(nobody), size=fit.batch - len(rows))
+        batch = np.concatenate([pictures[rows], nobody[none]])
+        flips = rng.random(len(batch)) < 0.5
+        batch[flips] = batch[flips, :, ::-1]
+        answers = module(as_pixels(batch, device))
+        people = answers[: len(rows)]
+        found = torch.zeros(len(batch), device=device)
+        found[: len(rows)] = 1.0
+        return (
+            functional.cross_entropy(people[:, :4], torch.tensor(tone[rows], device=device))
+            + functional.cross_entropy(people[:, 4:6], torch.tensor(gender[rows], device=device))
+            + functional.binary_cross_entropy_with_logits(answers[:, 6], found)
+        )
+
+    _minimise(module, fit, loss_of, tell, "person")
+    return module
+
+
+def fit_detector(
+    pictures: Array,
+    targets: tuple[Array, Array],
+    fit: Fit,
+    outputs: tuple[int, int],
+    *,
+    architecture: str,
+    device: str = "cpu",
+    tell: Callable[[str], None] = print,
+) -> Any:
+    """Objects and colours of cells.
+
+    Args:
+        pictures: uint8 ``[n, h, w, 3]``.
+        targets: object of each cell (the number of objects where there is none; -1 where it does
+            not matter) and its colour (-1 where there is none), int ``[n, rows, columns]``.
+        outputs: number of objects, number of colours.
+    """
+    import torch
+    from torch.nn import functional
+
+    torch.manual_seed(fit.seed)
+    rng = np.random.default_rng([fit.seed, 4])
+    names, colours = outputs
+    module = make_grid_detector(names + 1 + colours, architecture).to(device)
+    objects, paints = (torch.tensor(target, device=device).long() for target in targets)
+    weights = torch.ones(names + 1, device=device)
+    weights[-1] = 0.3  # most cells are empty
+
+    def loss_of() -> Any:
+        rows = rng.integers(len(pictures), size=fit.batch)
+        batch, flip = pictures[rows].copy(), rng.random(len(rows)) < 0.5
+        batch[flip] = batch[flip, :, ::-1]
+        answers = module(as_pixels(batch, device))
+        turned = torch.tensor(flip, device=device)[:, None, None]
+        wanted, coloured = (
+            torch.where(turned, target[rows].flip(-1), target[rows]) for target in (objects, paints)
+        )
+        loss = functional.cross_entropy(answers[:, : names + 1], wanted, weights, ignore_index=-1)
+        return loss + functional.cross_entropy(answers[:, names + 1 :], coloured, ignore_index=-1)
+
+    _minimise(module, fit, loss_of, tell, "objects")
+    return module
+
+
+def cell_targets(
+    objects: list[list[tuple[int, int, float, float]]], cells: int, names: int
+) -> tuple[Array, Array]:
+    """Targets of `fit_detector` from each picture's objects as (name, colour, x, y).
+
+    A cell within 0.8 of a cell's width of a centre is the object's; one within 2 does not matter.
+    """
+    kind = np.full((len(objects), cells, cells), names)
+    paint = np.full((len(objects), cells, cells), -1)
+    down, right = (np.indices((cells, cells)) + 0.5) / cells
+    for row, found in enumerate(objects):
+        distances = [np.hypot(right - x, down - y) * cells for _, _, x, y in found]
+        for distance in distances:
+            kind[row][distance <= 2.0] = -1
+        for (name, colour, _, _), distance in zip(found, distances, strict=True):
+            kind[row][distance <= 0.8] = name
+            paint[row][distance <= 0.8] = colour
+    return kind, paint
+
+
+def temperature(logits: Array, labels: Array) -> float:
+    """What logits ``[n, k]`` are divided by so that their softmax is calibrated (Guo et al. 2017)."""
+    grid = np.geomspace(0.2, 8.0, 60)
+    losses = []
+    for value in grid:
+        scaled = logits / value
+        scaled = scaled - scaled.max(1, keepdims=True)
+        log_total = np.log(np.exp(scaled).sum(1))
+        losses.append((log_total - scaled[np.arange(len(labels)), labels]).mean())
+    return float(grid[int(np.argmin(losses))])
+
+
+def pair_temperature(differences: Array, share: Array) -> float:
+    """What score differences are divided by so that their sigmoid is the share of votes."""
+    grid = np.geomspace(0.2, 8.0, 60)
+    scaled = differences[None] / grid[:, None]
+    losses = np.logaddexp(0, -scaled) * share + np.logaddexp(0, scaled) * (1 - share)
+    return float(grid[int(np.argmin(losses.mean(1)))])
+
+
+def write_network(module: Any, config: dict[str, Any], folder: Path) -> None:
+    """A network and the configuration that `open_reward` needs."""
+    from safetensors.torch import save_file
+
+    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
