@@ -1,6 +1,7 @@
 # make demo                 the sandbox: a rendered catalog becomes a published site
 # make demo CATALOG=c.yaml  the same on your own products
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
+# make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make test | check         the test suite | linters, types, architecture, definitions
 # make sandbox-weights      train the sandbox's tiny models again
 
@@ -11,7 +12,7 @@ export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo dev test check sandbox-weights clean
+.PHONY: demo dev rate test check sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -28,6 +29,9 @@ demo: .venv/installed
 
 dev: .venv/installed
 	@$(BIN)/python -m operations dev
+
+rate: .venv/installed
+	@$(BIN)/python -m operations rate
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

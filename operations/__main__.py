@@ -1,4 +1,4 @@
-"""`python -m operations demo | dev | validate`: what the Makefile calls."""
+"""`python -m operations demo | dev | rate | validate`: what the Makefile calls."""
 
 import os
 import subprocess
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from operations.demo import demo
 from operations.instance import DAGSTER, environment, only_one, open_instance, serve_command
-from resources.profiles import REPOSITORY, settings
+from operations.rating import serve
+from resources.lake import MissingPartition
+from resources.profiles import REPOSITORY, resources, settings
 
 LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 
@@ -26,6 +28,20 @@ def dev() -> None:
             process.wait()
         except KeyboardInterrupt:
             process.wait()
+
+
+def rate() -> None:
+    """The page on which people compare pictures of the base and the tuned model."""
+    try:
+        serve(
+            settings().studio,
+            resources()["lake"],
+            os.environ.get("OBJECTIVE") or "joint",
+            count=int(os.environ.get("PAIRS") or 40),
+            port=int(os.environ.get("PORT") or 3001),
+        )
+    except MissingPartition as error:
+        sys.exit(error.description)
 
 
 def validate() -> None:
@@ -46,7 +62,7 @@ def validate() -> None:
 
 
 if __name__ == "__main__":
-    commands = {"demo": demo, "dev": dev, "validate": validate}
+    commands = {"demo": demo, "dev": dev, "rate": rate, "validate": validate}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]]()

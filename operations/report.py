@@ -44,6 +44,40 @@ def pinlanding_figures(
     }
 
 
+RL_MAIN = (
+    *("win_rate", "win_rate_low", "sp_tone_base", "sp_tone", "sp_gender_base", "sp_gender"),
+    *("sp_floor", "sp_floor_gender", "composition_base", "composition"),
+    *("composition_heldout_base", "composition_heldout", "diversity_ratio", "sharpness_ratio"),
+    *("background_diversity_ratio", "seconds"),
+)
+
+
+def rl_figures(lake: Lake, objective: str, seconds: float) -> dict[str, Any]:
+    """Flat figures of one run of the second system, without the prefix `rl.<objective>.`."""
+    figures: dict[str, Any] = {}
+    for row in lake.read("rl_evaluation", "figures", objective).iter_rows(named=True):
+        figures[row["name"]] = row["value"]
+        if row["name"] == "win_rate":
+            figures |= {"win_rate_low": row["low"], "win_rate_high": row["high"]}
+    manifest = lake.manifest("rl_diffusion_weights", objective)
+    history = lake.read("rl_diffusion_weights", "history", objective)
+    figures["seconds.training"] = history["seconds"].max()
+    figures["checkpoint"] = manifest.versions["checkpoint"] if manifest else None
+    return figures | {"seconds": round(seconds, 1)}
+
+
+def write_rl_report(chosen: Settings, objective: str, seconds: float) -> None:
+    """Add a run's figures to the report and print the main ones."""
+    figures = rl_figures(resources()["lake"], objective, seconds)
+    path = chosen.data.parent / "report.json"
+    report = json.loads(path.read_text()) if path.exists() else {}
+    report.setdefault("rl", {}).update({f"rl.{objective}.{k}": v for k, v in figures.items()})
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    print()
+    for name in RL_MAIN:
+        print(f"  rl.{objective}.{name:<34} {_shown(figures.get(name))}")
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return "not known"

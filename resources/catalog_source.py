@@ -1,40 +1,26 @@
 """Where a catalog comes from: the feeds, images and search log that a catalog.yaml describes."""
 
-import fnmatch
-import glob
 import hashlib
 import json
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
 import dagster as dg
-import fsspec
 import httpx
 import polars as pl
-from fsspec.implementations.local import LocalFileSystem
 
 from resources.catalog_config import CatalogConfig
 from resources.feed_files import FeedError, FeedReader, Row
-from resources.image_fetch import is_url, new_client, read_local, read_stored, read_url
+from resources.image_fetch import is_url, new_client, read_url
+from resources.located_files import DAY, LocatedFile, LocatedFiles, provenance
 
 DEFAULT_DAY = date(2026, 11, 1)  # of feeds that name no day; the first day of the partitions
 RECORDS = {"file": pl.String, "row": pl.Int64, "record": pl.String, "size": pl.Int64}
 _BLOCK_BYTES = 16 << 20  # rows are held as Python objects for this long, then as a frame
 _MAX_QUERY = 200  # characters; shoppers do not type more, crawlers do
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-class _FeedFile(NamedTuple):
-    """A feed file: its name in tables (relative to catalog.yaml, or a URI), and where it is."""
-
-    name: str
-    filesystem: fsspec.AbstractFileSystem
-    path: str
 
 
 class CatalogSource(dg.ConfigurableResource):
@@ -50,6 +36,10 @@ class CatalogSource(dg.ConfigurableResource):
     @cached_property
     def _config(self) -> CatalogConfig:
         return CatalogConfig.load(self.config_path)
+
+    @cached_property
+    def _files(self) -> LocatedFiles:
+        return LocatedFiles(self.config_path)
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -71,12 +61,12 @@ class CatalogSource(dg.ConfigurableResource):
         found: set[str] = set()
         for pattern in self._config.feeds:
             if "{day}" in pattern:
-                found |= self._days_of_paths(pattern)
+                found |= self._files.days(pattern)
             elif self._config.columns.day:
                 found |= self._days_of_rows(pattern)
                 if self._config.day:
                     found.add(self._config.day.isoformat())
-            elif self._files(pattern):
+            elif self._files.matching(pattern):
                 found.add(self._constant_day)
         return sorted(found)
 
@@ -109,18 +99,7 @@ class CatalogSource(dg.ConfigurableResource):
         Raises:
             FeedError: a feed is missing or cannot be read.
         """
-        found = []
-        for file in self._files_of(day):
-            try:
-                with file.filesystem.open(file.path, "rb") as stream:
-                    digest, size = hashlib.sha256(), 0
-                    while block := cast(IO[bytes], stream).read(1 << 20):
-                        digest.update(block)
-                        size += len(block)
-            except OSError as error:
-                raise FeedError(f"{file.name}: cannot be read: {error}") from error
-            found.append({"file": file.name, "size": size, "sha256": digest.hexdigest()})
-        return found
+        return provenance(self._files_of(day))
 
     def fetch_image(self, file: str, reference: str) -> bytes:
         """The bytes of an image that a row of feed `file` names by a relative path or http(s) URL.
@@ -132,11 +111,8 @@ class CatalogSource(dg.ConfigurableResource):
         """
         if is_url(reference):
             return read_url(self._client, reference, allow_private=self.allow_private_urls)
-        base = self._config.images_from
-        filesystem, folder = self._locate(base or file.rpartition("/")[0] or ".")
-        if isinstance(filesystem, LocalFileSystem):
-            return read_local(Path(folder), reference)
-        return read_stored(filesystem, folder, reference)
+        folder = self._config.images_from or file.rpartition("/")[0] or "."
+        return self._files.image(folder, reference)
 
     def search_log(self, day: str) -> pl.DataFrame:
         """What shoppers searched for on a day: query, count; empty where there is no log.
@@ -149,7 +125,7 @@ class CatalogSource(dg.ConfigurableResource):
         """
         log, counts = self._config.search_log, dict[str, int]()
         if log and ("{day}" in log.path or day == self._fallback_day):
-            files = self._files(log.path.replace("{day}", day))
+            files = self._files.matching(log.path.replace("{day}", day))
             wanted = {"search_log.query": log.query, "search_log.count": log.count}
             for _, row in self._read(files, wanted):
                 value = row.value or {}
@@ -172,7 +148,7 @@ class CatalogSource(dg.ConfigurableResource):
             return self._constant_day
         return min(self.days(), default=self._constant_day)
 
-    def _rows(self, day: str) -> Iterator[tuple[_FeedFile, Row]]:
+    def _rows(self, day: str) -> Iterator[tuple[LocatedFile, Row]]:
         columns = self._config.columns
         wanted = {f"columns.{name}": column for name, column in columns if isinstance(column, str)}
         wanted |= {f"columns.images.{i}": image.column for i, image in enumerate(columns.images)}
@@ -189,8 +165,8 @@ class CatalogSource(dg.ConfigurableResource):
                 yield file, row._replace(error=row.error or f"unreadable day: {shown!r:.80}")
 
     def _read(
-        self, files: Sequence[_FeedFile], wanted: Mapping[str, str | None]
-    ) -> Iterator[tuple[_FeedFile, Row]]:
+        self, files: Sequence[LocatedFile], wanted: Mapping[str, str | None]
+    ) -> Iterator[tuple[LocatedFile, Row]]:
         """The rows of files. A column in `wanted` (setting -> column) has to be in one of them."""
         headers: list[list[str] | None] = []
         for file in files:
@@ -213,24 +189,24 @@ class CatalogSource(dg.ConfigurableResource):
                         f"{Path(self.config_path).name}); it has: {', '.join(sorted(known))}"
                     )
 
-    def _has_day_column(self, file: _FeedFile) -> bool:
+    def _has_day_column(self, file: LocatedFile) -> bool:
         return self._config.columns.day is not None and file.name not in self._dated_names
 
     @cached_property
     def _dated_names(self) -> set[str]:
         """Names of the files whose day is in their path."""
         patterns = [p for p in self._config.feeds if "{day}" in p]
-        return {f.name for p in patterns for f in self._files(p.replace("{day}", "*"))}
+        return {f.name for p in patterns for f in self._files.matching(p.replace("{day}", "*"))}
 
-    def _files_of(self, day: str) -> list[_FeedFile]:
-        if not _DAY.fullmatch(day):
+    def _files_of(self, day: str) -> list[LocatedFile]:
+        if not DAY.fullmatch(day):
             raise ValueError(f"not a day (YYYY-MM-DD): {day!r}")
-        found: dict[str, _FeedFile] = {}
+        found: dict[str, LocatedFile] = {}
         for index, pattern in enumerate(self._config.feeds):
             dated, by_row = "{day}" in pattern, self._config.columns.day
             if not dated and not by_row and day != self._constant_day:
                 continue
-            files = self._files(pattern.replace("{day}", day))
+            files = self._files.matching(pattern.replace("{day}", day))
             if not files:
                 raise FeedError(
                     f"{pattern.replace('{day}', day)}: no such feed for {day} "
@@ -239,38 +215,9 @@ class CatalogSource(dg.ConfigurableResource):
             found |= {file.name: file for file in files}
         return [found[name] for name in sorted(found)]
 
-    def _locate(self, location: str, *, as_pattern: bool = False) -> tuple[Any, str]:
-        """The file system and path of a location relative to catalog.yaml, or of a URI."""
-        if "://" in location:
-            return fsspec.core.url_to_fs(location)
-        base = str(Path(self.config_path).absolute().parent)
-        base = glob.escape(base) if as_pattern else base
-        return LocalFileSystem(), os.path.normpath(os.path.join(base, location))
-
-    def _files(self, pattern: str) -> list[_FeedFile]:
-        filesystem, path = self._locate(pattern, as_pattern=True)
-        base = Path(self.config_path).absolute().parent
-        found = []
-        for hit in sorted(filesystem.glob(path)):
-            if filesystem.isfile(hit):
-                local = isinstance(filesystem, LocalFileSystem) and "://" not in pattern
-                name = os.path.relpath(hit, base) if local else filesystem.unstrip_protocol(hit)
-                found.append(_FeedFile(name, filesystem, hit))
-        return found
-
-    def _days_of_paths(self, pattern: str) -> set[str]:
-        paths = [file.path for file in self._files(pattern.replace("{day}", "*"))]
-        candidates = {day for path in paths for day in _DAY.findall(path) if _read_day(day)}
-        pattern = self._locate(pattern, as_pattern=True)[1]
-        return {
-            day
-            for day in candidates
-            if any(fnmatch.fnmatchcase(path, pattern.replace("{day}", day)) for path in paths)
-        }
-
     def _days_of_rows(self, pattern: str) -> set[str]:
         column = str(self._config.columns.day)
-        rows = self._read(self._files(pattern), {"columns.day": column})
+        rows = self._read(self._files.matching(pattern), {"columns.day": column})
         # a feed that says no day anywhere is read on the constant day, where it is rejected
         days = (_read_day(row.value.get(column)) for _, row in rows if row.value)
         return {day for day in days if day} or {self._constant_day}

@@ -45,6 +45,13 @@ class Checkpoints(dg.ConfigurableResource):
             shutil.rmtree(staging, ignore_errors=True)
         return version
 
+    def workspace(self, name: str, job: Mapping[str, Any]) -> Path:
+        """A folder for work that may be killed: the same job finds what it had done before."""
+        digest = hashlib.sha256(json.dumps(job, sort_keys=True, default=str).encode()).hexdigest()
+        folder = Path(self.root) / ".work" / f"{name}-{digest[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def path(self, name: str, version: str) -> Path:
         """The folder of a version.
 

@@ -1,4 +1,4 @@
-"""Text-to-image models: any Stable-Diffusion-class pipeline folder or hub id, opened as its parts."""
+"""Text-to-image models: any pipeline of the Stable Diffusion class, opened as its parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,6 +42,13 @@ class TextToImage:
         config = self.unet.config
         side = config.sample_size
         return config.in_channels, side, side
+
+    @property
+    def side(self) -> int:
+        """Side of a picture in pixels."""
+        return self.unet.config.sample_size * 2 ** (
+            len(self.pipeline.vae.config.block_out_channels) - 1
+        )
 
     def encode(self, captions: Sequence[str]) -> "torch.Tensor":
         """What the UNet attends to, float32 ``[n, tokens, width]``; captions are cut to fit."""
@@ -90,6 +97,32 @@ class TextToImage:
         without, given = both.chunk(2)
         return without + guidance * (given - without)
 
+    def sample(
+        self, captions: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float
+    ) -> np.ndarray:
+        """One picture per caption and seed by the stochastic DDIM sampler (eta 1), uint8
+        ``[n, h, w, 3]``; what a seed gives does not depend on the others."""
+        import torch
+        from diffusers import DDIMScheduler
+
+        scheduler = self.pipeline.scheduler
+        self.pipeline.scheduler = DDIMScheduler.from_config(scheduler.config)
+        self.pipeline.set_progress_bar_config(disable=True)
+        parts = []
+        for at in range(0, len(captions), 32):
+            draws = [torch.Generator().manual_seed(seed) for seed in seeds[at : at + 32]]
+            made = self.pipeline(
+                list(captions[at : at + 32]),
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                eta=1.0,
+                generator=draws,
+                output_type="np",
+            ).images
+            parts.append((made * 255).round().astype(np.uint8))
+        self.pipeline.scheduler = scheduler
+        return np.concatenate(parts) if parts else np.zeros((0, self.side, self.side, 3), np.uint8)
+
     def decode(self, latents: "torch.Tensor", batch: int = 32) -> np.ndarray:
         """Pictures of clean latents, uint8 ``[n, h, w, 3]``."""
         import torch
@@ -123,11 +156,15 @@ class TextToImage:
 class Diffusion(dg.ConfigurableResource):
     """Opens text-to-image models.
 
-    `base` is the folder or hub id of the model that is tuned; `revision` pins a hub id. Only
-    safetensors are read and no code of a repository is run.
+    `base` is the folder or hub id of the model that is tuned, `scorer` of the CLIP that preference
+    scorers start from; `steps` and `guidance` are those of the sampler, in training and afterwards.
+    `revision` pins a hub id. Only safetensors are read and no code of a repository is run.
     """
 
     base: str
+    scorer: str
+    steps: int = 10
+    guidance: float = 1.0
     revision: str = ""
 
     def load(

@@ -66,7 +66,7 @@ class FeedReader:
         faults: list[str] = []
 
         def lines() -> Iterator[str]:
-            for text, size, fault in _bounded_lines(stream):
+            for text, size, fault in bounded_lines(stream):
                 sizes.append(size)
                 starts.append(text[:EXCERPT_CHARACTERS])
                 if fault:
@@ -131,7 +131,7 @@ class FeedReader:
 
 
 def _json_rows(stream: IO[bytes]) -> Iterator[Row]:
-    for number, (line, size, fault) in enumerate(_bounded_lines(stream), start=1):
+    for number, (line, size, fault) in enumerate(bounded_lines(stream), start=1):
         text = line.rstrip("\r\n")
         if fault:
             yield Row(number, text, size, fault, None)
@@ -151,7 +151,7 @@ def _oversize(size: int) -> str:
     return f"larger than {MAX_RECORD_BYTES} bytes: {size} bytes"
 
 
-def _bounded_lines(stream: IO[bytes]) -> Iterator[tuple[str, int, str | None]]:
+def bounded_lines(stream: IO[bytes]) -> Iterator[tuple[str, int, str | None]]:
     """Yields (text, bytes, what is wrong with it) of each line; of an oversize one its start."""
     first = True
     while line := stream.readline(MAX_RECORD_BYTES + 1):

@@ -87,7 +87,10 @@ class Lake(dg.ConfigurableResource):
         return fsspec.core.url_to_fs(self.root)[1]
 
     def _folder(self, asset: str, partition: str | None) -> str:
-        return f"{self._base}/{asset}" + (f"/date={partition}" if partition else "")
+        if not partition:
+            return f"{self._base}/{asset}"
+        kind = "date" if partition[:4].isdigit() else "partition"
+        return f"{self._base}/{asset}/{kind}={partition}"
 
     def _put(self, path: str, data: bytes) -> None:
         """Write one file so that it is there whole or not at all."""

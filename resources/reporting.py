@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
 from resources.lake import Manifest
@@ -80,6 +82,27 @@ def picture_value(picture: Image.Image) -> dg.MarkdownMetadataValue:
             break
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return dg.MetadataValue.md(f"![sheet](data:image/jpeg;base64,{encoded})")
+
+
+def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> Any:
+    """Curves of numeric columns over `x`, each in a small panel of its own."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = [c for c in columns or table.columns if c != x and table[c].dtype.is_numeric()]
+    if not names:
+        return dg.MetadataValue.md("no numbers")
+    rows = -(-len(names) // 3)
+    figure = Figure(figsize=(9, 2.1 * rows), dpi=90, layout="constrained")
+    for at, name in enumerate(names, 1):
+        axes = figure.add_subplot(rows, 3, at)
+        axes.plot(table[x], table[name], marker=".", linewidth=1.2, color="#2f5d8a")
+        axes.set_title(name, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.25)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return picture_value(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
 
 
 def markdown_table(rows: Iterable[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

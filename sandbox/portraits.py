@@ -100,6 +100,14 @@ WITH_THINGS = Trade(((108, 128, 156), (236, 236, 232)), "tee", "", (0.50, 0.28, 
 SHIRTS: tuple[Colour, ...] = ((108, 128, 156), (150, 96, 84), (98, 132, 96), (196, 186, 170))
 
 
+# Outlines of hair, as x0, y0, x1, y1 ... in a picture 64 wide.
+CROWN = (18, 24, 20, 12, 32, 8, 44, 12, 46, 24)
+FRINGE = (20.4, 25, 21, 15, 32, 9, 43, 15, 43.6, 25, 40, 18.5, 33, 16, 25, 19)
+SHORT = (20, 25, 19.8, 15, 25, 9.5, 32, 8.5, 39, 9.5, 44.2, 15, 44, 25, 42, 18.4, 32, 16, 22, 18.4)
+PARTING = (20, 26, 19.6, 14, 28, 8, 40, 9, 44.4, 16, 44, 26, 42, 19, 27, 14.5, 22, 20)
+BEARD = (21.2, 29, 24, 33.5, 32, 34.4, 40, 33.5, 42.8, 29, 41, 38, 36, 43.2, 28, 43.2, 23, 38)
+
+
 @dataclass(frozen=True)
 class Person:
     """Who is in a picture: everything that a rater or a classifier could be asked about."""
@@ -293,10 +301,7 @@ def _face(
     on.ellipse(32, 25.5, wide, 12.5, skin)
     on.ellipse(32, 31, wide * (0.86 if woman else 0.95), 11 if woman else 11.2, skin)
     if not woman and rng.random() < 0.5:
-        on.polygon(
-            (21.2, 29, 24, 33.5, 32, 34.4, 40, 33.5, 42.8, 29, 41, 38, 36, 43.2, 28, 43.2, 23, 38),
-            hair,
-        )
+        on.polygon(BEARD, hair)
         on.ellipse(32, 37, 3.6, 1.5, shadow)
     ink = (40, 32, 32) if sum(skin) > 330 else (14, 11, 12)
     apart, smile = rng.uniform(4.4, 5.2), rng.uniform(0.2, 1.6)
@@ -319,13 +324,9 @@ def _face(
 def _hair_behind(on: _Canvas, person: Person, style: int, hair: Colour) -> None:
     if person.gender == "woman":
         if style == 0:  # long
-            on.polygon(
-                (18, 24, 20, 12, 32, 8, 44, 12, 46, 24, 48, 52, 40, 54, 24, 54, 16, 52), hair
-            )
+            on.polygon((*CROWN, 48, 52, 40, 54, 24, 54, 16, 52), hair)
         elif style == 1:  # bob
-            on.polygon(
-                (18, 24, 20, 12, 32, 8, 44, 12, 46, 24, 47, 40, 40, 42, 24, 42, 17, 40), hair
-            )
+            on.polygon((*CROWN, 47, 40, 40, 42, 24, 42, 17, 40), hair)
         else:  # curls
             on.ellipse(32, 24, 17.5, 16, hair)
             for x, y in ((17, 34), (47, 34), (19, 40), (45, 40)):
@@ -334,37 +335,11 @@ def _hair_behind(on: _Canvas, person: Person, style: int, hair: Colour) -> None:
 
 def _hair_front(on: _Canvas, person: Person, style: int, hair: Colour) -> None:
     if person.gender == "woman":
-        on.polygon((20.4, 25, 21, 15, 32, 9, 43, 15, 43.6, 25, 40, 18.5, 33, 16, 25, 19), hair)
+        on.polygon(FRINGE, hair)
     elif style == 0:  # short
-        on.polygon(
-            (
-                20,
-                25,
-                19.8,
-                15,
-                25,
-                9.5,
-                32,
-                8.5,
-                39,
-                9.5,
-                44.2,
-                15,
-                44,
-                25,
-                42,
-                18.4,
-                32,
-                16,
-                22,
-                18.4,
-            ),
-            hair,
-        )
+        on.polygon(SHORT, hair)
     elif style == 1:  # side parting
-        on.polygon(
-            (20, 26, 19.6, 14, 28, 8, 40, 9, 44.4, 16, 44, 26, 42, 19, 27, 14.5, 22, 20), hair
-        )
+        on.polygon(PARTING, hair)
 
 
 def portrait(person: Person, seed: int, size: int = 64) -> Array:

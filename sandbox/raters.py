@@ -34,7 +34,7 @@ CHANNELS = (24, 48, 72, 96)
 
 
 def make_eye() -> "torch.nn.Module":
-    """A small convolutional network over 64 px pictures in [-1, 1]; answers `HEADS`, concatenated."""
+    """A small convolutional network over 64 px pictures in [-1, 1]; answers `HEADS` in a row."""
     from torch import nn
 
     layers: list[nn.Module] = []

@@ -100,6 +100,7 @@ def write_labelled(root: Path, seed: int) -> None:
             objects.append(
                 row
                 | {
+                    "relation": shows.relation,
                     "objects": [
                         {
                             "name": thing.name,
@@ -108,7 +109,7 @@ def write_labelled(root: Path, seed: int) -> None:
                             "y": 0.5 + 0.25 * y,
                         }
                         for thing, (x, y) in zip(shows.things, places, strict=True)
-                    ]
+                    ],
                 }
             )
         _parquet(root / "people.parquet", people)

@@ -1,5 +1,6 @@
 """Topics are filled with products, gated, and published as a site."""
 
+import hashlib
 import re
 
 import dagster as dg
@@ -7,6 +8,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.collections.covers import cover_captions, cover_jpeg
 from pinlanding_assets.collections.gates import Gates, verify_gates
 from pinlanding_assets.collections.matching import Arrangement, match
 from pinlanding_assets.collections.pages import pages_table
@@ -15,6 +17,9 @@ from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.topics.assets import topics
 from resources.catalog_source import CatalogSource
+from resources.checkpoints import Checkpoints
+from resources.diffusion import Diffusion
+from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
 from resources.site import SiteStore
@@ -92,9 +97,77 @@ def _sheet(
     return contact_sheet([lake.image(names[0]) for names in first["images"]], list(first["title"]))
 
 
+COVERS = {**dict.fromkeys(("topic_id", "caption", "image"), pl.String), "seed": pl.Int64}
+
+
+@dg.asset(
+    deps=[collections, attribute_vocabulary, "promoted_diffusion_weights"],
+    group_name="collections",
+    kinds={"pytorch", "parquet"},
+    pool="gpu",
+    code_version="1",
+)
+def collection_covers(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    diffusion: Diffusion,
+    checkpoints: Checkpoints,
+    gpu: Gpu,
+) -> dg.MaterializeResult:
+    """Illustrations by the promoted text-to-image model, of the collections that it can draw."""
+    promoted = lake.manifest("promoted_diffusion_weights")
+    version = promoted.versions.get("checkpoint") if promoted else None
+    rows: list[tuple[str, str, str, int]] = []
+    if version:
+        captions = cover_captions(
+            lake.read("collections", "collections"),
+            lake.read("promoted_diffusion_weights", "words"),
+            _type_key(lake),
+        )
+        with gpu.session() as session:
+            folder = str(checkpoints.path("promoted_diffusion", version))
+            model = diffusion.load(folder, device=session.device)
+            topics_of, texts = list(captions), list(captions.values())
+            seeds = list(range(len(texts)))
+            drawn = model.sample(texts, seeds, steps=diffusion.steps, guidance=diffusion.guidance)
+        for topic, text, seed, pixels in zip(topics_of, texts, seeds, drawn, strict=True):
+            data = cover_jpeg(pixels)
+            image = hashlib.sha256(data).hexdigest()
+            lake.put_image(image, data)
+            rows.append((topic, text, image, seed))
+    else:
+        context.log.info("no text-to-image weights are promoted yet: no covers")
+    table = pl.DataFrame(rows, schema=COVERS, orient="row")
+    versions = {"promoted_diffusion_weights": version} if version else {}
+    manifest = lake.commit("collection_covers", {"covers": table}, versions=versions)
+    sheet = table.head(24)
+    pictures = [lake.image(image) for image in sheet["image"]]
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "covers"),
+            "checkpoint": version or "none",
+            "sheet": contact_sheet(pictures, list(sheet["caption"])),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+    )
+
+
+def _type_key(lake: Lake) -> str | None:
+    roles = dict(lake.read("attribute_vocabulary", "keys").select("role", "key").iter_rows())
+    return roles.get("product_type")
+
+
+def _covers(lake: Lake) -> dict[str, str]:
+    """topic_id -> image; empty where no model has drawn any."""
+    if lake.manifest("collection_covers") is None:
+        return {}
+    return dict(lake.read("collection_covers", "covers").select("topic_id", "image").iter_rows())
+
+
 @dg.asset(
     deps=[
         collections,
+        collection_covers,
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
         attribute_vocabulary,
@@ -111,7 +184,6 @@ def published_collections(
     shelf = live(lake.scan("catalog", "products")).collect()
     found, items = (lake.read("collections", table) for table in ("collections", "items"))
     verify_gates(found, items, shelf, gates_of(source))
-    roles = dict(lake.read("attribute_vocabulary", "keys").select("role", "key").iter_rows())
     files = render_site(
         found,
         items,
@@ -122,9 +194,10 @@ def published_collections(
             base_url=config.site.base_url,
             tagline=config.site.tagline,
             currency=config.defaults.currency,
-            type_key=roles.get("product_type"),
+            type_key=_type_key(lake),
         ),
         image_bytes=lake.image,
+        covers=_covers(lake),
         assignments=current_assignments(lake).select("product_id", "entry_id"),
     )
     progress = Progress(context.log.info, "published_collections", found.height, "pages")

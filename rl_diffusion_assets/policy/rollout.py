@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from resources.diffusion import TextToImage
 from rl_diffusion_assets.policy.ddim import Schedule, log_probability, step_mean
@@ -28,6 +29,10 @@ class Trajectories:
     latents: "torch.Tensor"
     log_probs: "torch.Tensor"
     pictures: np.ndarray
+
+    def images(self) -> list[Image.Image]:
+        """The pictures, for people to look at."""
+        return [Image.fromarray(pixels) for pixels in self.pictures]
 
 
 def starting_noise(seeds: Sequence[int], shape: tuple[int, ...], steps: int) -> "torch.Tensor":

@@ -224,7 +224,7 @@ class Trainer:
         """Every draw is a function of the seed and where it happens: nothing has to be resumed."""
         return np.random.default_rng([self.settings.seed, self.iteration, *key])
 
-    def _mine(self, prompts: list[Prompt], groups: Array) -> Array:
+    def _mine(self, groups: Array) -> Array:
         """Rows of this process: whole groups."""
         workers, worker = self.accelerator.num_processes, self.accelerator.process_index
         return np.flatnonzero(groups % workers == worker)
@@ -237,7 +237,7 @@ class Trainer:
         rng = self._rng(1, number)
         prompts, groups = draw_prompts(self.data.prompts[task], sampling, rng)
         seeds = rng.integers(2**48, size=len(prompts))
-        mine = self._mine(prompts, groups)
+        mine = self._mine(groups)
         own = [prompts[row] for row in mine]
         drawn = roll_out(
             self.model,
@@ -254,9 +254,8 @@ class Trainer:
         device = self.model.device
         advantage_of = torch.tensor(advantage, device=device)
         weight_of = torch.tensor(known.astype(np.float32), device=device)
-        figures: list[dict[str, float]] = []
-        for step in rng.choice(self.trainable, settings.trained_steps, replace=False):
-            figures.append(self._step(drawn, int(step), advantage_of, weight_of))
+        steps = rng.choice(self.trainable, settings.trained_steps, replace=False)
+        figures = [self._step(drawn, int(step), advantage_of, weight_of) for step in steps]
         mean = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
         there = gathered[np.isfinite(gathered)]
         return {

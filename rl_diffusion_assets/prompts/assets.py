@@ -8,12 +8,8 @@ from resources.lake import Lake
 from resources.reporting import markdown_table, table_metadata
 from resources.studio import Studio
 from rl_diffusion_assets.prompts.formats import read_prompts
-from rl_diffusion_assets.prompts.prompts import (
-    REJECTS,
-    assemble,
-    default_templates,
-    template_prompts,
-)
+from rl_diffusion_assets.prompts.prompts import REJECTS, assemble
+from rl_diffusion_assets.prompts.templates import default_templates, template_prompts
 
 PROMPT_COLUMNS = {
     "prompt_id": "hash of the text without case, punctuation and articles",

@@ -213,7 +213,7 @@ def _examine_scorer(
 
 
 def _figure(name: str, value: float, n: int) -> dict[str, Any]:
-    return {"name": name, "value": float(value), "n": n}
+    return {"name": name, "value": float(value), "n": int(n)}
 
 
 def build_person(

@@ -52,7 +52,7 @@ class People:
 
 
 def word_ids(captions: Sequence[str]) -> Any:
-    """Words as numbers, int64 ``[n, LENGTH]``, 0 where there is none: a hash needs no dictionary."""
+    """Words as numbers by a hash, int64 ``[n, LENGTH]``, 0 where there is none."""
     import torch
 
     out = torch.zeros((len(captions), LENGTH), dtype=torch.long)

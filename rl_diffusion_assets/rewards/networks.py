@@ -34,7 +34,7 @@ def _block(before: int, after: int, stride: int, architecture: str) -> list[Any]
 
 
 def trunk(widths: tuple[int, ...], architecture: str) -> "torch.nn.Sequential":
-    """Halves a picture once per width: ``[n, 3, h, w]`` -> ``[n, widths[-1], h / 2**k, w / 2**k]``."""
+    """Halves a picture k times: ``[n, 3, h, w]`` -> ``[n, widths[-1], h / 2**k, w / 2**k]``."""
     from torch import nn
 
     if architecture not in ARCHITECTURES:
@@ -58,7 +58,7 @@ def make_classifier(outputs: int, side: int, architecture: str) -> "torch.nn.Mod
 
 
 def make_grid_detector(outputs: int, architecture: str) -> "torch.nn.Module":
-    """Pictures ``[n, 3, side, side]`` -> logits of every cell, ``[n, outputs, side / 8, side / 8]``."""
+    """Pictures ``[n, 3, s, s]`` -> logits of every cell, ``[n, outputs, s / 8, s / 8]``."""
     from torch import nn
 
     widths = (24, 48, 96) if architecture == "group" else (28, 56, 80)

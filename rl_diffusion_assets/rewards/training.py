@@ -330,7 +330,7 @@ def cell_targets(
 
 
 def temperature(logits: Array, labels: Array) -> float:
-    """What logits ``[n, k]`` are divided by so that their softmax is calibrated (Guo et al. 2017)."""
+    """What logits ``[n, k]`` are divided by to calibrate their softmax (Guo et al. 2017)."""
     grid = np.geomspace(0.2, 8.0, 60)
     losses = []
     for value in grid:

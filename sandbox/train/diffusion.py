@@ -31,8 +31,8 @@ FOLDER = ROOT / "diffusion"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "diffusion"
 SEED = 3_000_003
 SIZE, LATENT_SIDE, LATENT_CHANNELS = 64, 8, 8
-VAE_CHANNELS, VAE_BATCH, VAE_PEAK, VAE_PICTURES = (16, 32, 64, 64), 16, 2e-3, 20_000
-PICTURES, SHARD = 96_000, 4_000
+VAE_CHANNELS, VAE_BATCH, VAE_PEAK, VAE_PICTURES = (16, 32, 64, 64), 4, 2e-3, 20_000
+PICTURES, SHARD = 60_000, 4_000
 WIDTH, TOKENS, TEXT_LAYERS = 96, 20, 2
 UNET_CHANNELS, BATCH, PEAK, WARMUP, EMA = (48, 96), 48, 2e-3, 200, 0.999
 DROPPED, MIN_SNR = 0.1, 5.0  # share of empty captions; Hang et al. 2023 (2303.09556)
@@ -133,7 +133,7 @@ def cosine(done: float, peak: float, step: int) -> float:
 
 
 class State:
-    """Tensors of modules and an optimizer in one safetensors file: no pickle, whole or not there."""
+    """Modules and an optimizer in one safetensors file: no pickle, whole or not there."""
 
     def __init__(self, name: str, modules: dict[str, torch.nn.Module], optimizer: Any) -> None:
         self.path, self.modules, self.optimizer = FOLDER / f"{name}.safetensors", modules, optimizer
@@ -206,7 +206,7 @@ def train_vae(minutes: float) -> AutoencoderKL:
         optimizer.step()
         progress["step"] += 1
         began = _spend(progress, began)
-        if progress["step"] % 50 == 0:
+        if progress["step"] % 100 == 0:
             mse = error.square().mean().item()
             text = f"vae step {progress['step']:.0f} loss {loss.item():.4f} mse {mse:.4f}"
             print(f"{text} {done:.0%}", flush=True)

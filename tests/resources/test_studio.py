@@ -6,7 +6,8 @@ import yaml
 
 from resources.feed_files import FeedError
 from resources.image_fetch import ImageUnavailable
-from resources.studio import Studio, StudioConfigError
+from resources.studio import Studio
+from resources.studio_config import StudioConfigError
 
 
 def studio(folder, settings: dict | None = None, files: dict | None = None) -> Studio:

@@ -10,7 +10,8 @@ import yaml
 
 from resources.feed_files import Row
 from resources.lake import Lake
-from resources.studio import Studio, Templates
+from resources.studio import Studio
+from resources.studio_config import Templates
 from rl_diffusion_assets.prompts.assets import prompt_sets
 from rl_diffusion_assets.prompts.formats import read_prompts
 from rl_diffusion_assets.prompts.prompts import (
@@ -18,13 +19,15 @@ from rl_diffusion_assets.prompts.prompts import (
     Object,
     Prompt,
     assemble,
-    default_templates,
     naming,
     normalised,
     prompt_id,
     read_text,
-    scenes,
     side,
+)
+from rl_diffusion_assets.prompts.templates import (
+    default_templates,
+    scenes,
     template_prompts,
     with_article,
 )

@@ -1,0 +1,114 @@
+"""studio.yaml: which prompts, ratings and images the text-to-image model is tuned to."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+EXAMPLE = 'name: mine\nratings:\n  - {path: "ratings/{day}.jsonl", format: pairs}\nimages: images'
+
+Objective = Literal["preference", "fairness", "composition"]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Words = Annotated[list[Word], Field(max_length=10_000)]
+
+
+class StudioConfigError(ValueError):
+    """A studio.yaml that cannot be used; the message names the file and the setting."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class Templates(_Settings):
+    """Words of our own templates, and how many scenes (pairs of objects) to draw from them."""
+
+    occupations: Words = []
+    held_out_occupations: Words = []
+    people_with: Words = []
+    objects: Words = []
+    held_out_objects: Words = []
+    plural_objects: Words = []
+    colours: Words = []
+    relations: Annotated[Words, Field(min_length=1)] = [
+        *("and", "next to", "near", "on side of", "beside")  # the paper's
+    ]
+    scenes: Annotated[int, Field(ge=0, le=100_000)] = 400
+    held_out_scenes: Annotated[int, Field(ge=0, le=100_000)] = 200
+    preference: Annotated[list[str], Field(max_length=10_000)] = []
+
+
+class PromptFile(_Settings):
+    """A file of prompts. Those of a held-out file are never trained on."""
+
+    path: Name
+    format: Literal["parti", "geneval", "compbench", "lines", "csv"]
+    objective: Objective | None = None  # of geneval and compbench composition, else preference
+    held_out: bool = False
+    column: Name = "prompt"  # of csv
+
+
+class RatingFile(_Settings):
+    """A file of ratings (a day, if its path has {day}). `pixels`: whether its images are there."""
+
+    path: Name
+    format: Literal["pairs", "agiqa", "imagereward"]
+    pixels: bool = True
+
+
+class StudioConfig(_Settings):
+    """The contents of a studio.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
+    templates: Templates | None = None
+    prompts: list[PromptFile] = []
+    ratings: list[RatingFile] = []
+    images: Name | None = None
+    people: Name | None = None  # Parquet files of labelled pictures, for the reward models
+    objects: Name | None = None
+    captioned: Name | None = None
+    day: date | None = None
+
+    @model_validator(mode="after")
+    def _days_are_of_ratings(self) -> "StudioConfig":
+        for index, file in enumerate(self.prompts):
+            if "{day}" in file.path:
+                raise ValueError(f"prompts.{index}.path: prompts have no day, so no {{day}}")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> "StudioConfig":
+        """Reads a studio.yaml.
+
+        Raises:
+            StudioConfigError: the file is missing, is not YAML, or has a wrong setting.
+        """
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StudioConfigError(
+                f"{path}: no such file. Make it, for example with:\n{EXAMPLE}"
+            ) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise StudioConfigError(f"{path}: cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise StudioConfigError(f"{path}: holds no settings. For example:\n{EXAMPLE}")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            lines = [
+                f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                for problem in error.errors()
+            ]
+            raise StudioConfigError("\n".join([f"{path}: wrong settings:", *lines])) from None

@@ -1,0 +1,166 @@
+"""The model that is tuned, and what tuning makes of it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pydantic
+
+from resources.checkpoints import Checkpoints
+from resources.diffusion import Diffusion
+from resources.gpu import Gpu
+from resources.lake import Lake
+from resources.reporting import contact_sheet, line_chart, markdown_table, table_metadata
+from resources.studio import Studio
+from rl_diffusion_assets.policy.ddim import make_schedule
+from rl_diffusion_assets.policy.jobs import SCORES, make_job, train_command, write_job
+from rl_diffusion_assets.policy.rollout import roll_out
+from rl_diffusion_assets.policy.tasks import RUNS
+from rl_diffusion_assets.policy.train import PIPELINE, SUMMARY, prompts_of
+from rl_diffusion_assets.policy.trainer import HISTORY
+from rl_diffusion_assets.prompts.assets import prompt_sets
+from rl_diffusion_assets.rewards.assets import reward_models
+
+OBJECTIVE = dg.StaticPartitionsDefinition(list(RUNS))
+EVERY_REWARD = dg.AllPartitionMapping()
+SHEET = 24
+
+
+@dg.asset(
+    deps=[prompt_sets],
+    group_name="policy",
+    kinds={"pytorch", "safetensors"},
+    pool="gpu",
+    code_version="1",
+)
+def base_diffusion(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    diffusion: Diffusion,
+    checkpoints: Checkpoints,
+    gpu: Gpu,
+) -> dg.MaterializeResult:
+    """The text-to-image model as it was before tuning, pinned by content, with a sheet of it."""
+    with gpu.session() as session:
+        model = diffusion.load(device=session.device)
+        version = checkpoints.save("base_diffusion", model.save, about={"source": diffusion.base})
+        prompts = prompts_of(lake.read("prompt_sets", "prompts"), "preference", "train", 0)
+        captions = [prompt.text for prompt in prompts[:SHEET]]
+        schedule = make_schedule(model.scheduler, diffusion.steps, 1.0)
+        drawn = roll_out(
+            model, schedule, captions, range(len(captions)), guidance=diffusion.guidance
+        )
+        manifest = lake.commit(
+            "base_diffusion",
+            {"samples": pl.DataFrame({"prompt": captions, "seed": list(range(len(captions)))})},
+            versions={"checkpoint": version},
+        )
+        context.log.info(f"base_diffusion: checkpoint {version}")
+        return dg.MaterializeResult(
+            metadata={
+                **table_metadata(manifest, "samples"),
+                **session.metadata(),
+                "checkpoint": version,
+                "source": Path(diffusion.base).name,
+                "sheet": contact_sheet(drawn.images(), captions),
+            },
+            data_version=dg.DataVersion(version),
+        )
+
+
+class Tuning(dg.Config):
+    """A run's seed and length; `settings` overrides any other field of `trainer.Training`."""
+
+    seed: int = 0
+    iterations: int = 60
+    processes: int = 1
+    settings: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+
+def _parents(lake: Lake) -> dict[str, str]:
+    """Checkpoint versions of everything that a run learns from or is judged by."""
+    found = {"base_diffusion": lake.manifest("base_diffusion")}
+    found |= {f"reward_{name}": lake.manifest("reward_models", name) for name in (*SCORES, "judge")}
+    if missing := [name for name, manifest in found.items() if manifest is None]:
+        raise dg.Failure(f"materialize {', '.join(missing)} first", allow_retries=False)
+    return {name: manifest.versions["checkpoint"] for name, manifest in found.items() if manifest}
+
+
+@dg.asset(
+    partitions_def=OBJECTIVE,
+    deps=[
+        prompt_sets,
+        base_diffusion,
+        dg.AssetDep(reward_models, partition_mapping=EVERY_REWARD),
+    ],
+    group_name="policy",
+    kinds={"pytorch", "safetensors"},
+    pool="gpu_train",
+    code_version="1",
+)
+def rl_diffusion_weights(
+    context: dg.AssetExecutionContext,
+    config: Tuning,
+    studio: Studio,
+    lake: Lake,
+    diffusion: Diffusion,
+    checkpoints: Checkpoints,
+    gpu: Gpu,
+    pipes: dg.PipesSubprocessClient,
+) -> dg.MaterializeResult:
+    """Weights tuned by reinforcement to an objective, in a process that may be killed and resumed."""
+    for objective in context.partition_keys:
+        parents = _parents(lake)
+        paths = {
+            name.removeprefix("reward_").removesuffix("_diffusion"): checkpoints.path(name, version)
+            for name, version in parents.items()
+        }
+        training = {
+            **{"steps": diffusion.steps, "guidance": diffusion.guidance},
+            **{"objective": objective, "seed": config.seed, "iterations": config.iterations},
+            **config.settings,
+        }
+        with gpu.session() as session:
+            job = make_job(training, parents, paths, session.device)
+            folder = checkpoints.workspace(f"rl_{objective}", job)
+            prompts = lake.read("prompt_sets", "prompts")
+            write_job(job, folder, prompts, studio.labelled("captioned"))
+            command = train_command(folder, config.processes)
+            pipes.run(command=command, context=context).get_results()
+        summary = json.loads((folder / SUMMARY).read_text())
+        version = checkpoints.save(
+            f"rl_{objective}",
+            lambda target, folder=folder: shutil.copytree(
+                folder / PIPELINE, target, dirs_exist_ok=True
+            ),
+            about={"parents": parents, "training": training, "summary": summary},
+        )
+        judged = pl.DataFrame(summary["evaluations"])
+        history = pl.read_ndjson(folder / HISTORY, infer_schema_length=None)
+        manifest = lake.commit(
+            "rl_diffusion_weights",
+            {"history": history, "judged": judged},
+            partition=objective,
+            versions={"checkpoint": version, **parents},
+        )
+        context.add_asset_metadata(
+            {
+                **table_metadata(manifest, "history"),
+                **session.metadata(),
+                **{key: summary[key] for key in ("status", "reason", "best_iteration", "seed")},
+                "checkpoint": version,
+                "training_seconds": summary["seconds"],
+                "judged_curves": line_chart(judged, "iteration"),
+                "training_curves": line_chart(
+                    history, "iteration", columns=[c for c in history.columns if "reward" in c]
+                ),
+                "parents": markdown_table(
+                    [{"made of": name, "checkpoint": of} for name, of in parents.items()]
+                ),
+            },
+            partition_key=objective,
+        )
+    return dg.MaterializeResult()

@@ -1,0 +1,59 @@
+"""The job file of a training run: everything that the program reads, by path."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rl_diffusion_assets.policy.train import read_settings
+
+JOB = "job.json"
+SCORES = ("preference", "person", "objects")
+
+
+def make_job(
+    training: Mapping[str, Any], parents: Mapping[str, str], paths: Mapping[str, Path], device: str
+) -> dict[str, Any]:
+    """A job without its tables, which `write_job` puts beside it.
+
+    Args:
+        training: Settings of the run, see `read_settings`.
+        parents: Asset -> checkpoint version: another parent is another job.
+        paths: Folder of `base`, of each of `SCORES`, and of `judge`.
+        device: Where to train.
+
+    Raises:
+        ValueError: a setting is wrong.
+    """
+    read_settings(training)
+    return {
+        "base": str(paths["base"]),
+        "rewards": {name: str(paths[name]) for name in SCORES},
+        "judge": {name: str(paths["judge"] / name) for name in SCORES},
+        "device": device,
+        "parents": dict(parents),
+        "training": dict(training),
+    }
+
+
+def write_job(
+    job: Mapping[str, Any], folder: Path, prompts: pl.DataFrame, captioned: pl.DataFrame
+) -> None:
+    """The job and its tables, as files that `train` reads."""
+    tables = {"prompts": prompts, "captioned": captioned.select("image", "caption")}
+    for name, table in tables.items():
+        table.write_parquet(folder / f"{name}.parquet")
+    body = dict(job) | {name: str(folder / f"{name}.parquet") for name in tables}
+    (folder / JOB).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
+
+
+def train_command(folder: Path, processes: int) -> list[str]:
+    """The program's command line; several processes share the work through accelerate."""
+    program = ["-m", "rl_diffusion_assets.policy.train", str(folder / JOB), str(folder)]
+    if processes == 1:
+        return [sys.executable, *program]
+    launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    return [sys.executable, *launch, "--num_machines", "1", "--mixed_precision", "no", *program]

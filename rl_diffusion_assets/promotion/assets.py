@@ -1,0 +1,130 @@
+"""Tuned weights become the ones in use, through gates; one step back undoes it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from resources.checkpoints import Checkpoints
+from resources.lake import Lake
+from resources.reporting import markdown_table, table_metadata
+from rl_diffusion_assets.evaluation.assets import rl_evaluation
+from rl_diffusion_assets.policy.assets import EVERY_REWARD
+from rl_diffusion_assets.promotion.card import model_card
+from rl_diffusion_assets.promotion.gates import Bars, judge_gates
+
+ASSET = "promoted_diffusion_weights"
+HISTORY = {"checkpoint": pl.String, "objective": pl.String, "base": pl.String}
+
+
+class Promotion(dg.Config):
+    """Which run is a candidate, and the gates' bars; see `gates.Bars`."""
+
+    objective: str = "joint"
+    win_rate: float = 0.803
+    win_rate_low: float = 0.75
+    parity_fall: float = 0.0
+    composition_gain: float = 0.0
+    kept: float = 0.95
+
+    def bars(self) -> Bars:
+        """The gates' bars."""
+        return Bars(**self.model_dump(exclude={"objective"}))
+
+
+def promoted(lake: Lake) -> pl.DataFrame:
+    """Every promotion, the one in use last; empty when nothing was promoted yet."""
+    if lake.manifest(ASSET) is None:
+        return pl.DataFrame(schema=HISTORY)
+    return lake.read(ASSET, "promotions")
+
+
+def commit_promotions(
+    lake: Lake, rows: pl.DataFrame, verdicts: pl.DataFrame
+) -> dg.MaterializeResult:
+    """Write what is in use, and the words it was taught; the same weights, the same version."""
+    current = rows["checkpoint"][-1] if rows.height else ""
+    words = taught_words(lake.read("prompt_sets", "prompts"))
+    manifest = lake.commit(
+        ASSET,
+        {"promotions": rows, "verdicts": verdicts, "words": words},
+        versions={"checkpoint": current} if current else {},
+    )
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "promotions"),
+            "in_use": current or "none",
+            "verdicts": markdown_table(verdicts.to_dicts()),
+        },
+        data_version=dg.DataVersion(current or "none"),
+    )
+
+
+@dg.asset(
+    deps=[dg.AssetDep(rl_evaluation, partition_mapping=EVERY_REWARD)],
+    group_name="promotion",
+    kinds={"safetensors"},
+    code_version="1",
+)
+def promoted_diffusion_weights(
+    context: dg.AssetExecutionContext, config: Promotion, lake: Lake, checkpoints: Checkpoints
+) -> dg.MaterializeResult:
+    """The weights in use: a candidate that passed every gate, else those in use before."""
+    evaluation = lake.manifest("rl_evaluation", config.objective)
+    if evaluation is None:
+        raise dg.Failure(f"rl_evaluation has no {config.objective}: materialize it first")
+    figures = figures_of(lake.read("rl_evaluation", "figures", config.objective))
+    folder = checkpoints.path(f"rl_{config.objective}", evaluation.versions["checkpoint"])
+    about = json.loads((folder / "manifest.json").read_text())["about"]
+    verdicts = judge_gates(figures, about["summary"]["status"], config.bars())
+    table = pl.DataFrame([vars(verdict) for verdict in verdicts])
+    rows = promoted(lake)
+    refused = [verdict.gate for verdict in verdicts if not verdict.passed]
+    if refused:
+        context.log.warning(f"refused by {', '.join(refused)}; what was in use stays in use")
+        return commit_promotions(lake, rows, table)
+
+    def write(target: Path) -> None:
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+        (target / "manifest.json").unlink()
+        (target / "README.md").write_text(model_card(config.objective, about, figures, verdicts))
+
+    version = checkpoints.save("promoted_diffusion", write, about=about)
+    if not rows.height or rows["checkpoint"][-1] != version:
+        row = [(version, config.objective, evaluation.versions["base_diffusion"])]
+        rows = pl.concat([rows, pl.DataFrame(row, schema=HISTORY, orient="row")])
+    context.log.info(f"promoted: checkpoint {version}")
+    return commit_promotions(lake, rows, table)
+
+
+def figures_of(table: pl.DataFrame) -> dict[str, float]:
+    """Evaluation figures by name, the ends of intervals as `<name>_low` and `<name>_high`."""
+    out: dict[str, float] = {}
+    for row in table.iter_rows(named=True):
+        out[row["name"]] = row["value"]
+        if row["name"].startswith("win_rate"):
+            out |= {f"{row['name']}_low": row["low"], f"{row['name']}_high": row["high"]}
+    return out
+
+
+@dg.op
+def step_back(context: dg.OpExecutionContext, lake: Lake) -> None:
+    """Put the weights before the last promotion back into use."""
+    rows = promoted(lake)
+    if rows.height < 2:
+        raise dg.Failure("there is no earlier promotion to go back to", allow_retries=False)
+    result = commit_promotions(lake, rows.head(-1), lake.read(ASSET, "verdicts"))
+    context.log_event(
+        dg.AssetMaterialization(
+            ASSET,
+            metadata=result.metadata,
+            tags={"dagster/data_version": rows["checkpoint"][-2]},
+        )
+    )
+
+
+@dg.job(description="Put the diffusion weights before the last promotion back into use.")
+def demote() -> None:
+    step_back()

@@ -1,0 +1,105 @@
+"""Reward models: what a picture is worth, who is in it, what is in it; and the judge."""
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from resources.checkpoints import Checkpoints
+from resources.diffusion import Diffusion
+from resources.gpu import Gpu
+from resources.lake import Lake
+from resources.reporting import markdown_table, table_metadata
+from resources.studio import Studio
+from rl_diffusion_assets.partitions import EVERY_DAY
+from rl_diffusion_assets.preferences.assets import preference_pairs
+from rl_diffusion_assets.rewards.building import REWARDS, Material, build
+from rl_diffusion_assets.rewards.material import (
+    make_captioned,
+    make_objects,
+    make_pairs,
+    make_people,
+)
+from rl_diffusion_assets.rewards.training import Fit
+
+REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
+
+
+class RewardFits(dg.Config):
+    """Optimizer steps and batch of each model."""
+
+    preference_steps: int = 500
+    judge_steps: int = 700
+    person_steps: int = 500
+    objects_steps: int = 700
+    batch: int = 48
+    seed: int = 0
+
+    def fits(self) -> dict[str, Fit]:
+        """Schedules by model."""
+        return {
+            "preference": Fit(self.preference_steps, self.batch, 5e-4, self.seed),
+            "judge": Fit(self.judge_steps, self.batch, 2e-3, self.seed + 1_000),
+            "person": Fit(self.person_steps, self.batch, 2e-3, self.seed),
+            "objects": Fit(self.objects_steps, self.batch, 2e-3, self.seed),
+        }
+
+
+@dg.asset(
+    partitions_def=REWARD,
+    deps=[dg.AssetDep(preference_pairs, partition_mapping=EVERY_DAY)],
+    group_name="rewards",
+    kinds={"pytorch", "safetensors"},
+    pool="gpu_train",
+    code_version="1",
+)
+def reward_models(
+    context: dg.AssetExecutionContext,
+    config: RewardFits,
+    studio: Studio,
+    lake: Lake,
+    diffusion: Diffusion,
+    checkpoints: Checkpoints,
+    gpu: Gpu,
+) -> dg.MaterializeResult:
+    """Models that score pictures, and a judge of other data and build that no run learns from."""
+    for name in context.partition_keys:
+        with gpu.session() as session:
+            base = diffusion.load(device=session.device)
+            side, rated = base.side, lake.scan("preference_pairs", "pairs").collect()
+            pairs, held_out = make_pairs(rated, lake.image, side)
+            material = Material(
+                pairs=pairs,
+                held_out=held_out,
+                people=make_people(studio.labelled("people"), side),
+                objects=make_objects(studio.labelled("objects"), side),
+                captioned=make_captioned(studio.labelled("captioned"), side),
+                decode=lambda pictures, base=base: base.decode(base.pack(pictures)),
+                device=session.device,
+                tell=context.log.info,
+            )
+            figures: list[dict] = []
+
+            def write(target: Path, name: str = name, material: Material = material) -> None:
+                start = Path(diffusion.scorer)
+                figures.extend(build(name, material, start, config.fits(), target))  # noqa: B023
+
+            version = checkpoints.save(f"reward_{name}", write, about=config.model_dump())
+        manifest = lake.commit(
+            "reward_models",
+            {"figures": pl.DataFrame(figures)},
+            partition=name,
+            versions={"checkpoint": version},
+        )
+        context.add_asset_metadata(
+            {
+                **table_metadata(manifest, "figures"),
+                **session.metadata(),
+                "checkpoint": version,
+                "pairs": len(pairs.first),
+                "examination": markdown_table(figures),
+                **{one["name"]: one["value"] for one in figures if "recall" not in one["name"]},
+            },
+            partition_key=name,
+        )
+    return dg.MaterializeResult()

@@ -1,0 +1,373 @@
+"""Reward models: opened from folders, fitted to easy tasks, calibrated, and kept apart."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rl_diffusion_assets.rewards.building import JUDGE_SHARE, bucket_of, sides, take_pairs
+from rl_diffusion_assets.rewards.composition import Wanted, fully_right
+from rl_diffusion_assets.rewards.models import (
+    CONFIG,
+    LENGTH,
+    WORDS,
+    ConvScorer,
+    People,
+    open_reward,
+    word_ids,
+)
+from rl_diffusion_assets.rewards.networks import as_pixels, make_classifier, trunk
+from rl_diffusion_assets.rewards.training import (
+    Fit,
+    Pairs,
+    cell_targets,
+    fit_conv_scorer,
+    fit_detector,
+    fit_person_classifier,
+    pair_temperature,
+    temperature,
+    write_network,
+)
+
+NAMES, COLOURS = ["bright", "dark"], ["blue", "red"]
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+# -- opening -------------------------------------------------------------------------------------
+
+
+def test_a_folder_without_a_reward_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=CONFIG):
+        open_reward(tmp_path)
+    with pytest.raises(ValueError, match=CONFIG):
+        open_reward(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("config", [{"kind": "oracle"}, {}])
+def test_an_unknown_kind_is_refused(tmp_path, config):
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"kind .* is not one of clip, conv, person, objects"):
+        open_reward(tmp_path)
+
+
+def test_an_unknown_architecture_is_refused():
+    with pytest.raises(ValueError, match="architecture"):
+        trunk((24,), "transformer")
+
+
+# -- people --------------------------------------------------------------------------------------
+
+
+def people(n: int, seed: int):
+    """Tone is how bright a picture is; gender, whether its top or its bottom is striped."""
+    rng = np.random.default_rng(seed)
+    tone, gender = rng.integers(4, size=n), rng.integers(2, size=n)
+    pictures = np.empty((n, 16, 16, 3))
+    pictures[:] = 230 - 60 * tone[:, None, None, None]
+    for row in range(n):
+        start = 8 * gender[row]
+        pictures[row, start : start + 8, ::4, :2] = 0
+    noisy = pictures + rng.normal(0, 8, pictures.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8), tone, gender
+
+
+def nobody(n: int, seed: int):
+    return np.random.default_rng(seed).integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("architecture", ["group", "plain"])
+def test_a_person_classifier_learns_tone_gender_and_when_there_is_nobody(tmp_path, architecture):
+    pictures, tone, gender = people(240, 1)
+    module = fit_person_classifier(
+        pictures,
+        tone,
+        gender,
+        nobody(120, 2),
+        Fit(60, 24, 3e-3, 0),
+        architecture=architecture,
+        tell=quiet,
+    )
+    config = {
+        "kind": "person",
+        "architecture": architecture,
+        "side": 16,
+        "temperature": {"tone": 1.0, "gender": 1.0},
+    }
+    write_network(module, config, tmp_path)
+    reader = open_reward(tmp_path)
+    pictures, tone, gender = people(100, 3)
+    seen = reader.read(pictures)
+    assert (seen.tone.argmax(1) == tone).mean() >= 0.9
+    assert (seen.gender.argmax(1) == gender).mean() >= 0.9
+    assert (seen.found >= 0.5).mean() >= 0.9
+    assert (reader.read(nobody(100, 4)).found >= 0.5).mean() <= 0.1
+    np.testing.assert_allclose(seen.tone.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(seen.gender.sum(1), 1, rtol=1e-5)
+    one = reader.read(pictures[70:71])  # of the second batch
+    np.testing.assert_allclose(one.tone, seen.tone[70:71], atol=1e-5)
+    with pytest.raises(ValueError, match="this model reads"):
+        reader.read(np.zeros((1, 32, 32, 3), np.uint8))
+    config["temperature"] = {"tone": 1e6, "gender": 1.0}
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    np.testing.assert_allclose(open_reward(tmp_path).read(pictures).tone, 0.25, atol=1e-3)
+
+
+def test_fitting_is_a_function_of_its_seed():
+    pictures, tone, gender = people(32, 1)
+
+    def fitted(seed: int):
+        return fit_person_classifier(
+            pictures,
+            tone,
+            gender,
+            nobody(8, 2),
+            Fit(3, 8, 1e-3, seed),
+            architecture="group",
+            tell=quiet,
+        ).state_dict()
+
+    first, again, other = fitted(0), fitted(0), fitted(1)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_the_table_of_people_is_nan_where_nobody_is_found():
+    seen = People(
+        tone=np.array([[0.7, 0.1, 0.1, 0.1], [0.25] * 4]),
+        gender=np.array([[0.2, 0.8], [0.5, 0.5]]),
+        found=np.array([0.5, 0.49]),
+    )
+    for kind, width in (("tone", 4), ("gender", 2), ("joint", 8)):
+        table = seen.table(kind)
+        assert table.shape == (2, width)
+        assert np.isfinite(table[0]).all()
+        assert table[0].sum() == pytest.approx(1)
+        assert np.isnan(table[1]).all()
+    joint = seen.table("joint")[0].reshape(4, 2)
+    np.testing.assert_allclose(joint.sum(1), seen.tone[0])
+    np.testing.assert_allclose(joint.sum(0), seen.gender[0])
+    assert np.isfinite(seen.tone).all()  # the table is a copy
+    assert np.isfinite(seen.table("tone", least=0.4)).all()
+    with pytest.raises(ValueError, match="tone, gender or joint"):
+        seen.table("age")
+
+
+def test_the_monk_scale_falls_into_four_buckets():
+    assert [bucket_of(monk) for monk in range(1, 11)] == [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
+
+
+# -- objects -------------------------------------------------------------------------------------
+
+
+def squares(n: int, seed: int):
+    """One square on grey, bright or dark, of a blue or red tint, in one of 16 cells."""
+    rng = np.random.default_rng(seed)
+    pictures = np.full((n, 32, 32, 3), 128) + rng.normal(0, 6, (n, 32, 32, 3))
+    objects = []
+    for row in range(n):
+        name, colour = (int(value) for value in rng.integers(2, size=2))
+        down, right = (int(value) for value in rng.integers(4, size=2))
+        base = np.array([200, 200, 200] if name == 0 else [60, 60, 60])
+        base[2 if colour == 0 else 0] += 55 if name == 0 else 80
+        pictures[row, down * 8 : down * 8 + 8, right * 8 : right * 8 + 8] = base
+        objects.append([(name, colour, (right + 0.5) / 4, (down + 0.5) / 4)])
+    return np.clip(pictures, 0, 255).astype(np.uint8), objects
+
+
+@pytest.mark.parametrize("architecture", ["group", "plain"])
+def test_a_detector_learns_what_is_where_in_which_colour(tmp_path, architecture):
+    pictures, objects = squares(200, 1)
+    module = fit_detector(
+        pictures,
+        cell_targets(objects, 4, len(NAMES)),
+        Fit(90, 16, 3e-3, 0),
+        (len(NAMES), len(COLOURS)),
+        architecture=architecture,
+        tell=quiet,
+    )
+    config = {
+        "kind": "objects",
+        "architecture": architecture,
+        "side": 32,
+        "names": NAMES,
+        "colours": COLOURS,
+        "temperature": {"objects": 1.0, "colours": 1.0},
+    }
+    write_network(module, config, tmp_path)
+    pictures, objects = squares(80, 2)
+    found = open_reward(tmp_path).detect(pictures)
+    assert found.objects.shape == (80, 4, 4, 2)
+    assert found.paints.shape == (80, 4, 4, 2)
+    coded = [(NAMES[each[0][0]], COLOURS[each[0][1]]) for each in objects]
+    assert fully_right(found, [Wanted((one,)) for one in coded]).mean() >= 0.85
+    wrong = [Wanted(((NAMES[name == "bright"], ""),)) for name, _ in coded]
+    assert fully_right(found, wrong).mean() <= 0.1
+    placed, coloured = [], []
+    for row, each in enumerate(objects):
+        cell = int(each[0][3] * 4), int(each[0][2] * 4)
+        best = found.confidence(row, *coded[row]).argmax()
+        placed.append(divmod(int(best), 4) == cell)
+        coloured.append(COLOURS[found.paints[row, *cell].argmax()] == coded[row][1])
+    assert np.mean(placed) >= 0.85
+    assert np.mean(coloured) >= 0.85
+
+
+def test_cell_targets_mark_the_centre_and_forgive_its_surroundings():
+    kind, paint = cell_targets([[(1, 0, 0.5 / 8, 0.5 / 8), (0, 2, 6.5 / 8, 4.5 / 8)], []], 8, 2)
+    assert kind.shape == paint.shape == (2, 8, 8)
+    assert (kind[0, 0, 0], paint[0, 0, 0]) == (1, 0)
+    assert (kind[0, 4, 6], paint[0, 4, 6]) == (0, 2)  # y is the row
+    assert kind[0, 0, 1] == kind[0, 1, 1] == kind[0, 0, 2] == -1
+    assert kind[0, 0, 3] == kind[0, 7, 0] == 2
+    assert (paint[0] >= 0).sum() == 2
+    assert (kind[1] == 2).all()
+    assert (paint[1] == -1).all()
+
+
+def test_cell_targets_of_close_objects_keep_both():
+    kind, _ = cell_targets([[(0, 0, 2.5 / 8, 0.5 / 8), (1, 0, 3.5 / 8, 0.5 / 8)]], 8, 2)
+    assert kind[0, 0, 2] == 0
+    assert kind[0, 0, 3] == 1
+
+
+# -- preferences ---------------------------------------------------------------------------------
+
+
+def rated(n: int, seed: int) -> Pairs:
+    """Pairs of red or blue pictures, one bright and one dark; the bright one is preferred."""
+    rng = np.random.default_rng(seed)
+    bright = rng.integers(2, size=n)
+    worth = np.stack([bright, 1 - bright], 1).ravel() + rng.normal(0, 0.1, 2 * n)
+    hue = np.repeat(rng.integers(2, size=n), 2)
+    pictures = 40 + 90 * worth[:, None, None, None] + rng.normal(0, 5, (2 * n, 16, 16, 3))
+    pictures[np.arange(2 * n), :, :, 2 * hue] += 80
+    first, second = np.arange(n) * 2, np.arange(n) * 2 + 1
+    return Pairs(
+        pictures=np.clip(pictures, 0, 255).astype(np.uint8),
+        captions=[f"{('red', 'blue')[each]} picture {at // 2}" for at, each in enumerate(hue)],
+        first=first,
+        second=second,
+        share=(worth[first] > worth[second]).astype(float),
+        votes=rng.integers(1, 5, n),
+    )
+
+
+def test_a_scorer_learns_preferences_and_captions(tmp_path):
+    pairs = rated(120, 1)
+    colours = [caption.split()[0] for caption in pairs.captions]
+    module = fit_conv_scorer(pairs, (pairs.pictures, colours), Fit(60, 24, 3e-3, 0), tell=quiet)
+    write_network(module, {"kind": "conv", "side": 16, "temperature": 1.0}, tmp_path)
+    scorer = open_reward(tmp_path)
+    assert isinstance(scorer, ConvScorer)
+    kept = rated(60, 2)
+    scores = scorer.score(kept.pictures, kept.captions)
+    agreed = (scores[kept.first] > scores[kept.second]) == (kept.share > 0.5)
+    assert agreed.mean() >= 0.9
+    with torch.inference_mode():
+        images, _ = module.towers(as_pixels(kept.pictures), word_ids(kept.captions))
+        _, texts = module.towers(as_pixels(kept.pictures[:2]), word_ids(["red", "blue"]))
+    read = (images @ texts.T).argmax(1).numpy()
+    assert (read == [caption.startswith("blue") for caption in kept.captions]).mean() >= 0.9
+    write_network(module, {"kind": "conv", "side": 16, "temperature": 2.0}, tmp_path)
+    halved = open_reward(tmp_path).score(kept.pictures, kept.captions)
+    np.testing.assert_allclose(halved, scores / 2, rtol=1e-5)
+
+
+def test_words_are_hashed_in_their_order_and_cut():
+    ids = word_ids(["Red hat", "hat red", "", " ".join(["red"] * 40)])
+    assert ids.shape == (4, LENGTH)
+    assert ids[0, 0] == ids[1, 1] == ids[3, -1]
+    assert ids[0, 1] == ids[1, 0]
+    assert (ids[0, 2:] == 0).all()
+    assert (ids[2] == 0).all()
+    assert 0 < ids[0, 0] < WORDS
+
+
+def test_the_two_architectures_are_different_networks():
+    group, plain = make_classifier(7, 16, "group"), make_classifier(7, 16, "plain")
+    shapes = [{tuple(p.shape) for p in module.parameters()} for module in (group, plain)]
+    assert shapes[0] != shapes[1]
+
+
+# -- two sides -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def comparisons():
+    """600 pairs of 900 pictures: chains and cycles of several pictures, and many small islands."""
+    rng = np.random.default_rng(0)
+    island = rng.integers(300, size=600)
+    ends = rng.integers(3, size=(600, 2))
+    ends[ends[:, 0] == ends[:, 1], 1] = (ends[ends[:, 0] == ends[:, 1], 0] + 1) % 3
+    return [[f"{i}-{e}" for i, e in zip(island, ends[:, at], strict=True)] for at in (0, 1)]
+
+
+def test_no_picture_is_on_both_sides(comparisons):
+    first, second = comparisons
+    judged = sides(first, second)
+    assert judged.dtype == bool
+    seen = {
+        side: {
+            name
+            for a, b, j in zip(first, second, judged, strict=True)
+            if j == side
+            for name in (a, b)
+        }
+        for side in (True, False)
+    }
+    assert seen[True]
+    assert seen[False]
+    assert not seen[True] & seen[False]
+    assert judged.mean() == pytest.approx(JUDGE_SHARE, abs=0.1)
+
+
+def test_a_chain_of_pairs_is_on_one_side():
+    for start in range(20):
+        names = [f"{start}.{i}" for i in range(30)]
+        assert len(set(sides(names[:-1], names[1:]).tolist())) == 1
+
+
+def test_sides_do_not_depend_on_the_order_of_pairs_nor_on_the_order_within(comparisons):
+    first, second = (np.array(each) for each in comparisons)
+    judged = sides(first.tolist(), second.tolist())
+    order = np.random.default_rng(1).permutation(len(first))
+    assert (sides(first[order].tolist(), second[order].tolist()) == judged[order]).all()
+    assert (sides(second.tolist(), first.tolist()) == judged).all()
+
+
+def test_taking_pairs_takes_only_their_pictures():
+    pairs = rated(10, 3)
+    rows = np.array([7, 2])
+    taken = take_pairs(pairs, rows)
+    assert len(taken.pictures) == len(taken.captions) == 4
+    for at, row in enumerate(rows):
+        for name in ("first", "second"):
+            new, old = getattr(taken, name)[at], getattr(pairs, name)[row]
+            assert (taken.pictures[new] == pairs.pictures[old]).all()
+            assert taken.captions[new] == pairs.captions[old]
+    np.testing.assert_array_equal(taken.share, pairs.share[rows])
+    np.testing.assert_array_equal(taken.votes, pairs.votes[rows])
+
+
+# -- calibration ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_temperature_recovers_a_known_scale(scale):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (6_000, 4))
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (rng.random((6_000, 1)) > chances.cumsum(1)).sum(1).clip(max=3)
+    assert temperature(scale * logits, labels) == pytest.approx(scale, rel=0.12)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_pair_temperature_recovers_a_known_scale(scale):
+    rng = np.random.default_rng(0)
+    difference = rng.normal(0, 2, 6_000)
+    share = (rng.random(6_000) < 1 / (1 + np.exp(-difference))).astype(float)
+    assert pair_temperature(scale * difference, share) == pytest.approx(scale, rel=0.12)
