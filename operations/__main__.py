@@ -11,6 +11,7 @@ from operations.instance import DAGSTER, environment, only_one, open_instance, s
 from operations.rating import serve
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
+from resources.studio_config import StudioConfigError
 
 LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 
@@ -42,6 +43,8 @@ def rate() -> None:
         )
     except MissingPartition as error:
         sys.exit(error.description)
+    except StudioConfigError as error:
+        sys.exit(str(error))
 
 
 def validate() -> None:

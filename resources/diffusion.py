@@ -206,7 +206,7 @@ def load_text_to_image(
         safety_checker=None,
         requires_safety_checker=False,
     )
-    unet = pipeline.unet
+    unet: Any = pipeline.unet
     if not isinstance(unet, UNet2DConditionModel) or unet.config.addition_embed_type is not None:
         raise ValueError(
             "a policy needs a UNet that is conditioned on a caption alone (Stable Diffusion 1 and "

@@ -54,7 +54,7 @@ def rl_evaluation(
             progress = Progress(context.log.info, f"rl_evaluation {objective}", total, "pictures")
             judge_folder = checkpoints.path("reward_judge", versions["reward_judge"])
             judge = open_rewards({name: judge_folder / name for name in SCORES}, session.device)
-            drawn = []
+            drawn: list[dict[str, np.ndarray]] = []
             for name, version in (
                 ("base_diffusion", versions["base_diffusion"]),
                 (f"rl_{objective}", versions["checkpoint"]),
@@ -62,7 +62,7 @@ def rl_evaluation(
                 model = diffusion.load(str(checkpoints.path(name, version)), device=session.device)
                 schedule = make_schedule(model.scheduler, diffusion.steps, 1.0)
                 drawn.append(draw(model, schedule, suites, diffusion.guidance, progress.advance))
-            figures, samples, people = examine(suites, *drawn, judge)
+            figures, samples, people = examine(suites, drawn[0], drawn[1], judge)
         pictures = [
             np.concatenate([one[name] for name in ("in_domain", "out_of_domain") if name in one])
             for one in drawn

@@ -34,5 +34,5 @@ def before_after(
         for place, pixels in enumerate((base[row], tuned[row])):
             picture = Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.LANCZOS)
             sheet.paste(picture, (x + place * TILE, y))
-        on.multiline_text((x, y + TILE + 1), captions[row][:42], "black", font)
+        on.multiline_text((x, y + TILE + 1), str(captions[row])[:42], "black", font)
     return sheet

@@ -111,7 +111,7 @@ def rl_diffusion_weights(
     gpu: Gpu,
     pipes: dg.PipesSubprocessClient,
 ) -> dg.MaterializeResult:
-    """Weights tuned by reinforcement to an objective, in a process that may be killed and resumed."""
+    """Weights tuned by reinforcement to an objective, in a process that can be killed."""
     for objective in context.partition_keys:
         parents = _parents(lake)
         paths = {
@@ -131,11 +131,13 @@ def rl_diffusion_weights(
             command = train_command(folder, config.processes)
             pipes.run(command=command, context=context).get_results()
         summary = json.loads((folder / SUMMARY).read_text())
+
+        def write(target: Path, made: Path = folder / PIPELINE) -> None:
+            shutil.copytree(made, target, dirs_exist_ok=True)
+
         version = checkpoints.save(
             f"rl_{objective}",
-            lambda target, folder=folder: shutil.copytree(
-                folder / PIPELINE, target, dirs_exist_ok=True
-            ),
+            write,
             about={"parents": parents, "training": training, "summary": summary},
         )
         judged = pl.DataFrame(summary["evaluations"])

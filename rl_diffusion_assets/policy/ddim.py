@@ -61,7 +61,7 @@ def make_schedule(scheduler: Any, steps: int, eta: float) -> Schedule:
         )
     if eta <= 0:
         raise ValueError(f"eta={eta}: a deterministic step has no density; eta must be above 0")
-    ddim = DDIMScheduler.from_config(scheduler.config)
+    ddim: Any = DDIMScheduler.from_config(scheduler.config)
     if ddim.config.thresholding:
         raise ValueError(f"{name}: dynamic thresholding is not supported in a policy")
     ddim.set_timesteps(steps)

@@ -274,7 +274,8 @@ class Trainer:
 
         settings, total = self.settings, len(drawn.captions)
         self.optimizer.zero_grad()
-        sums = dict.fromkeys(("ratio", "ratio_deviation", "clipped_high", "clipped_low", "kl"), 0.0)
+        names = ("ratio", "ratio_deviation", "clipped_high", "clipped_low", "kl")
+        sums: dict[str, float] = dict.fromkeys(names, 0.0)
         for start in range(0, total, settings.micro_batch):
             rows = torch.arange(start, min(start + settings.micro_batch, total))
             share = len(rows) / total

@@ -14,6 +14,7 @@ from rl_diffusion_assets.evaluation.assets import rl_evaluation
 from rl_diffusion_assets.policy.assets import EVERY_REWARD
 from rl_diffusion_assets.promotion.card import model_card
 from rl_diffusion_assets.promotion.gates import Bars, judge_gates
+from rl_diffusion_assets.promotion.words import taught_words
 
 ASSET = "promoted_diffusion_weights"
 HISTORY = {"checkpoint": pl.String, "objective": pl.String, "base": pl.String}

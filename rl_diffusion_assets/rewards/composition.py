@@ -72,6 +72,12 @@ def _together(first: Array, second: Array, sides: Sequence[tuple[int, int]]) -> 
     return float(np.where(fits, np.outer(first, second), 0.0).max())
 
 
+def _both(found: Detections, row: int, want: Wanted) -> float:
+    """How surely the two objects of a caption are both there, and in their relation."""
+    first, second = (found.confidence(row, *one) for one in want.objects)
+    return _together(first, second, want.sides)
+
+
 def mean_confidence(found: Detections, wanted: Sequence[Wanted]) -> Array:
     """The paper's composition reward (section 4.3): mean over the objects that the caption names
     of the detector's confidence, ``[n]``. NaN for a caption that names none."""
@@ -93,8 +99,7 @@ def composition_rewards(found: Detections, wanted: Sequence[Wanted], relation: f
     out = mean_confidence(found, wanted)
     for row, want in enumerate(wanted):
         if len(want.objects) == 2:
-            maps = [found.confidence(row, *one) for one in want.objects]
-            out[row] = (1 - relation) * out[row] + relation * _together(*maps, want.sides)
+            out[row] = (1 - relation) * out[row] + relation * _both(found, row, want)
     return out
 
 
@@ -105,9 +110,8 @@ def fully_right(found: Detections, wanted: Sequence[Wanted], least: float = 0.25
     """
     out = np.zeros(len(wanted), bool)
     for row, want in enumerate(wanted):
-        maps = [found.confidence(row, *one) for one in want.objects]
-        if len(maps) == 2:
-            out[row] = _together(*maps, want.sides) >= least
-        elif len(maps) == 1:
-            out[row] = maps[0].max() >= 0.5
+        if len(want.objects) == 2:
+            out[row] = _both(found, row, want) >= least
+        elif len(want.objects) == 1:
+            out[row] = found.confidence(row, *want.objects[0]).max() >= 0.5
     return out

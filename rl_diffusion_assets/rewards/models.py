@@ -154,7 +154,8 @@ class ClipScorer:
 
         self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
         self.device = device
-        self.model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True).to(device).eval()
+        model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
+        self.model: Any = model.to(device).eval()
         self.processor: Any = CLIPProcessor.from_pretrained(folder)
 
     def score(self, pictures: Array, captions: Sequence[str]) -> Array:

@@ -166,7 +166,8 @@ def fit_clip_scorer(
 
     torch.manual_seed(fit.seed)
     rng = np.random.default_rng([fit.seed, 1])
-    model: Any = CLIPModel.from_pretrained(start, use_safetensors=True).to(device)
+    model: Any = CLIPModel.from_pretrained(start, use_safetensors=True)
+    model.to(device)
     processor: Any = CLIPProcessor.from_pretrained(start)
     batches = _preference_batches(pairs, fit.batch, rng)
 
@@ -206,7 +207,7 @@ def fit_conv_scorer(
     torch.manual_seed(fit.seed)
     rng = np.random.default_rng([fit.seed, 2])
     side = pairs.pictures.shape[1]
-    module = make_scorer(WORDS, side).to(device)
+    module: Any = make_scorer(WORDS, side).to(device)
     batches = _preference_batches(pairs, fit.batch, rng)
 
     def loss_of() -> Any:
@@ -218,8 +219,8 @@ def fit_conv_scorer(
         some = rng.integers(len(captioned[1]), size=fit.batch)
         words = [captioned[1][row] for row in some]
         pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)
-        vectors = module.towers(pixels, word_ids(words).to(device))
-        return loss + _caption_loss(*vectors, words, module.scale.exp())
+        images, read = module.towers(pixels, word_ids(words).to(device))
+        return loss + _caption_loss(images, read, words, module.scale.exp())
 
     _minimise(module, fit, loss_of, tell, "judge")
     return module

@@ -18,32 +18,37 @@ def model(fresh):
     return fresh()
 
 
+def opened(base) -> Diffusion:
+    return Diffusion(base=str(base), scorer="nowhere")
+
+
 def test_a_folder_is_opened_frozen_and_in_evaluation_mode(tiny_folder):
-    model = Diffusion(base=str(tiny_folder)).load()
+    model = opened(tiny_folder).load()
     assert model.latent_shape == LATENT
     for part in (model.unet, model.pipeline.vae, model.pipeline.text_encoder):
         assert not part.training
         assert not any(parameter.requires_grad for parameter in part.parameters())
         assert {parameter.dtype for parameter in part.parameters()} == {torch.float32}
+    assert model.side == 16
     assert model.scheduler.config.timestep_spacing == "leading"
     assert model.pipeline.safety_checker is None
 
 
 def test_another_folder_than_the_base_can_be_opened(tiny_folder):
-    assert Diffusion(base="nowhere").load(str(tiny_folder)).latent_shape == LATENT
+    assert opened("nowhere").load(str(tiny_folder)).latent_shape == LATENT
 
 
 def test_an_unknown_precision_is_refused_by_its_name(tiny_folder):
     with pytest.raises(ValueError, match="precision 'int4': one of float32, float16, bfloat16"):
         load_text_to_image(str(tiny_folder), precision="int4")
     with pytest.raises(dg.Failure, match="precision 'int4'"):
-        Diffusion(base=str(tiny_folder)).load(precision="int4")
+        opened(tiny_folder).load(precision="int4")
 
 
 def test_a_missing_or_empty_folder_is_a_failure_that_names_it(tmp_path):
     for folder in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(dg.Failure, match=str(folder)):
-            Diffusion(base=str(folder)).load()
+            opened(folder).load()
 
 
 def test_pickled_weights_are_not_read(tiny_folder, tmp_path):
@@ -53,7 +58,7 @@ def test_pickled_weights_are_not_read(tiny_folder, tmp_path):
     torch.save({}, path.with_suffix(".bin"))
     path.unlink()
     with pytest.raises(dg.Failure, match="cannot be opened"):
-        Diffusion(base=str(folder)).load()
+        opened(folder).load()
 
 
 def test_a_unet_with_more_conditions_than_a_caption_is_refused(tmp_path):
@@ -66,7 +71,7 @@ def test_a_unet_with_more_conditions_than_a_caption_is_refused(tmp_path):
     with pytest.raises(ValueError, match="conditioned on a caption alone"):
         load_text_to_image(str(folder))
     with pytest.raises(dg.Failure, match="SDXL"):
-        Diffusion(base=str(folder)).load()
+        opened(folder).load()
 
 
 def test_a_caption_is_read_once(model):

@@ -1,0 +1,521 @@
+"""The loop (invariants 1, 10, 11 and 12), the judge, the alarm, and what is kept."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rl_diffusion_assets.policy.rollout import roll_out
+from rl_diffusion_assets.policy.tasks import OBJECTIVES, Sampling, tasks_of
+from rl_diffusion_assets.policy.trainer import HISTORY, STATE, Data, Hacked, Probe
+from tests.rl.conftest import (
+    LATENT,
+    SAMPLING,
+    Brightness,
+    Missing,
+    Script,
+    rewards,
+    same,
+    weights_of,
+)
+
+FULL = {"lora_rank": 0}
+TOY = {  # enough for brightness to rise in every iteration
+    "lora_rank": 0,
+    "learning_rate": 3e-3,
+    "trained_steps": 3,
+    "clip": 5e-2,
+    "pretraining_weight": 0.0,
+    "evaluate_every": 1,
+    "sampling": SAMPLING | {"preference": Sampling(4, 8)},
+}
+
+
+def finish(trainer, until: int | None = None) -> list[dict]:
+    records = []
+    for record in trainer.run():
+        records.append(record)
+        if record["iteration"] == until:
+            break
+    return records
+
+
+def moved(before, trainer) -> bool:
+    return not same(before, weights_of(trainer))
+
+
+# -- what a run learns ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes", [TOY, TOY | {"lora_rank": 4, "learning_rate": 1e-2}], ids=["full", "lora"]
+)
+def test_brightness_rises_on_fixed_seeds_and_no_alarm_fires(make_trainer, changes):
+    trainer = make_trainer(iterations=4, alarm_fall=0.08, **changes)
+    records = finish(trainer)
+    scores = [one["proxy_score"] for one in trainer.evaluations]
+    assert len(scores) == 5
+    assert scores[-1] > scores[0] + 0.002  # one deviation of the base's pictures
+    assert trainer.evaluations[-1]["proxy_win"] >= 0.9
+    assert trainer.evaluations[-1]["judge_win"] >= 0.9
+    assert trainer.best["iteration"] > 0
+    for record in records:  # invariant 1, in the loop itself
+        assert record["preference_ratio_first"] == 1.0
+        assert record["preference_ratio_deviation_first"] == 0.0
+    assert any(record["preference_ratio_deviation"] > 0 for record in records)
+
+
+def test_the_alarm_fires_when_the_judge_falls_while_the_proxy_rises(make_trainer):
+    judge = rewards(Brightness(-1.0))
+    trainer = make_trainer(iterations=8, alarm_fall=0.08, judge=judge, **TOY)
+    with pytest.raises(Hacked, match="learning_rate"):
+        finish(trainer)
+    assert trainer.iteration < 8
+    assert trainer.evaluations[-1]["proxy_win"] > 0.5 > trainer.evaluations[-1]["judge_win"]
+    assert trainer.best["iteration"] == 0
+    assert (trainer.folder / STATE).exists()
+
+
+@pytest.mark.parametrize(
+    ("judge", "proxy", "fires"),
+    [
+        ([0.7, 0.3], [0.7, 0.9], True),
+        ([0.4, 0.3], [0.6, 0.9], True),
+        ([0.7, 0.9], [0.7, 0.9], False),  # both rise
+        ([0.7, 0.3], [0.7, 0.4], False),  # both fall: bad, but no hacking
+        ([0.9, 0.6], [0.7, 0.9], False),  # still above one half
+        ([0.48, 0.45], [0.6, 0.9], False),  # within the noise
+    ],
+)
+def test_what_the_alarm_listens_to(make_trainer, judge, proxy, fires):
+    trainer = make_trainer(alarm_fall=0.08)
+    trainer._base_scores = {}
+    trainer.evaluations = [{"iteration": 0, "judge_win": 0.0, "proxy_win": 0.0}] + [
+        {"iteration": at, "judge_win": a, "proxy_win": b}
+        for at, (a, b) in enumerate(zip(judge, proxy, strict=True), 1)
+    ]
+    trainer.iteration = 2
+    if fires:
+        with pytest.raises(Hacked):
+            trainer._alarm()
+    else:
+        trainer._alarm()
+
+
+def test_pictures_that_did_not_change_are_a_tie_and_not_a_loss(make_trainer):
+    trainer = make_trainer(learning_rate=0.0, evaluate_every=1, iterations=1)
+    finish(trainer)
+    for evaluation in trainer.evaluations:
+        assert evaluation["judge_win"] == evaluation["proxy_win"] == 0.5
+
+
+# -- 10: what moves what -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_invariant_10_a_rate_of_0_changes_nothing(make_trainer, rank):
+    trainer = make_trainer(learning_rate=0.0, lora_rank=rank, iterations=2)
+    before = weights_of(trainer)
+    records = finish(trainer)
+    assert records[-1]["preference_gradient"] > 0
+    assert records[-1]["pretraining_loss"] > 0
+    assert not moved(before, trainer)
+
+
+def test_invariant_10_without_the_rate_of_rl_only_pretraining_moves_weights(make_trainer):
+    trainer = make_trainer(**FULL)
+    before = weights_of(trainer)
+    trainer.optimizer.param_groups[0]["lr"] = 0.0
+    trainer._improve("preference", 0)
+    assert not moved(before, trainer)
+    trainer.optimizer.param_groups[0]["lr"] = 1e-3
+    trainer._pretrain()
+    assert moved(before, trainer)
+
+
+def test_invariant_10_without_pretraining_only_rl_moves_weights(make_trainer, data):
+    latents, captions = data.pretraining
+    other = Data(data.prompts, data.probes, (latents + 1.0, captions))
+
+    def trained(learn, name, **changes):
+        folder = make_trainer().folder / name
+        trainer = make_trainer(learn=learn, folder=folder, iterations=1, **FULL, **changes)
+        before = weights_of(trainer)
+        records = finish(trainer)
+        assert moved(before, trainer)
+        assert ("pretraining_loss" in records[0]) == bool(trainer.settings.pretraining_weight)
+        return weights_of(trainer)
+
+    assert same(
+        trained(data, "a", pretraining_weight=0.0), trained(other, "b", pretraining_weight=0.0)
+    )
+    assert not same(trained(data, "c"), trained(other, "d"))
+
+
+def test_invariant_10_pretraining_lowers_its_own_loss(make_trainer):
+    trainer = make_trainer(**FULL, pretraining_batch=16, learning_rate=3e-3)
+    losses = [trainer._pretrain() for _ in range(12)]  # the same draws: the iteration stands still
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_invariant_10_the_frozen_parts_have_no_gradient_and_do_not_move(make_trainer, rank):
+    trainer = make_trainer(lora_rank=rank, iterations=2, guidance=2.0)
+    model = trainer.model
+    frozen = [*model.pipeline.vae.parameters(), *model.pipeline.text_encoder.parameters()]
+    if rank:
+        frozen += [p for n, p in model.unet.named_parameters() if "lora" not in n]
+    copies = [parameter.clone() for parameter in frozen]
+    before = weights_of(trainer)
+    finish(trainer)
+    assert moved(before, trainer)
+    assert not any(p.requires_grad for p in frozen)
+    assert all(parameter.grad is None for parameter in frozen)
+    assert same(copies, frozen)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_pretraining_asks_for_what_the_model_predicts(make_trainer, fresh, kind):
+    """A model that answers rightly has a loss of 0: of pictures that are all 0, what is noised is
+    the noise alone."""
+    model = fresh(prediction_type=kind)
+    data = Data({}, {}, (torch.zeros((4, *LATENT)), ["zero"] * 4))
+    trainer = make_trainer(model=model, learn=data)
+    alphas = model.scheduler.alphas_cumprod
+
+    class Right(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.nothing = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, noisy, times, hidden):
+            alpha = alphas[times].view(-1, 1, 1, 1)
+            noise = noisy / (1 - alpha).sqrt()
+            answer = {
+                "epsilon": noise,
+                "v_prediction": alpha.sqrt() * noise,
+                "sample": torch.zeros_like(noise),
+            }[kind]
+            return type("Answer", (), {"sample": answer + self.nothing})
+
+    model.pipeline.unet = Right()
+    assert trainer._pretrain() == pytest.approx(0.0, abs=1e-6)
+
+
+# -- missing rewards -----------------------------------------------------------------------------
+
+
+def test_missing_rewards_are_no_error_and_no_gradient(make_trainer):
+    trainer = make_trainer(
+        proxy=rewards(Missing()), pretraining_weight=0.0, weight_decay=0.0, iterations=2, **FULL
+    )
+    before = weights_of(trainer)
+    records = finish(trainer)
+    assert not moved(before, trainer)
+    assert records[0]["preference_missing"] == 1.0
+    assert np.isnan(records[0]["preference_reward"])
+    assert records[0]["preference_gradient"] == 0.0
+
+
+def test_missing_rewards_move_nothing_after_other_steps(make_trainer):
+    """Neither what the optimizer remembers of other steps nor weight decay may."""
+    trainer = make_trainer(proxy=rewards(Missing()), **FULL)
+    trainer._pretrain()
+    before = weights_of(trainer)
+    trainer._improve("preference", 0)
+    assert not moved(before, trainer)
+
+
+def gradient(trainer, weight: torch.Tensor) -> torch.Tensor:
+    """Of one step on fixed trajectories, before the optimizer sees it."""
+    prompts = [f"caption {i}" for i in range(8)]
+    drawn = roll_out(trainer.model, trainer.schedule, prompts, list(range(8)), guidance=1.0)
+    advantage = torch.tensor([1.0, -1.0, 2.0, 0.5, -2.0, 1.5, -0.5, 3.0]) * weight
+    trainer.settings = replace(trainer.settings, max_gradient=1e9)
+    trainer._step(drawn, 2, advantage, weight)
+    return torch.cat([parameter.grad.flatten() for parameter in trainer.parameters])
+
+
+@pytest.mark.parametrize("missing", [0, 3], ids=["all there", "three missing"])
+def test_a_step_does_not_depend_on_the_size_of_its_parts(make_trainer, missing):
+    weight = torch.ones(8)
+    weight[:missing] = 0.0
+    whole = gradient(make_trainer(**FULL, clip=0.5), weight)
+    parts = gradient(make_trainer(**FULL, clip=0.5, micro_batch=4), weight)
+    assert whole.abs().max() > 1e-5
+    torch.testing.assert_close(parts, whole, rtol=1e-3, atol=2e-3 * whole.abs().max().item())
+
+
+def test_gradient_checkpointing_changes_no_gradient(make_trainer):
+    plain = gradient(make_trainer(**FULL), torch.ones(8))
+    saving = gradient(make_trainer(**FULL, gradient_checkpointing=True), torch.ones(8))
+    torch.testing.assert_close(saving, plain, rtol=1e-4, atol=1e-4 * plain.abs().max().item())
+
+
+# -- 12: how many steps --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("objective", "pretraining", "expected"),
+    [
+        ("preference", 0.1, 2 + 1),
+        ("fairness", 0.1, 2 + 1),
+        ("composition", 0.1, 2 + 1),
+        ("joint", 0.1, 3 * 2 + 1),
+        ("joint", 0.0, 3 * 2),
+    ],
+)
+def test_invariant_12_optimizer_steps_of_an_iteration(
+    make_trainer, monkeypatch, objective, pretraining, expected
+):
+    trainer = make_trainer(objective=objective, pretraining_weight=pretraining, iterations=2)
+    steps, made = [], trainer.optimizer.step
+    monkeypatch.setattr(trainer.optimizer, "step", lambda: steps.append(made()))
+    records = finish(trainer)
+    assert len(steps) == 2 * expected
+    for task in tasks_of(objective):
+        assert records[-1][f"{task}_ratio_first"] == 1.0
+        assert records[-1][f"{task}_missing"] == 0.0
+    assert len(tasks_of(objective)) == (3 if objective == "joint" else 1)
+    assert set(tasks_of("joint")) == set(OBJECTIVES)
+
+
+def test_more_steps_than_have_a_density_are_refused(make_trainer):
+    with pytest.raises(ValueError, match="trained_steps=6"):
+        make_trainer(trained_steps=6, least_deviation=0.3)
+
+
+def test_an_unknown_objective_is_refused(make_trainer):
+    with pytest.raises(ValueError, match="objective"):
+        make_trainer(objective="beauty")
+
+
+# -- 11: resuming --------------------------------------------------------------------------------
+
+KINDS = {
+    "lora": {},
+    "full": FULL,
+    "lora-ema": {"ema": 0.9},
+    "full-ema-kl": FULL | {"ema": 0.9, "kl_weight": 0.1},
+    "lora-kl-guided": {"kl_weight": 0.1, "guidance": 2.0},
+    "joint": {"objective": "joint"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_invariant_11_resuming_gives_the_weights_of_an_uninterrupted_run(
+    make_trainer, tmp_path, kind
+):
+    changes = KINDS[kind] | {"warm_up": 3}
+    whole = make_trainer(folder=tmp_path / "whole", **changes)
+    finish(whole)
+    finish(make_trainer(folder=tmp_path / "cut", **changes), until=2)
+    torch.manual_seed(987)
+    resumed = make_trainer(folder=tmp_path / "cut", **changes)
+    assert resumed.resume()
+    assert resumed.iteration == 2
+    torch.manual_seed(654)
+    np.random.seed(3)
+    finish(resumed)
+    assert same(weights_of(whole), weights_of(resumed))
+    assert same(whole.average, resumed.average)
+    assert bool(whole.average) == ("ema" in changes)
+    assert same(whole.best_weights, resumed.best_weights)
+    assert whole.best == resumed.best
+    assert whole.evaluations == resumed.evaluations
+    mine, other = (
+        [json.loads(line) | {"seconds": 0} for line in (each.folder / HISTORY).open()]
+        for each in (whole, resumed)
+    )
+    assert mine == other
+    assert [line["iteration"] for line in mine] == [1, 2, 3, 4]
+
+
+def test_invariant_11_a_run_killed_between_checkpoints_goes_back_to_the_last(
+    make_trainer, tmp_path
+):
+    whole = make_trainer(folder=tmp_path / "whole", checkpoint_every=2)
+    finish(whole)
+    finish(make_trainer(folder=tmp_path / "cut", checkpoint_every=2), until=3)
+    resumed = make_trainer(folder=tmp_path / "cut", checkpoint_every=2)
+    assert resumed.resume()
+    assert resumed.iteration == 2
+    finish(resumed)
+    assert same(weights_of(whole), weights_of(resumed))
+    lines = [json.loads(line) for line in (tmp_path / "cut" / HISTORY).open()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
+
+
+def test_a_run_is_a_function_of_its_seed(make_trainer, tmp_path):
+    made = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer = make_trainer(folder=tmp_path / name, iterations=1, seed=seed, **FULL)
+        finish(trainer)
+        made.append(weights_of(trainer))
+    assert same(made[0], made[1])
+    assert not same(made[0], made[2])
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(make_trainer):
+    assert make_trainer().resume() is False
+
+
+def test_a_state_of_other_settings_is_refused_and_a_longer_run_is_not(make_trainer):
+    finish(make_trainer(iterations=1))
+    faster = make_trainer(iterations=1, learning_rate=5e-4)
+    with pytest.raises(ValueError, match=r"other settings: .*learning_rate"):
+        faster.resume()
+    other = make_trainer(iterations=1, sampling=SAMPLING | {"preference": Sampling(2, 4)})
+    with pytest.raises(ValueError, match="sampling"):
+        other.resume()
+    longer = make_trainer(iterations=2)
+    assert longer.resume()
+    assert len(finish(longer)) == 1
+
+
+def test_a_state_is_there_whole_or_not_at_all(make_trainer, monkeypatch):
+    import safetensors.torch
+
+    trainer = make_trainer(iterations=1)
+    finish(trainer)
+    kept = (trainer.folder / STATE).read_bytes()
+
+    def breaks(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", breaks)
+    with pytest.raises(OSError, match="full"):
+        trainer.save()
+    assert (trainer.folder / STATE).read_bytes() == kept
+
+
+# -- the best checkpoint -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{}, FULL, {"ema": 0.5}], ids=["lora", "full", "lora-ema"])
+def test_the_best_checkpoint_is_kept_and_merged(make_trainer, changes):
+    judge = rewards(Script(0.0, 1.0, -1.0, -2.0))  # of the base, and after 1, 2 and 3
+    trainer = make_trainer(
+        judge=judge, iterations=3, evaluate_every=1, learning_rate=1e-2, **changes
+    )
+    model, latents = trainer.model, torch.ones((2, *LATENT))
+    hidden, time = model.encode(["a", "b"]), torch.tensor(301)
+
+    def predicted():
+        with torch.no_grad():
+            return model.predict(latents, time, hidden, 1.0)
+
+    base, at = predicted(), {}
+    for record in trainer.run():
+        current = trainer.average or trainer.parameters
+        at[record["iteration"]] = [value.detach().clone() for value in current]
+    assert trainer.best["iteration"] == 1
+    assert same(trainer.best_weights, at[1])
+    assert not same(trainer.best_weights, at[3])
+    with torch.no_grad():
+        for parameter, value in zip(trainer.parameters, at[1], strict=True):
+            parameter.copy_(value)
+    with_adapter = predicted()
+    with torch.no_grad():
+        for parameter, value in zip(trainer.parameters, at[3], strict=True):
+            parameter.copy_(value)
+    trainer.use_best()
+    torch.testing.assert_close(predicted(), with_adapter, rtol=1e-4, atol=1e-4)
+    assert (with_adapter - base).abs().max() > 1e-3
+    assert not any("lora" in name for name, _ in model.unet.named_parameters())
+    assert not any(parameter.requires_grad for parameter in model.unet.parameters())
+
+
+def test_a_tuned_model_is_saved_as_a_plain_pipeline(make_trainer, tmp_path):
+    from resources.diffusion import load_text_to_image
+
+    trainer = make_trainer(iterations=1, evaluate_every=1, learning_rate=1e-2)
+    finish(trainer)
+    trainer.use_best()
+    trainer.model.save(tmp_path / "tuned")
+    again = load_text_to_image(str(tmp_path / "tuned"))
+    tuned = trainer.model.unet.state_dict()
+    assert set(tuned) == set(again.unet.state_dict())
+    assert all(torch.equal(tuned[k], v) for k, v in again.unet.state_dict().items())
+
+
+def test_evaluating_leaves_the_weights_alone_and_looks_at_the_average(make_trainer):
+    trainer = make_trainer(ema=0.5, iterations=1, learning_rate=1e-2, **FULL)
+    finish(trainer)
+    before = weights_of(trainer)
+    assert not same(before, trainer.average)
+    seen = []
+
+    class Looks(Brightness):
+        def score(self, pictures, captions):
+            seen.append(weights_of(trainer))
+            return super().score(pictures, captions)
+
+    trainer.judge = rewards(Looks())
+    trainer._evaluate()
+    assert same(seen[0], trainer.average)
+    assert same(before, weights_of(trainer))
+
+
+def test_the_average_follows_the_weights_slowly(make_trainer):
+    trainer = make_trainer(ema=0.75, iterations=1, learning_rate=1e-2, **FULL)
+    before = weights_of(trainer)
+    finish(trainer)
+    for start, kept, now in zip(before, trainer.average, weights_of(trainer), strict=True):
+        torch.testing.assert_close(kept, 0.75 * start + 0.25 * now, rtol=1e-4, atol=1e-6)
+
+
+def test_probes_are_never_drawn_in_training(make_trainer):
+    trainer = make_trainer(objective="joint")
+    seeds = []
+    for number, task in enumerate(OBJECTIVES):
+        probe = trainer._probe(task, number)
+        assert isinstance(probe, Probe)
+        assert len(probe.seeds) == len(probe.prompts) == len(probe.groups)
+        seeds += probe.seeds
+    assert len(set(seeds)) == len(seeds)
+    assert trainer._probe("fairness", 1).seeds == trainer._probe("fairness", 1).seeds
+
+
+# -- the reference -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_the_divergence_from_the_reference_is_0_at_the_start_and_grows(make_trainer, rank):
+    trainer = make_trainer(lora_rank=rank, kl_weight=0.5)
+    prompts, rows = list("abcd"), torch.arange(4)
+    drawn = roll_out(trainer.model, trainer.schedule, prompts, list(range(4)), guidance=1.0)
+
+    def divergence():
+        from rl_diffusion_assets.policy.rollout import step_log_probability
+
+        _, mean = step_log_probability(
+            trainer.model, trainer.schedule, drawn, rows, 2, guidance=1.0
+        )
+        return trainer._divergence(drawn, rows, 2, mean)
+
+    assert divergence().item() == 0.0
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in trainer.parameters:
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    far = divergence()
+    assert far.item() > 0.0
+    far.backward()
+    norm = torch.sqrt(sum(p.grad.square().sum() for p in trainer.parameters))
+    assert norm > 0
+    with torch.no_grad():
+        for parameter in trainer.parameters:
+            parameter.sub_(0.02 * parameter.grad / norm)
+    assert divergence().item() < far.item()
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_asking_the_reference_takes_nothing_from_the_gradient(make_trainer, rank):
+    plain = gradient(make_trainer(lora_rank=rank), torch.ones(8))
+    asked = gradient(make_trainer(lora_rank=rank, kl_weight=1e-9), torch.ones(8))
+    assert plain.abs().max() > 0
+    torch.testing.assert_close(asked, plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item())
