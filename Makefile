@@ -1,5 +1,6 @@
 # make demo                 the sandbox: a rendered catalog becomes a published site
 # make demo CATALOG=c.yaml  the same on your own products
+# make rl [OBJECTIVE=joint SEED=0]  tune the text-to-image model alone, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make test | check         the test suite | linters, types, architecture, definitions
@@ -11,8 +12,9 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
+export OBJECTIVE SEED PAIRS
 
-.PHONY: demo dev rate test check sandbox-weights clean
+.PHONY: demo rl dev rate test check sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -26,6 +28,9 @@ export OMP_NUM_THREADS ?= 1
 
 demo: .venv/installed
 	@$(BIN)/python -m operations demo
+
+rl: .venv/installed
+	@$(BIN)/python -m operations rl
 
 dev: .venv/installed
 	@$(BIN)/python -m operations dev
@@ -47,6 +52,9 @@ sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data
 	$(BIN)/python -m sandbox.train.vlm --minutes 70
 	$(BIN)/python -m sandbox.train.encoder
+	$(BIN)/python -m sandbox.train.diffusion
+	$(BIN)/python -m sandbox.train.raters
+	$(BIN)/python -m sandbox.train.clip
 
 clean:
 	rm -rf .data

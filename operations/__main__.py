@@ -1,4 +1,4 @@
-"""`python -m operations demo | dev | rate | validate`: what the Makefile calls."""
+"""`python -m operations demo | rl | dev | rate | validate`: what the Makefile calls."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ from pathlib import Path
 from operations.demo import demo
 from operations.instance import DAGSTER, environment, only_one, open_instance, serve_command
 from operations.rating import serve
+from operations.rl import rl
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
 from resources.studio_config import StudioConfigError
@@ -65,7 +66,7 @@ def validate() -> None:
 
 
 if __name__ == "__main__":
-    commands = {"demo": demo, "dev": dev, "rate": rate, "validate": validate}
+    commands = {"demo": demo, "rl": rl, "dev": dev, "rate": rate, "validate": validate}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]]()

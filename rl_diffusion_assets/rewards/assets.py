@@ -47,7 +47,7 @@ class RewardFits(dg.Config):
 
 @dg.asset(
     partitions_def=REWARD,
-    deps=[dg.AssetDep(preference_pairs, partition_mapping=EVERY_DAY)],
+    deps=[dg.AssetDep(preference_pairs, partition_mapping=EVERY_DAY), "base_diffusion"],
     group_name="rewards",
     kinds={"pytorch", "safetensors"},
     pool="gpu_train",
@@ -65,7 +65,11 @@ def reward_models(
     """Models that score pictures, and a judge of other data and build that no run learns from."""
     for name in context.partition_keys:
         with gpu.session() as session:
-            base = diffusion.load(device=session.device)
+            pinned = lake.manifest("base_diffusion")
+            if pinned is None:
+                raise dg.Failure("base_diffusion is not materialized; materialize it first")
+            folder = checkpoints.path("base_diffusion", pinned.versions["checkpoint"])
+            base = diffusion.load(str(folder), device=session.device)
             side, rated = base.side, lake.scan("preference_pairs", "pairs").collect()
             pairs, held_out = make_pairs(rated, lake.image, side)
             material = Material(

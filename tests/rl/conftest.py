@@ -207,14 +207,14 @@ PROMPTS = {
     "composition": [Prompt(text, HAT_AND_BAG) for text in ("hat", "bag", "hat bag", "bag hat")],
 }
 SAMPLING = {
-    "preference": Sampling(4, 4),
+    "preference": Sampling(4, 2),
     "fairness": Sampling(2, 4),
     "composition": Sampling(4, 2),
 }
 SMALL = Training(
     objective="preference",
-    iterations=4,
-    steps=6,
+    iterations=3,
+    steps=5,
     trained_steps=2,
     warm_up=1,
     lora_rank=4,
@@ -231,7 +231,8 @@ SMALL = Training(
 def data() -> Data:
     generator = torch.Generator().manual_seed(5)
     latents = torch.randn((16, *LATENT), generator=generator)
-    return Data(PROMPTS, PROMPTS, (latents, [f"real {i % 3}" for i in range(16)]))
+    probes = PROMPTS | {"fairness": PROMPTS["fairness"][:1]}
+    return Data(PROMPTS, probes, (latents, [f"real {i % 3}" for i in range(16)]))
 
 
 @pytest.fixture(scope="session")

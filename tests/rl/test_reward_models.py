@@ -204,22 +204,15 @@ def test_a_detector_learns_what_is_where_in_which_colour(tmp_path, architecture)
     assert found.paints.shape == (80, 6, 6, 2)
     coded = [(NAMES[each[0][0]], COLOURS[each[0][1]]) for each in objects]
     assert fully_right(found, [Wanted((one,)) for one in coded]).mean() >= 0.85
-    wrong = [Wanted(((NAMES[name == "bright"], ""),)) for name, _ in coded]
-    print(
-        "WRONG",
-        fully_right(found, wrong).mean(),
-        fully_right(
-            found, [Wanted(((a, "red" if b == "blue" else "blue"),)) for a, b in coded]
-        ).mean(),
-    )
-    assert fully_right(found, wrong).mean() <= 0.1
-    placed, coloured = [], []
+    placed, named, coloured = [], [], []
     for row, each in enumerate(objects):
         cell = int(each[0][3] * 6), int(each[0][2] * 6)
         best = divmod(int(found.confidence(row, *coded[row]).argmax()), 6)
         placed.append(np.abs(np.subtract(best, cell)).max() <= 1)
+        named.append(NAMES[found.objects[row, *cell].argmax()] == coded[row][0])
         coloured.append(COLOURS[found.paints[row, *cell].argmax()] == coded[row][1])
     assert np.mean(placed) >= 0.85
+    assert np.mean(named) >= 0.85
     assert np.mean(coloured) >= 0.85
 
 
