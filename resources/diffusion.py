@@ -90,10 +90,11 @@ class TextToImage:
         import torch
 
         unet = unet or self.unet
+        latents, hidden = latents.to(unet.dtype), hidden.to(unet.dtype)
         if guidance == 1.0:
-            return unet(latents, time, hidden).sample
-        empty = self.encode([""]).expand_as(hidden)
-        both = unet(torch.cat([latents, latents]), time, torch.cat([empty, hidden])).sample
+            return unet(latents, time, hidden).sample.float()
+        empty = self.encode([""]).to(unet.dtype).expand_as(hidden)
+        both = unet(torch.cat([latents, latents]), time, torch.cat([empty, hidden])).sample.float()
         without, given = both.chunk(2)
         return without + guidance * (given - without)
 
@@ -201,7 +202,7 @@ def load_text_to_image(
     pipeline = StableDiffusionPipeline.from_pretrained(
         source,
         revision=revision,
-        torch_dtype=getattr(torch, precision),
+        dtype=getattr(torch, precision),
         use_safetensors=True,
         safety_checker=None,
         requires_safety_checker=False,

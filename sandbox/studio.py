@@ -27,7 +27,7 @@ from sandbox.scenes import HELD_OUT_OBJECTS, OBJECTS, PLURAL, RELATIONS, SCENE_C
 
 FIRST_DAY, DAYS = date(2026, 11, 1), 14
 PROMPTS_A_DAY, PICTURES_A_PROMPT, VOTES_A_PAIR = 42, 4, 2
-LABELLED, CAPTIONED = 6_000, 4_000
+LABELLED, CAPTIONED = 4_800, 2_400
 HELD_OUT_OCCUPATIONS = ("architect", "hairdresser", "soldier", "judge")
 # Pictures come from models of several strengths, as they do in the sets people rate:
 # (sampler steps, guidance, eta) and how often.

@@ -45,7 +45,7 @@ def statistical_parity(shares: Array) -> float:
     """Distance of shares ``[a]`` from uniform, in L2 (paper, section 3.2).
 
     0 for a fair set; sqrt(1 - 1/a) when all are one kind. A perfectly fair sampler still scores
-    sqrt of (1 - 1/a)/n on average over draws of n: report n with every value.
+    about sqrt((1 - 1/a)/n) over draws of n (`parity_floor`): report n with every value.
     """
     shares = np.asarray(shares, np.float64)
     return float(np.sqrt(np.square(shares - 1.0 / len(shares)).sum()))

@@ -39,7 +39,7 @@ class Schedule:
     def trainable(self, least: float) -> list[int]:
         """Steps whose deviation is at least `least`: a step that is nearly certain has a ratio
         that is nearly all noise."""
-        return [i for i, value in enumerate(self.deviations.tolist()) if value >= least]
+        return [i for i, sd in enumerate(self.deviations.tolist()) if sd > 0 and sd >= least]
 
 
 def make_schedule(scheduler: Any, steps: int, eta: float) -> Schedule:

@@ -167,7 +167,7 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
             done, left = record["iteration"], settings.iterations - record["iteration"]
             each = (time.monotonic() - began) / max(1, done)
             rewards_of = ", ".join(
-                f"{task} {record[f'{task}_reward']:+.3f}" for task in trainer.tasks
+                f"{task} {record[f'{task}_reward'] or 0:+.3f}" for task in trainer.tasks
             )
             if done % 5 == 0 or left == 0:
                 tell(

@@ -163,6 +163,8 @@ class Trainer:
         )
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.best_weights = [p.detach().clone() for p in self.parameters]
+        self._base_scores: dict[str, Array] = {}
+        self._known = 1.0
 
     def use_best(self) -> None:
         """Put the best checkpoint's weights into the model, adapters merged into the UNet."""
@@ -187,8 +189,9 @@ class Trainer:
         Raises:
             Hacked: see `_alarm`; the best weights are kept.
         """
-        if self.iteration == 0 and not self.evaluations:
+        if not self.evaluations:
             self._evaluate()
+        self._alarm()  # a run that was stopped stays stopped when it is started again
         while self.iteration < self.settings.iterations:
             began = time.monotonic()
             record = {"iteration": self.iteration + 1} | self._iterate()
@@ -248,20 +251,25 @@ class Trainer:
             batch=settings.micro_batch,
         )
         values = score(task, self.rewards, drawn.pictures, own, groups[mine], sampling)
-        gathered, of = self._gather(values, mine, len(prompts))
+        gathered = self._gather(values, mine, len(prompts))
         advantage = advantages_of(task, gathered, groups, sampling)[mine]
         known = np.isfinite(values)
         device = self.model.device
         advantage_of = torch.tensor(advantage, device=device)
+        # Each process averages over its own; together that is the mean over all known rewards.
+        every = np.isfinite(gathered).sum() / self.accelerator.num_processes
         weight_of = torch.tensor(known.astype(np.float32), device=device)
+        self._known = max(float(every), 1.0)
+        there = gathered[np.isfinite(gathered)]
         steps = rng.choice(self.trainable, settings.trained_steps, replace=False)
+        if not len(there):  # a step without a reward would still move by momentum and decay
+            return {"reward": None, "missing": 1.0}
         figures = [self._step(drawn, int(step), advantage_of, weight_of) for step in steps]
         mean = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
-        there = gathered[np.isfinite(gathered)]
         return {
-            "reward": float(there.mean()) if len(there) else float("nan"),
-            "reward_deviation": float(there.std()) if len(there) else 0.0,
-            "missing": 1.0 - len(there) / of,
+            "reward": float(there.mean()),
+            "reward_deviation": float(there.std()),
+            "missing": 1.0 - len(there) / len(gathered),
             "clamped": float((np.abs(advantage) >= 10).mean()),
             "ratio_first": figures[0]["ratio"],
             "ratio_deviation_first": figures[0]["ratio_deviation"],
@@ -285,7 +293,7 @@ class Trainer:
             part = clipped_loss(
                 log_probs, drawn.log_probs[step][rows], advantage[rows], settings.clip, weight[rows]
             )
-            loss = part.loss * share
+            loss = part.loss * (weight[rows].sum() / self._known)
             if settings.kl_weight:
                 loss = loss + share * settings.kl_weight * self._divergence(drawn, rows, step, mean)
             self.accelerator.backward(loss)
@@ -336,8 +344,13 @@ class Trainer:
         alpha = alphas[times].view(-1, 1, 1, 1).to(clean.device)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         hidden = self.model.encode([captions[row] for row in rows])
-        made = self.model.unet(noisy, times.to(clean.device), hidden).sample
-        loss = torch.nn.functional.mse_loss(made.float(), noise)
+        made = self.model.predict(noisy, times.to(clean.device), hidden, 1.0)
+        wanted = {
+            "epsilon": noise,
+            "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * clean,
+            "sample": clean,
+        }[self.schedule.prediction]
+        loss = torch.nn.functional.mse_loss(made, wanted)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss * settings.pretraining_weight)
         self._descend()
@@ -358,16 +371,16 @@ class Trainer:
         self.optimizer.step()
         return float(norm)
 
-    def _gather(self, values: Array, mine: Array, total: int) -> tuple[Array, int]:
+    def _gather(self, values: Array, mine: Array, total: int) -> Array:
         """Rewards of all processes, in the order of the batch."""
         if self.accelerator.num_processes == 1:
-            return np.asarray(values, np.float64), total
+            return np.asarray(values, np.float64)
         from accelerate.utils import gather_object
 
         out = np.full(total, np.nan)
         for rows, part in gather_object([(mine, values)]):
             out[rows] = part
-        return out, total
+        return out
 
     # -- the judge -------------------------------------------------------------------------------
 
@@ -410,8 +423,11 @@ class Trainer:
                 for name, models in (("judge", self.judge), ("proxy", self.rewards)):
                     scores = np.mean([s.score(drawn.pictures, captions) for s in models.scorers], 0)
                     if not self.evaluations:
-                        self._base_scores = getattr(self, "_base_scores", {}) | {name: scores}
-                    figures[f"{name}_win"] = float((scores > self._base_scores[name]).mean())
+                        self._base_scores[name] = scores
+                    base = self._base_scores[name]
+                    figures[f"{name}_win"] = float(
+                        ((scores > base) + 0.5 * (scores == base)).mean()
+                    )
                     figures[f"{name}_score"] = float(scores.mean())
             else:
                 found = measure(task, self.judge, drawn.pictures, probe.prompts, probe.groups)
@@ -442,8 +458,8 @@ class Trainer:
             share = figures["composition_right"] / max(0.02, base["composition_right"])
             gains.append((share - 1) / 0.25)
         if "preference" not in self.tasks:  # a specialist may not ruin pictures to win
-            gains.append(min(0.0, (figures["judge_win"] - 0.5) / 0.1) if self.iteration else 0.0)
-        return float(np.mean(np.clip(gains, -3, 2)))
+            gains.append(min(0.0, (figures["judge_win"] - 0.5) / 0.1))
+        return float(np.nanmean(np.clip(gains, -3, 2)))
 
     def _alarm(self) -> None:
         """Stop when the proxy wins ever more often while the judge turns away.
@@ -462,7 +478,8 @@ class Trainer:
             and now["judge_win"] < 0.5
             and now["proxy_win"] >= max(peak["proxy_win"], 0.5)
         ):
-            self.save()
+            if self.accelerator.is_main_process:
+                self.save()
             raise Hacked(
                 f"iteration {self.iteration}: the training reward prefers {now['proxy_win']:.0%} "
                 f"of the pictures to the base's, the judge only {now['judge_win']:.0%} (it was "

@@ -28,10 +28,10 @@ REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
 class RewardFits(dg.Config):
     """Optimizer steps and batch of each model."""
 
-    preference_steps: int = 500
-    judge_steps: int = 700
-    person_steps: int = 500
-    objects_steps: int = 700
+    preference_steps: int = 320
+    judge_steps: int = 500
+    person_steps: int = 320
+    objects_steps: int = 480
     batch: int = 48
     seed: int = 0
 

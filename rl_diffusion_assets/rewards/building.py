@@ -298,11 +298,11 @@ def build_detector(
     ]
     empty = material.people.pictures[_half(len(material.people.pictures), judge)[0]][:400]
     cells = drawn.shape[1] // CELL
-    kind, paint = training.cell_targets([*coded, *coded, *([[]] * len(empty))], cells, len(names))
+    targets = training.cell_targets([*coded, *coded, *([[]] * len(empty))], cells, len(names))
     architecture = "plain" if judge else "group"
     module = training.fit_detector(
         np.concatenate([drawn, material.decode(drawn), empty]),
-        (kind, paint),
+        targets,
         fit,
         (len(names), len(colours)),
         architecture=architecture,
@@ -352,7 +352,7 @@ def _detector_temperature(
     colours: list[str],
 ) -> dict[str, float]:
     coded = [[(names.index(n), colours.index(c), x, y) for n, c, x, y in each] for each in objects]
-    kind, paint = training.cell_targets(coded, pictures.shape[1] // CELL, len(names))
+    kind, _, paint = training.cell_targets(coded, pictures.shape[1] // CELL, len(names))
     raw = detector._answers(pictures).permute(0, 2, 3, 1).numpy()
     known, painted = kind >= 0, paint >= 0
     return {

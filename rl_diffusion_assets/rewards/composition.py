@@ -64,6 +64,9 @@ def _together(first: Array, second: Array, sides: Sequence[tuple[int, int]]) -> 
     rows, columns = np.indices(first.shape)
     down = rows.ravel()[None] - rows.ravel()[:, None]
     right = columns.ravel()[None] - columns.ravel()[:, None]
+    if set(sides) == set(SIDES):  # anywhere, diagonals too
+        fits = np.maximum(np.abs(right), np.abs(down)) >= 2
+        return float(np.where(fits, np.outer(first, second), 0.0).max())
     fits = np.zeros(down.shape, bool)
     for dx, dy in sides:
         along = right * dx + down * dy

@@ -267,7 +267,7 @@ def fit_person_classifier(
 
 def fit_detector(
     pictures: Array,
-    targets: tuple[Array, Array],
+    targets: tuple[Array, Array, Array],
     fit: Fit,
     outputs: tuple[int, int],
     *,
@@ -279,8 +279,7 @@ def fit_detector(
 
     Args:
         pictures: uint8 ``[n, h, w, 3]``.
-        targets: object of each cell (the number of objects where there is none; -1 where it does
-            not matter) and its colour (-1 where there is none), int ``[n, rows, columns]``.
+        targets: of `cell_targets`, int ``[n, rows, columns]`` each.
         outputs: number of objects, number of colours.
     """
     import torch
@@ -290,7 +289,7 @@ def fit_detector(
     rng = np.random.default_rng([fit.seed, 4])
     names, colours = outputs
     module = make_grid_detector(names + 1 + colours, architecture).to(device)
-    objects, paints = (torch.tensor(target, device=device).long() for target in targets)
+    objects, rings, paints = (torch.tensor(part, device=device).long() for part in targets)
     weights = torch.ones(names + 1, device=device)
     weights[-1] = 0.3  # most cells are empty
 
@@ -300,11 +299,18 @@ def fit_detector(
         batch[flip] = batch[flip, :, ::-1]
         answers = module(as_pixels(batch, device))
         turned = torch.tensor(flip, device=device)[:, None, None]
-        wanted, coloured = (
-            torch.where(turned, target[rows].flip(-1), target[rows]) for target in (objects, paints)
+        wanted, ring, coloured = (
+            torch.where(turned, part[rows].flip(-1), part[rows])
+            for part in (objects, rings, paints)
         )
-        loss = functional.cross_entropy(answers[:, : names + 1], wanted, weights, ignore_index=-1)
-        return loss + functional.cross_entropy(answers[:, names + 1 :], coloured, ignore_index=-1)
+        logits = answers[:, : names + 1]
+        loss = functional.cross_entropy(logits, wanted, weights, ignore_index=-1)
+        loss = loss + functional.cross_entropy(answers[:, names + 1 :], coloured, ignore_index=-1)
+        # Around an object a cell may see it or nothing, but not another object.
+        chances = logits.log_softmax(1)
+        own = torch.gather(chances, 1, ring.clamp(min=0)[:, None])[:, 0]
+        allowed = torch.logaddexp(own, chances[:, names])
+        return loss - 0.3 * (allowed * (ring >= 0)).sum() / (ring >= 0).sum().clamp(min=1)
 
     _minimise(module, fit, loss_of, tell, "objects")
     return module
@@ -312,22 +318,27 @@ def fit_detector(
 
 def cell_targets(
     objects: list[list[tuple[int, int, float, float]]], cells: int, names: int
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Targets of `fit_detector` from each picture's objects as (name, colour, x, y).
 
-    A cell within 0.8 of a cell's width of a centre is the object's; one within 2 does not matter.
+    Returns:
+        object of a cell: its number within 0.8 of a cell's width of its centre, `names` beyond 2,
+        else -1; the nearest object of the cells between, else -1; the nearest object's colour of
+        all cells within 2, else -1.
     """
     kind = np.full((len(objects), cells, cells), names)
-    paint = np.full((len(objects), cells, cells), -1)
+    ring, paint = np.full_like(kind, -1), np.full_like(kind, -1)
     down, right = (np.indices((cells, cells)) + 0.5) / cells
     for row, found in enumerate(objects):
-        distances = [np.hypot(right - x, down - y) * cells for _, _, x, y in found]
-        for distance in distances:
-            kind[row][distance <= 2.0] = -1
-        for (name, colour, _, _), distance in zip(found, distances, strict=True):
-            kind[row][distance <= 0.8] = name
-            paint[row][distance <= 0.8] = colour
-    return kind, paint
+        if not found:
+            continue
+        distances = np.stack([np.hypot(right - x, down - y) * cells for _, _, x, y in found])
+        nearest, distance = distances.argmin(0), distances.min(0)
+        name, colour = (np.array([one[at] for one in found])[nearest] for at in (0, 1))
+        kind[row] = np.where(distance <= 0.8, name, np.where(distance <= 2.0, -1, names))
+        ring[row] = np.where((distance > 0.8) & (distance <= 2.0), name, -1)
+        paint[row] = np.where(distance <= 2.0, colour, -1)
+    return kind, ring, paint
 
 
 def temperature(logits: Array, labels: Array) -> float:

@@ -217,19 +217,21 @@ def test_a_detector_learns_what_is_where_in_which_colour(tmp_path, architecture)
 
 
 def test_cell_targets_mark_the_centre_and_forgive_its_surroundings():
-    kind, paint = cell_targets([[(1, 0, 0.5 / 8, 0.5 / 8), (0, 2, 6.5 / 8, 4.5 / 8)], []], 8, 2)
-    assert kind.shape == paint.shape == (2, 8, 8)
+    objects = [(1, 0, 0.5 / 8, 0.5 / 8), (0, 2, 6.5 / 8, 4.5 / 8)]
+    kind, ring, paint = cell_targets([objects, []], 8, 2)
+    assert kind.shape == ring.shape == paint.shape == (2, 8, 8)
     assert (kind[0, 0, 0], paint[0, 0, 0]) == (1, 0)
     assert (kind[0, 4, 6], paint[0, 4, 6]) == (0, 2)  # y is the row
     assert kind[0, 0, 1] == kind[0, 1, 1] == kind[0, 0, 2] == -1
     assert kind[0, 0, 3] == kind[0, 7, 0] == 2
-    assert (paint[0] >= 0).sum() == 2
+    assert (ring[0, 0, 0], ring[0, 0, 1], ring[0, 0, 2], ring[0, 0, 3]) == (-1, 1, 1, -1)
+    assert ((paint[0] >= 0) == (kind[0] != 2)).all()
     assert (kind[1] == 2).all()
     assert (paint[1] == -1).all()
 
 
 def test_cell_targets_of_close_objects_keep_both():
-    kind, _ = cell_targets([[(0, 0, 2.5 / 8, 0.5 / 8), (1, 0, 3.5 / 8, 0.5 / 8)]], 8, 2)
+    kind, _, _ = cell_targets([[(0, 0, 2.5 / 8, 0.5 / 8), (1, 0, 3.5 / 8, 0.5 / 8)]], 8, 2)
     assert kind[0, 0, 2] == 0
     assert kind[0, 0, 3] == 1
 
