@@ -5,16 +5,14 @@ import json
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from operations import rl
-from operations.instance import Server, environment, only_one, open_instance, server
+from operations.instance import environment, only_one, open_instance, server
 from operations.launch import Follower, Launcher
-from operations.report import write_report, write_rl_report
+from operations.report import write_report
 from resources.catalog_source import feed_version
 from resources.profiles import (
     REPOSITORY,
@@ -32,9 +30,8 @@ DAILY_TAIL = ("product_embeddings", "product_attributes")
 LEARNING = ("attribute_vocabulary", "dual_encoder")
 TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
-    *("published_collections", "search_log_collections", "scorecard"),
+    *("collection_covers", "published_collections", "search_log_collections", "scorecard"),
 )
-COVERS = ("collection_covers", "published_collections")
 STATE = "demo.json"  # what the last finished demo was made from
 
 
@@ -49,19 +46,17 @@ class Plan:
 
 
 def demo() -> None:
-    """Make the sandbox's input where no catalog is given, run what is due, print the figures."""
+    """Make the sandbox's feeds where no catalog is given, run what is due, print the figures."""
     started = time.monotonic()
     chosen = settings()
     environment(chosen)
     with only_one(chosen):
         if chosen.truth:
             _write_world(chosen)
-            rl.write_studio(chosen)
         with open_instance() as instance:
             follower = Follower(instance, started)
             plan = _plan(chosen, instance)
-            tuning = rl.plan(chosen) if chosen.studio.exists() else None
-            if plan.finished and (tuning is None or tuning.finished):
+            if plan.finished:
                 follower.say(f"{chosen.name}: everything is up to date")
             else:
                 follower.say(
@@ -69,12 +64,9 @@ def demo() -> None:
                     "starting Dagster"
                 )
                 with server(chosen) as live:
-                    _run_both(live, follower, chosen, plan, tuning)
+                    _run(Launcher(live, follower, LOCATION), plan)
                 (chosen.data / STATE).write_text(json.dumps(plan.fingerprint))
-            seconds = time.monotonic() - started
-            if tuning:
-                write_rl_report(chosen, tuning.objective, seconds)
-            write_report(chosen, follower.calls, seconds)
+            write_report(chosen, follower.calls, time.monotonic() - started)
 
 
 def _write_world(chosen: Settings) -> None:
@@ -84,23 +76,6 @@ def _write_world(chosen: Settings) -> None:
         *("--products", str(SANDBOX_PRODUCTS)),
     ]
     subprocess.run(command, check=True, cwd=REPOSITORY)
-
-
-def _run_both(
-    live: Server, follower: Follower, chosen: Settings, plan: Plan, tuning: rl.Plan | None
-) -> None:
-    """The two systems side by side, then the covers that one draws for the other."""
-    launcher = Launcher(live, follower, LOCATION)
-    with ThreadPoolExecutor(1) as beside:
-        drawn = None
-        if tuning and not tuning.finished:
-            own = Follower(follower.instance, follower.started)
-            drawn = beside.submit(rl.tune, Launcher(live, own, rl.LOCATION), chosen, tuning)
-        if not plan.finished:
-            _run(launcher, plan)
-        if drawn:
-            drawn.result()
-            launcher.run(COVERS)
 
 
 def _run(launcher: Launcher, plan: Plan) -> None:

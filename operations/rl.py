@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from operations.instance import environment, only_one, open_instance, server
@@ -16,6 +16,7 @@ from resources.profiles import REPOSITORY, Settings, code_version, resources, se
 
 LOCATION = "rl_diffusion_assets"
 REWARDS = ("preference", "person", "objects", "judge")
+COVERS = ("collection_covers", "published_collections")
 SANDBOX_DAYS = 14
 STATE = "rl.json"  # what the last finished runs were made from
 
@@ -112,5 +113,7 @@ def tune(launcher: Launcher, chosen: Settings, due: Plan) -> None:
     launcher.run(("rl_evaluation",), partition=due.objective)
     if due.objective == "joint":
         launcher.run(("promoted_diffusion_weights",))
+        if resources()["lake"].manifest("collections"):
+            replace(launcher, location="pinlanding_assets").run(COVERS)
     runs[due.objective] = due.seed
     path.write_text(json.dumps({"fingerprint": due.fingerprint, "runs": runs}))

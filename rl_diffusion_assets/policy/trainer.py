@@ -49,7 +49,7 @@ class Training:
     trained_steps: int = 5
     least_deviation: float = 0.1
     clip: float = 5e-3
-    learning_rate: float = 3e-4
+    learning_rate: float = 8e-4
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
     warm_up: int = 4
