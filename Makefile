@@ -50,7 +50,7 @@ check: .venv/installed
 
 sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data
-	$(BIN)/python -m sandbox.train.vlm --minutes 70
+	$(BIN)/python -m sandbox.train.vlm --minutes 140
 	$(BIN)/python -m sandbox.train.encoder
 	$(BIN)/python -m sandbox.train.diffusion
 	$(BIN)/python -m sandbox.train.raters

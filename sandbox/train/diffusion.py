@@ -375,8 +375,8 @@ def write_pipeline(made: dict[str, Any], vae: AutoencoderKL, target: Path) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--vae-minutes", type=float, default=20)
-    parser.add_argument("--minutes", type=float, default=60, help="of the UNet, in all")
+    parser.add_argument("--vae-minutes", type=float, default=40)
+    parser.add_argument("--minutes", type=float, default=90, help="of the UNet, in all")
     parser.add_argument("--checkpoint-minutes", type=float, default=10)
     parser.add_argument("--pictures", type=int, default=PICTURES)
     arguments = parser.parse_args()

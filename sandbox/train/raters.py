@@ -157,7 +157,7 @@ def evaluate(eye: torch.nn.Module, vae: AutoencoderKL, pictures: list[Picture]) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--minutes", type=float, default=17)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
