@@ -208,7 +208,8 @@ def load_text_to_image(
         requires_safety_checker=False,
     )
     unet: Any = pipeline.unet
-    if not isinstance(unet, UNet2DConditionModel) or unet.config.addition_embed_type is not None:
+    plain = isinstance(unet, UNet2DConditionModel)
+    if not plain or getattr(unet.config, "addition_embed_type", None) is not None:
         raise ValueError(
             "a policy needs a UNet that is conditioned on a caption alone (Stable Diffusion 1 and "
             "2 class); SDXL's extra conditions and transformer or flow-matching models are not"

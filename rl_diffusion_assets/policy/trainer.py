@@ -210,8 +210,8 @@ class Trainer:
             yield record
             self._alarm()
 
-    def _iterate(self) -> dict[str, float]:
-        settings, record = self.settings, dict[str, float]()
+    def _iterate(self) -> dict[str, float | None]:
+        settings, record = self.settings, dict[str, float | None]()
         rate = settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, settings.warm_up))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -232,7 +232,7 @@ class Trainer:
         workers, worker = self.accelerator.num_processes, self.accelerator.process_index
         return np.flatnonzero(groups % workers == worker)
 
-    def _improve(self, task: str, number: int) -> dict[str, float]:
+    def _improve(self, task: str, number: int) -> dict[str, float | None]:
         """Roll out one objective's batch and take its optimizer steps."""
         import torch
 
