@@ -122,7 +122,7 @@ def read_picture(data: bytes, side: int) -> np.ndarray:
 def open_rewards(folders: Mapping[str, Any], device: str) -> Rewards:
     """The models of a job. `preference` may name several folders: an ensemble."""
     named = folders["preference"]
-    several: Sequence[str] = [named] if isinstance(named, str) else named
+    several: Sequence[Any] = [named] if isinstance(named, str | Path) else named
     return Rewards(
         scorers=[open_reward(Path(folder), device) for folder in several],
         person=open_reward(Path(folders["person"]), device),
