@@ -16,7 +16,6 @@ It leaves in the folder: `pipeline/` (the best weights), `history.jsonl` (a line
 """
 
 import argparse
-import io
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -26,12 +25,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL import Image
 
 from resources.diffusion import TextToImage, load_text_to_image
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Prompt, Rewards, Sampling
 from rl_diffusion_assets.policy.trainer import Data, Hacked, Trainer, Training
 from rl_diffusion_assets.rewards.composition import Wanted
+from rl_diffusion_assets.rewards.material import read_picture
 from rl_diffusion_assets.rewards.models import open_reward
 
 SUMMARY, PIPELINE = "summary.json", "pipeline"
@@ -109,14 +108,6 @@ def read_captioned(path: Path, model: TextToImage) -> tuple[Any, list[str]]:
     frame = pl.read_parquet(path)
     pictures = np.stack([read_picture(data, model.side) for data in frame["image"]])
     return model.pack(pictures), frame["caption"].to_list()
-
-
-def read_picture(data: bytes, side: int) -> np.ndarray:
-    """uint8 ``[side, side, 3]`` of an encoded image."""
-    image = Image.open(io.BytesIO(data)).convert("RGB")
-    if image.size != (side, side):
-        image = image.resize((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(image)
 
 
 def open_rewards(folders: Mapping[str, Any], device: str) -> Rewards:

@@ -21,7 +21,6 @@ from rl_diffusion_assets.rewards.models import (
     ConvScorer,
     ObjectDetector,
     PersonClassifier,
-    open_reward,
 )
 from rl_diffusion_assets.rewards.training import Fit, Pairs
 
@@ -384,12 +383,3 @@ def build(
 
 def _other(fit: Fit) -> Fit:
     return Fit(fit.steps, fit.batch, fit.peak, fit.seed + 1_000)
-
-
-def open_all(preference: Path, person: Path, objects: Path, device: str = "cpu") -> Any:
-    """The three models that a run is scored by."""
-    from rl_diffusion_assets.policy.tasks import Rewards
-
-    return Rewards(
-        [open_reward(preference, device)], open_reward(person, device), open_reward(objects, device)
-    )

@@ -1,14 +1,23 @@
 """Tables of the lake and the studio become arrays that reward models learn from."""
 
+import io
 from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+from PIL import Image
 
-from rl_diffusion_assets.policy.train import read_picture
 from rl_diffusion_assets.rewards.building import GENDERS, Objects, People, bucket_of
 from rl_diffusion_assets.rewards.composition import Wanted
 from rl_diffusion_assets.rewards.training import Pairs
+
+
+def read_picture(data: bytes, side: int) -> np.ndarray:
+    """uint8 ``[side, side, 3]`` of an encoded image."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def make_pairs(
