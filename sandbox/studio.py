@@ -21,18 +21,53 @@ import yaml
 from PIL import Image
 
 from sandbox.pictures import picture
-from sandbox.portraits import OCCUPATIONS, THINGS, Person
+from sandbox.portraits import OCCUPATIONS, THINGS, Person, draw_person, portrait
 from sandbox.raters import RATERS, Eye, choose, qualities
-from sandbox.scenes import HELD_OUT_OBJECTS, OBJECTS, PLURAL, RELATIONS, SCENE_COLOURS, draw_scene
+from sandbox.scenes import (
+    HELD_OUT_OBJECTS,
+    OBJECTS,
+    PLURAL,
+    RELATIONS,
+    SCENE_COLOURS,
+    Scene,
+    draw,
+    draw_scene,
+)
 
 FIRST_DAY, DAYS = date(2026, 11, 1), 14
-PROMPTS_A_DAY, PICTURES_A_PROMPT, VOTES_A_PAIR = 42, 4, 2
+PROMPTS_A_DAY, PICTURES_A_PROMPT, VOTES_A_PAIR = 84, 4, 2
 LABELLED, CAPTIONED = 4_800, 2_400
 HELD_OUT_OCCUPATIONS = ("architect", "hairdresser", "soldier", "judge")
-# Pictures come from models of several strengths, as they do in the sets people rate:
-# (sampler steps, guidance, eta) and how often.
-MAKERS = ((10, 1.0, 1.0), (20, 1.0, 1.0), (10, 2.0, 1.0), (10, 1.0, 0.0), (5, 1.0, 1.0))
-MAKER_WEIGHTS = (0.4, 0.15, 0.2, 0.15, 0.1)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Where a rated picture comes from.
+
+    Attributes:
+        share: Of all pictures.
+        steps, guidance, eta: Of the sampler; no step at all is a real picture.
+        damaged: Whether its latents are damaged before they are decoded.
+    """
+
+    share: float
+    steps: int = 10
+    guidance: float = 1.0
+    eta: float = 1.0
+    damaged: bool = False
+
+
+# Of several strengths, as in the sets that people rate: a scorer that has only ever seen one model
+# has nothing to tell a good picture by.
+MAKERS = (
+    Maker(0.35),
+    Maker(0.10, steps=20),
+    Maker(0.10, guidance=2.0),
+    Maker(0.10, eta=0.0),
+    Maker(0.10, steps=6),
+    Maker(0.15, damaged=True),
+    Maker(0.10, steps=0),
+)
 BASE = Path(__file__).resolve().parent / "weights" / "diffusion"
 DONE = ".done"
 
@@ -120,16 +155,19 @@ def write_labelled(root: Path, seed: int) -> None:
         _parquet(root / "captioned.parquet", rows)
 
 
-def rated_prompts(rng: np.random.Generator, count: int) -> list[str]:
-    """What people ask for: portraits and scenes, never of what is kept for the final test."""
-    trades = [name for name in OCCUPATIONS if name not in HELD_OUT_OCCUPATIONS]
-    out = []
+def asked_for(rng: np.random.Generator, count: int) -> list[Person | Scene]:
+    """What people ask for: portraits, but of no trade that is kept for the final test, and scenes.
+
+    Each is one that the caption is true of.
+    """
+    out: list[Person | Scene] = []
     while len(out) < count:
-        if rng.random() < 0.55:
-            trade = str(rng.choice(trades))
-            out.append(f"a portrait of {'an' if trade[0] in 'aeiou' else 'a'} {trade}")
-        else:
-            out.append(draw_scene(rng).caption)
+        if rng.random() >= 0.55:
+            out.append(draw_scene(rng))
+            continue
+        person = draw_person(rng)
+        if person.occupation and person.occupation not in HELD_OUT_OCCUPATIONS:
+            out.append(person)
     return out
 
 
@@ -146,37 +184,67 @@ def load_base(folder: Path = BASE) -> Any:
     return pipeline
 
 
-def generate(
-    pipeline: Any, prompts: Sequence[str], maker: tuple[int, float, float], seed: int
-) -> np.ndarray:
+def generate(pipeline: Any, prompts: Sequence[str], maker: Maker, seed: int) -> np.ndarray:
     """One picture a prompt, uint8 ``[n, 64, 64, 3]``."""
     import torch
 
-    steps, guidance, eta = maker
-    made = pipeline(
+    from sandbox.damage import damaged
+
+    draw = torch.Generator().manual_seed(seed)
+    latents = pipeline(
         list(prompts),
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        eta=eta,
-        generator=torch.Generator().manual_seed(seed),
-        output_type="np",
+        num_inference_steps=maker.steps,
+        guidance_scale=maker.guidance,
+        eta=maker.eta,
+        generator=draw,
+        output_type="latent",
     ).images
-    return (made * 255).round().astype(np.uint8)
+    return decode(pipeline, damaged(latents, draw) if maker.damaged else latents)
+
+
+def decode(pipeline: Any, latents: Any) -> np.ndarray:
+    """uint8 ``[n, 64, 64, 3]`` of scaled latents."""
+    import torch
+
+    with torch.inference_mode():
+        made = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
+    made = ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return made.permute(0, 2, 3, 1).numpy()
+
+
+def photograph(pipeline: Any, subjects: Sequence[Person | Scene], seed: int) -> np.ndarray:
+    """Real pictures, as the autoencoder keeps them, uint8 ``[n, 64, 64, 3]``."""
+    import torch
+
+    real = np.stack(
+        [
+            portrait(one, seed + n) if isinstance(one, Person) else draw(one, seed + n)
+            for n, one in enumerate(subjects)
+        ]
+    )
+    pixels = torch.from_numpy(real).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        latents = pipeline.vae.encode(pixels).latent_dist.mean
+    return decode(pipeline, latents * pipeline.vae.config.scaling_factor)
 
 
 def write_day(root: Path, studio: Studio, number: int, pipeline: Any, eye: Eye) -> None:
     """A day's pictures and the raters' choices between those of one prompt."""
     rng = np.random.default_rng([studio.seed, 81, number])
     day = (studio.first_day + timedelta(days=number)).isoformat()
-    prompts = rated_prompts(rng, PROMPTS_A_DAY)
-    wanted = [prompt for prompt in prompts for _ in range(PICTURES_A_PROMPT)]
-    makers = rng.choice(len(MAKERS), len(wanted), p=MAKER_WEIGHTS)
+    asked = asked_for(rng, PROMPTS_A_DAY)
+    subjects = [one for one in asked for _ in range(PICTURES_A_PROMPT)]
+    wanted = [one.caption for one in subjects]
+    makers = rng.choice(len(MAKERS), len(wanted), p=[maker.share for maker in MAKERS])
     drawn = np.zeros((len(wanted), 64, 64, 3), np.uint8)
-    for maker, how in enumerate(MAKERS):
-        rows = np.flatnonzero(makers == maker)
-        if len(rows):
-            texts = [wanted[row] for row in rows]
-            drawn[rows] = generate(pipeline, texts, how, int(rng.integers(2**40)))
+    for at, maker in enumerate(MAKERS):
+        rows, seed = np.flatnonzero(makers == at), int(rng.integers(2**40))
+        if not len(rows):
+            continue
+        if maker.steps:
+            drawn[rows] = generate(pipeline, [wanted[row] for row in rows], maker, seed)
+        else:
+            drawn[rows] = photograph(pipeline, [subjects[row] for row in rows], seed)
     worth = qualities(drawn, wanted, eye)
     names = []
     for pixels in drawn:

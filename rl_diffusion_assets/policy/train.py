@@ -17,6 +17,7 @@ It leaves in the folder: `pipeline/` (the best weights), `history.jsonl` (a line
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -27,8 +28,10 @@ import numpy as np
 import polars as pl
 
 from resources.diffusion import TextToImage, load_text_to_image
+from rl_diffusion_assets.policy.judging import Hacked
+from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Prompt, Rewards, Sampling
-from rl_diffusion_assets.policy.trainer import Data, Hacked, Trainer, Training
+from rl_diffusion_assets.policy.trainer import Data, Trainer
 from rl_diffusion_assets.rewards.composition import Wanted
 from rl_diffusion_assets.rewards.material import read_picture
 from rl_diffusion_assets.rewards.models import open_reward
@@ -174,8 +177,8 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
         "objective": settings.objective,
         "seed": settings.seed,
         "iterations": trainer.iteration,
-        "best_iteration": trainer.best["iteration"],
-        "evaluations": trainer.evaluations,
+        "best_iteration": trainer.judging.best["iteration"],
+        "evaluations": trainer.judging.evaluations,
         "seconds": round(trainer.seconds, 1),
     }
     if accelerator.is_main_process:
@@ -197,7 +200,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     job = json.loads(arguments.job.read_text())
-    if PipesEnvVarParamsLoader().is_dagster_pipes_process():
+    if int(os.environ.get("RANK", "0")):  # one process of several reports
+        train(job, arguments.folder, lambda line: None)
+    elif PipesEnvVarParamsLoader().is_dagster_pipes_process():
         with open_dagster_pipes():
             train(job, arguments.folder, PipesContext.get().log.info)
     else:

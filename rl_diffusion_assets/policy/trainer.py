@@ -7,7 +7,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ import numpy as np
 
 from resources.diffusion import TextToImage
 from rl_diffusion_assets.policy.ddim import Schedule, make_schedule
+from rl_diffusion_assets.policy.judging import Hacked, Judging
 from rl_diffusion_assets.policy.objective import clipped_loss, reference_divergence
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
+from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
     Prompt,
     Rewards,
-    Sampling,
     advantages_of,
     draw_prompts,
-    measure,
     score,
     tasks_of,
 )
@@ -34,56 +34,6 @@ LORA_TARGETS = (
     *("proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),
 )
 STATE, HISTORY = "state.safetensors", "history.jsonl"
-
-
-@dataclass(frozen=True)
-class Training:
-    """Settings of a run. Defaults are those of the sandbox; the paper's are in docs/rl.md."""
-
-    objective: str = "joint"
-    seed: int = 0
-    iterations: int = 60
-    steps: int = 10
-    eta: float = 1.0
-    guidance: float = 1.0
-    trained_steps: int = 5
-    least_deviation: float = 0.1
-    clip: float = 5e-3
-    learning_rate: float = 8e-4
-    weight_decay: float = 1e-2
-    max_gradient: float = 1.0
-    warm_up: int = 4
-    lora_rank: int = 16  # 0 trains the whole UNet
-    kl_weight: float = 0.0
-    pretraining_weight: float = 0.1
-    pretraining_batch: int = 32
-    ema: float = 0.0  # 0 for none
-    micro_batch: int = 64
-    gradient_checkpointing: bool = False
-    evaluate_every: int = 10
-    probe_seed: int = 1_000_000
-    checkpoint_every: int = 5
-    alarm_fall: float = 0.12  # 200 pictures: a difference of 0.05 is one standard error
-    sampling: Mapping[str, Sampling] = field(
-        default_factory=lambda: {
-            "preference": Sampling(16, 4),
-            "fairness": Sampling(4, 16),
-            "composition": Sampling(16, 4),
-        }
-    )
-
-
-class Hacked(RuntimeError):
-    """The proxy reward climbs while the judge falls: what is learnt is the proxy's loophole."""
-
-
-@dataclass
-class Probe:
-    """Fixed captions and seeds that every evaluation uses, of one objective."""
-
-    prompts: list[Prompt]
-    groups: Array
-    seeds: list[int]
 
 
 @dataclass
@@ -116,7 +66,7 @@ class Trainer:
         log: Callable[[str], None] = print,
     ) -> None:
         self.model, self.settings, self.data = model, training, data
-        self.rewards, self.judge, self.folder, self.log = rewards, judge, folder, log
+        self.rewards, self.folder, self.log = rewards, folder, log
         self.accelerator = accelerator
         self.tasks = tasks_of(training.objective)
         self.schedule: Schedule = make_schedule(model.scheduler, training.steps, training.eta)
@@ -127,8 +77,7 @@ class Trainer:
                 f"{training.steps} steps have a deviation of {training.least_deviation} or more"
             )
         self.iteration, self.seconds = 0, 0.0
-        self.best: dict[str, Any] = {"value": float("-inf"), "iteration": 0}
-        self.evaluations: list[dict[str, Any]] = []
+        self.judging = Judging(training, data.probes, rewards, judge, self._draw)
         self._prepare()
 
     # -- weights ---------------------------------------------------------------------------------
@@ -163,8 +112,6 @@ class Trainer:
         )
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.best_weights = [p.detach().clone() for p in self.parameters]
-        self._base_scores: dict[str, Array] = {}
-        self._known = 1.0
 
     def use_best(self) -> None:
         """Put the best checkpoint's weights into the model, adapters merged into the UNet."""
@@ -187,11 +134,11 @@ class Trainer:
         """Train to the end, or until the alarm.
 
         Raises:
-            Hacked: see `_alarm`; the best weights are kept.
+            Hacked: see `Judging.alarm`; the best weights are kept.
         """
-        if not self.evaluations:
+        if not self.judging.evaluations:
             self._evaluate()
-        self._alarm()  # a run that was stopped stays stopped when it is started again
+        self._listen()  # a run that was stopped stays stopped when it is started again
         while self.iteration < self.settings.iterations:
             began = time.monotonic()
             record = {"iteration": self.iteration + 1} | self._iterate()
@@ -208,7 +155,7 @@ class Trainer:
                 if self.iteration % self.settings.checkpoint_every == 0:
                     self.save()
             yield record
-            self._alarm()
+            self._listen()
 
     def _iterate(self) -> dict[str, float | None]:
         settings, record = self.settings, dict[str, float | None]()
@@ -251,20 +198,19 @@ class Trainer:
             batch=settings.micro_batch,
         )
         values = score(task, self.rewards, drawn.pictures, own, groups[mine], sampling)
-        gathered = self._gather(values, mine, len(prompts))
+        gathered = self._gather(np.asarray(values, np.float64), mine, len(prompts))
         advantage = advantages_of(task, gathered, groups, sampling)[mine]
         known = np.isfinite(values)
         device = self.model.device
         advantage_of = torch.tensor(advantage, device=device)
         # Each process averages over its own; together that is the mean over all known rewards.
-        every = np.isfinite(gathered).sum() / self.accelerator.num_processes
+        every = max(float(np.isfinite(gathered).sum()) / self.accelerator.num_processes, 1.0)
         weight_of = torch.tensor(known.astype(np.float32), device=device)
-        self._known = max(float(every), 1.0)
         there = gathered[np.isfinite(gathered)]
         steps = rng.choice(self.trainable, settings.trained_steps, replace=False)
         if not len(there):  # a step without a reward would still move by momentum and decay
             return {"reward": None, "missing": 1.0}
-        figures = [self._step(drawn, int(step), advantage_of, weight_of) for step in steps]
+        figures = [self._step(drawn, int(step), advantage_of, weight_of, every) for step in steps]
         mean = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
         return {
             "reward": float(there.mean()),
@@ -276,8 +222,10 @@ class Trainer:
             **mean,
         }
 
-    def _step(self, drawn: Any, step: int, advantage: Any, weight: Any) -> dict[str, float]:
-        """One optimizer step on one timestep of all samples."""
+    def _step(
+        self, drawn: Any, step: int, advantage: Any, weight: Any, known: float
+    ) -> dict[str, float]:
+        """One optimizer step on one timestep of all samples, `known` of which count."""
         import torch
 
         settings, total = self.settings, len(drawn.captions)
@@ -293,7 +241,7 @@ class Trainer:
             part = clipped_loss(
                 log_probs, drawn.log_probs[step][rows], advantage[rows], settings.clip, weight[rows]
             )
-            loss = part.loss * (weight[rows].sum() / self._known)
+            loss = part.loss * (weight[rows].sum() / known)
             if settings.kl_weight:
                 loss = loss + share * settings.kl_weight * self._divergence(drawn, rows, step, mean)
             self.accelerator.backward(loss)
@@ -371,121 +319,57 @@ class Trainer:
         self.optimizer.step()
         return float(norm)
 
-    def _gather(self, values: Array, mine: Array, total: int) -> Array:
-        """Rewards of all processes, in the order of the batch."""
-        if self.accelerator.num_processes == 1:
-            return np.asarray(values, np.float64)
-        from accelerate.utils import gather_object
-
-        out = np.full(total, np.nan)
-        for rows, part in gather_object([(mine, values)]):
-            out[rows] = part
-        return out
-
     # -- the judge -------------------------------------------------------------------------------
 
-    def _probe(self, task: str, number: int) -> Probe:
-        """Captions in their order and seeds that are never trained on."""
-        group = 16 if task == "fairness" else 2
-        count = {"fairness": 6, "preference": 100, "composition": 40}[task]
-        prompts = list(self.data.probes[task])[:count]
-        seeds = [self.settings.probe_seed + 1000 * number + i for i in range(len(prompts) * group)]
-        repeated = [prompt for prompt in prompts for _ in range(group)]
-        return Probe(repeated, np.repeat(np.arange(len(prompts)), group), seeds)
+    def _draw(self, captions: list[str], seeds: list[int], groups: Array) -> Array:
+        """Pictures, each process drawing its own groups."""
+        mine = self._mine(groups)
+        drawn = roll_out(
+            self.model,
+            self.schedule,
+            [captions[row] for row in mine],
+            [seeds[row] for row in mine],
+            guidance=self.settings.guidance,
+            batch=self.settings.micro_batch,
+        )
+        return self._gather(drawn.pictures, mine, len(captions))
 
     def _evaluate(self) -> dict[str, float]:
-        """The judge's view of the model as it is, on fixed captions and seeds, beside the base's.
-
-        Win rates are seed by seed against the base. `value` is what the best checkpoint is chosen
-        by: the mean over the run's objectives of the gain, in units of the bar of each.
-        """
+        """Ask the judge about the weights that would be kept now."""
         import torch
 
         held = [p.detach().clone() for p in self.parameters]
         with torch.no_grad():
             for parameter, value in zip(self.parameters, self._current(), strict=True):
                 parameter.copy_(value)
-        figures: dict[str, float] = {}
-        for number, task in enumerate(
-            ("preference", *(t for t in self.tasks if t != "preference"))
-        ):
-            probe = self._probe(task, number)
-            captions = [prompt.text for prompt in probe.prompts]
-            drawn = roll_out(
-                self.model,
-                self.schedule,
-                captions,
-                probe.seeds,
-                guidance=self.settings.guidance,
-                batch=self.settings.micro_batch,
-            )
-            if task == "preference":
-                for name, models in (("judge", self.judge), ("proxy", self.rewards)):
-                    scores = np.mean([s.score(drawn.pictures, captions) for s in models.scorers], 0)
-                    if not self.evaluations:
-                        self._base_scores[name] = scores
-                    base = self._base_scores[name]
-                    figures[f"{name}_win"] = float(
-                        ((scores > base) + 0.5 * (scores == base)).mean()
-                    )
-                    figures[f"{name}_score"] = float(scores.mean())
-            else:
-                found = measure(task, self.judge, drawn.pictures, probe.prompts, probe.groups)
-                figures |= {f"{task}_{key}": value for key, value in found.items()}
+        figures, better = self.judging.evaluate(self.iteration)
         with torch.no_grad():
             for parameter, value in zip(self.parameters, held, strict=True):
                 parameter.copy_(value)
-        figures["value"] = self._value(figures)
-        self.evaluations.append({"iteration": self.iteration, **figures})
-        if figures["value"] > self.best["value"]:
-            self.best = {"value": figures["value"], "iteration": self.iteration}
+        if better:
             self.best_weights = [value.clone() for value in self._current()]
         shown = ", ".join(f"{key} {value:.3f}" for key, value in figures.items())
         self.log(f"judge at {self.iteration}: {shown}")
         return figures
 
-    def _value(self, figures: Mapping[str, float]) -> float:
-        if not self.evaluations:
-            return 0.0
-        base, gains = self.evaluations[0], []
-        if "preference" in self.tasks:
-            gains.append((figures["judge_win"] - 0.5) / 0.3)
-        if "fairness" in self.tasks:
-            for key in ("fairness_sp_tone", "fairness_sp_gender"):
-                floor = 0.2 if key.endswith("tone") else 0.14
-                gains.append((base[key] - figures[key]) / max(0.05, base[key] - floor) / 0.5 / 2)
-        if "composition" in self.tasks:
-            share = figures["composition_right"] / max(0.02, base["composition_right"])
-            gains.append((share - 1) / 0.25)
-        if "preference" not in self.tasks:  # a specialist may not ruin pictures to win
-            gains.append(min(0.0, (figures["judge_win"] - 0.5) / 0.1))
-        return float(np.nanmean(np.clip(gains, -3, 2)))
-
-    def _alarm(self) -> None:
-        """Stop when the proxy wins ever more often while the judge turns away.
-
-        Raises:
-            Hacked: the judge's win rate fell by `alarm_fall` or more below its best, and below
-                one half, while the proxy's is at least what it was then.
-        """
-        if len(self.evaluations) < 3 or self.evaluations[-1]["iteration"] != self.iteration:
-            return
-        now = self.evaluations[-1]
-        peak = max(self.evaluations, key=lambda one: one["judge_win"])
-        fell = max(peak["judge_win"], 0.5) - now["judge_win"]
-        if (
-            fell >= self.settings.alarm_fall
-            and now["judge_win"] < 0.5
-            and now["proxy_win"] >= max(peak["proxy_win"], 0.5)
-        ):
+    def _listen(self) -> None:
+        try:
+            self.judging.alarm(self.iteration)
+        except Hacked:
             if self.accelerator.is_main_process:
                 self.save()
-            raise Hacked(
-                f"iteration {self.iteration}: the training reward prefers {now['proxy_win']:.0%} "
-                f"of the pictures to the base's, the judge only {now['judge_win']:.0%} (it was "
-                f"{peak['judge_win']:.0%} at {peak['iteration']}). The model exploits its reward: "
-                f"lower learning_rate ({self.settings.learning_rate}) or raise pretraining_weight."
-            )
+            raise
+
+    def _gather(self, values: Array, mine: Array, total: int) -> Array:
+        """What all processes have of each sample, in the order of the batch."""
+        if self.accelerator.num_processes == 1:
+            return np.asarray(values)
+        from accelerate.utils import gather_object
+
+        out = np.zeros((total, *values.shape[1:]), values.dtype)
+        for rows, part in gather_object([(mine, values)]):
+            out[rows] = part
+        return out
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -499,12 +383,12 @@ class Trainer:
         tensors |= {f"average/{n}": p for n, p in zip(self.names, self.average, strict=False)}
         for index, entry in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(v) for k, v in entry.items()}
-        tensors |= {f"base/{k}": torch.tensor(v) for k, v in self._base_scores.items()}
+        tensors |= {f"base/{k}": torch.tensor(v) for k, v in self.judging.base_scores.items()}
         about = {
             "iteration": self.iteration,
             "seconds": self.seconds,
-            "best": self.best,
-            "evaluations": self.evaluations,
+            "best": self.judging.best,
+            "evaluations": self.judging.evaluations,
             "settings": asdict(self.settings),
         }
         temporary = self.folder / f".{STATE}.tmp"
@@ -545,13 +429,13 @@ class Trainer:
                 state.setdefault(int(index), {})[entry] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self._base_scores = {
+        self.judging.base_scores = {
             key.split("/")[1]: value.numpy()
             for key, value in tensors.items()
             if key.startswith("base/")
         }
         self.iteration, self.seconds = about["iteration"], about["seconds"]
-        self.best, self.evaluations = about["best"], about["evaluations"]
+        self.judging.best, self.judging.evaluations = about["best"], about["evaluations"]
         self._forget_after(self.iteration)
         return True
 

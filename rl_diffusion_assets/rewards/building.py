@@ -17,6 +17,7 @@ from rl_diffusion_assets.rewards import training
 from rl_diffusion_assets.rewards.composition import Wanted, fully_right
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
+    TOWER,
     ClipScorer,
     ConvScorer,
     ObjectDetector,
@@ -144,9 +145,9 @@ def _ruined(pictures: Array, rng: np.random.Generator) -> Array:
 def build_preference(
     material: Material, start: Path, fit: Fit, target: Path
 ) -> list[dict[str, Any]]:
-    """A CLIP tuned to the pairs that are not the judge's."""
+    """A CLIP tuned to the pairs that are not the judge's, and its tower."""
     rows = np.flatnonzero(~_judged(material) & ~material.held_out)
-    model, processor = training.fit_clip_scorer(
+    model, processor, tower = training.fit_clip_scorer(
         start,
         take_pairs(material.pairs, rows),
         material.captioned,
@@ -156,7 +157,9 @@ def build_preference(
     )
     model.save_pretrained(target)
     processor.save_pretrained(target)
-    config: dict[str, Any] = {"kind": "clip", "temperature": 1.0}
+    training.write_tensors(tower, target / TOWER)
+    side = material.pairs.pictures.shape[1]
+    config: dict[str, Any] = {"kind": "clip", "side": side, "temperature": 1.0}
     (target / CONFIG).write_text(json.dumps(config))
     return _examine_scorer(material, target, config, ClipScorer, judge=False)
 

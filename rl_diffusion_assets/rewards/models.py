@@ -20,7 +20,7 @@ from rl_diffusion_assets.rewards.networks import (
 Array = np.ndarray
 WORDS, LENGTH = 2048, 24  # buckets of the judge's words; words of a caption that it reads
 BATCH = 64
-CONFIG = "reward.json"
+CONFIG, TOWER = "reward.json", "tower.safetensors"
 
 
 class PreferenceScorer(Protocol):
@@ -147,9 +147,11 @@ class ConvScorer(_Network):
 
 class ClipScorer:
     """A CLIP that was tuned to preferences, as PickScore (Kirstain et al. 2023, 2305.01569): the
-    scaled similarity of picture and caption."""
+    scaled similarity of picture and caption; and what a tower beside it says of the picture, where
+    the folder has one."""
 
     def __init__(self, folder: Path, device: str) -> None:
+        from safetensors.torch import load_file
         from transformers import CLIPModel, CLIPProcessor
 
         self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
@@ -157,6 +159,10 @@ class ClipScorer:
         model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
         self.model: Any = model.to(device).eval()
         self.processor: Any = CLIPProcessor.from_pretrained(folder)
+        self.tower: Any = None
+        if (folder / TOWER).exists():
+            self.tower = make_classifier(1, self.config["side"], "group").to(device).eval()
+            self.tower.load_state_dict(load_file(folder / TOWER))
 
     def score(self, pictures: Array, captions: Sequence[str]) -> Array:
         import torch
@@ -164,10 +170,11 @@ class ClipScorer:
         parts = []
         with torch.inference_mode():
             for at in range(0, len(pictures), BATCH):
-                inputs = clip_inputs(
-                    self.processor, pictures[at : at + BATCH], captions[at : at + BATCH]
-                )
+                shown = pictures[at : at + BATCH]
+                inputs = clip_inputs(self.processor, shown, captions[at : at + BATCH])
                 scores = clip_scores(self.model, {k: v.to(self.device) for k, v in inputs.items()})
+                if self.tower is not None:
+                    scores = scores + self.tower(as_pixels(shown, self.device))[:, 0]
                 parts.append(scores.float().cpu())
         return torch.cat(parts).numpy() / self.config["temperature"]
 

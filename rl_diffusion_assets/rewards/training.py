@@ -1,13 +1,14 @@
 """Fits reward models: a preference scorer (Bradley-Terry), a person classifier, a detector."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rl_diffusion_assets.rewards.degrade import degrade
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
     WORDS,
@@ -63,26 +64,35 @@ def _rates(fit: Fit) -> Iterator[float]:
 
 
 def _minimise(
-    module: Any, fit: Fit, loss_of: Callable[[], Any], tell: Callable[[str], None], name: str
+    paces: Mapping[Any, float],
+    fit: Fit,
+    loss_of: Callable[[], Any],
+    tell: Callable[[str], None],
+    name: str,
 ) -> None:
+    """Modules, each at its own share of the learning rate."""
     import torch
 
-    optimizer = torch.optim.AdamW(module.parameters(), fit.peak, weight_decay=1e-2)
-    module.train()
+    groups = [{"params": list(module.parameters()), "pace": pace} for module, pace in paces.items()]
+    optimizer = torch.optim.AdamW(groups, fit.peak, weight_decay=1e-2)
+    for module in paces:
+        module.train()
     recent = 0.0
     for step, rate in enumerate(_rates(fit), 1):
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["pace"]
         loss = loss_of()
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        for module in paces:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         recent += loss.item()
         if step % TELL == 0:
             tell(f"{name}: step {step} of {fit.steps}, loss {recent / TELL:.3f}")
             recent = 0.0
-    module.eval()
+    for module in paces:
+        module.eval()
 
 
 def _groups(pairs: Pairs) -> list[Array]:
@@ -124,6 +134,13 @@ def _preference_loss(scores: Any, rows: Array, used: Array, pairs: Pairs) -> Any
     return (each * weight).sum() / weight.sum()
 
 
+def _rank_loss(better: Any, worse: Any) -> Any:
+    """Bradley-Terry of pictures over what was made of them on purpose."""
+    from torch.nn import functional
+
+    return functional.softplus(worse - better).mean()
+
+
 def _caption_loss(images: Any, texts: Any, captions: list[str], scale: Any) -> Any:
     """Which caption belongs to which picture; the same caption twice is a match twice."""
     import torch
@@ -153,13 +170,18 @@ def fit_clip_scorer(
     fit: Fit,
     *,
     caption_weight: float = 0.3,
+    rank_weight: float = 0.3,
     device: str = "cpu",
     tell: Callable[[str], None] = print,
-) -> tuple[Any, Any]:
-    """Tune a CLIP folder to preferences; true captions keep it from forgetting what it reads.
+) -> tuple[Any, Any, Any]:
+    """Tune a CLIP folder to preferences, with a tower beside it that sees damage.
+
+    CLIP knows what a picture shows, and was never asked how well; the tower, from scratch, learns
+    that from the choices and from pictures made worse on purpose. True captions keep CLIP from
+    forgetting what it reads.
 
     Returns:
-        model and processor; the scale of the similarity is learnt with the rest.
+        model, processor and tower; the scale of the similarity is learnt with the rest.
     """
     import torch
     from transformers import CLIPModel, CLIPProcessor
@@ -169,28 +191,36 @@ def fit_clip_scorer(
     model: Any = CLIPModel.from_pretrained(start, use_safetensors=True)
     model.to(device)
     processor: Any = CLIPProcessor.from_pretrained(start)
+    tower: Any = make_classifier(1, pairs.pictures.shape[1], "group").to(device)
     batches = _preference_batches(pairs, fit.batch, rng)
 
-    def read(pictures: Array, captions: list[str]) -> dict[str, Any]:
-        inputs = clip_inputs(processor, _mirrored(pictures, captions, rng), captions)
-        return {key: value.to(device) for key, value in inputs.items()}
+    def worth(pictures: Array) -> Any:
+        return tower(as_pixels(pictures, device))[:, 0]
+
+    def look(pictures: Array, captions: list[str]) -> tuple[Any, Any]:
+        inputs = clip_inputs(processor, pictures, captions)
+        return clip_towers(model, {key: value.to(device) for key, value in inputs.items()})
 
     def loss_of() -> Any:
         rows = next(batches)
         used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
         texts_of = [pairs.captions[row] for row in used]
-        images, texts = clip_towers(model, read(pairs.pictures[used], texts_of))
+        shown = _mirrored(pairs.pictures[used], texts_of, rng)
+        images, texts = look(shown, texts_of)
         scale = model.logit_scale.exp()
-        loss = _preference_loss((images * texts).sum(-1) * scale, rows, used, pairs)
+        whole = worth(shown)
+        loss = _preference_loss((images * texts).sum(-1) * scale + whole, rows, used, pairs)
+        loss = loss + rank_weight * _rank_loss(whole, worth(degrade(shown, rng)))
         if caption_weight and len(captioned[1]):
             some = rng.integers(len(captioned[1]), size=fit.batch // 2)
             words = [captioned[1][row] for row in some]
-            images, texts = clip_towers(model, read(captioned[0][some], words))
+            images, texts = look(_mirrored(captioned[0][some], words, rng), words)
             loss = loss + caption_weight * _caption_loss(images, texts, words, scale)
         return loss
 
-    _minimise(model, fit, loss_of, tell, "preference")
-    return model, processor
+    # What is known already learns at a quarter of the pace of what starts from nothing.
+    _minimise({tower: 1.0, model: 0.25}, fit, loss_of, tell, "preference")
+    return model, processor, tower
 
 
 def fit_conv_scorer(
@@ -222,7 +252,7 @@ def fit_conv_scorer(
         images, read = module.towers(pixels, word_ids(words).to(device))
         return loss + _caption_loss(images, read, words, module.scale.exp())
 
-    _minimise(module, fit, loss_of, tell, "judge")
+    _minimise({module: 1.0}, fit, loss_of, tell, "judge")
     return module
 
 
@@ -261,7 +291,7 @@ def fit_person_classifier(
             + functional.binary_cross_entropy_with_logits(answers[:, 6], found)
         )
 
-    _minimise(module, fit, loss_of, tell, "person")
+    _minimise({module: 1.0}, fit, loss_of, tell, "person")
     return module
 
 
@@ -312,7 +342,7 @@ def fit_detector(
         allowed = torch.logaddexp(own, chances[:, names])
         return loss - 0.3 * (allowed * (ring >= 0)).sum() / (ring >= 0).sum().clamp(min=1)
 
-    _minimise(module, fit, loss_of, tell, "objects")
+    _minimise({module: 1.0}, fit, loss_of, tell, "objects")
     return module
 
 
@@ -361,10 +391,15 @@ def pair_temperature(differences: Array, share: Array) -> float:
     return float(grid[int(np.argmin(losses.mean(1)))])
 
 
-def write_network(module: Any, config: dict[str, Any], folder: Path) -> None:
-    """A network and the configuration that `open_reward` needs."""
+def write_tensors(module: Any, path: Path) -> None:
+    """A module's weights as safetensors."""
     from safetensors.torch import save_file
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors")
+    save_file(tensors, path)
+
+
+def write_network(module: Any, config: dict[str, Any], folder: Path) -> None:
+    """A network and the configuration that `open_reward` needs."""
+    write_tensors(module, folder / "model.safetensors")
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from resources.diffusion import TextToImage, load_text_to_image
+from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import Prompt, Rewards, Sampling
-from rl_diffusion_assets.policy.trainer import Data, Trainer, Training
+from rl_diffusion_assets.policy.trainer import Data, Trainer
 from rl_diffusion_assets.rewards.composition import Detections, Wanted
 from rl_diffusion_assets.rewards.models import People
 

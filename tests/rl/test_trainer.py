@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from rl_diffusion_assets.policy.judging import Hacked, Probe
 from rl_diffusion_assets.policy.rollout import roll_out
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Sampling, tasks_of
-from rl_diffusion_assets.policy.trainer import HISTORY, STATE, Data, Hacked, Probe
+from rl_diffusion_assets.policy.trainer import HISTORY, STATE, Data
 from tests.rl.conftest import (
     LATENT,
     SAMPLING,
@@ -56,12 +57,12 @@ def moved(before, trainer) -> bool:
 def test_brightness_rises_on_fixed_seeds_and_no_alarm_fires(make_trainer, changes):
     trainer = make_trainer(iterations=3, alarm_fall=0.08, **changes)
     records = finish(trainer)
-    scores = [one["proxy_score"] for one in trainer.evaluations]
+    scores = [one["proxy_score"] for one in trainer.judging.evaluations]
     assert len(scores) == 4
     assert scores[-1] > scores[0] + 0.002  # one deviation of the base's pictures
-    assert trainer.evaluations[-1]["proxy_win"] >= 0.9
-    assert trainer.evaluations[-1]["judge_win"] >= 0.9
-    assert trainer.best["iteration"] > 0
+    assert trainer.judging.evaluations[-1]["proxy_win"] >= 0.9
+    assert trainer.judging.evaluations[-1]["judge_win"] >= 0.9
+    assert trainer.judging.best["iteration"] > 0
     for record in records:  # invariant 1, in the loop itself
         assert record["preference_ratio_first"] == 1.0
         assert record["preference_ratio_deviation_first"] == 0.0
@@ -74,8 +75,12 @@ def test_the_alarm_fires_when_the_judge_falls_while_the_proxy_rises(make_trainer
     with pytest.raises(Hacked, match="learning_rate"):
         finish(trainer)
     assert trainer.iteration < 8
-    assert trainer.evaluations[-1]["proxy_win"] > 0.5 > trainer.evaluations[-1]["judge_win"]
-    assert trainer.best["iteration"] == 0
+    assert (
+        trainer.judging.evaluations[-1]["proxy_win"]
+        > 0.5
+        > trainer.judging.evaluations[-1]["judge_win"]
+    )
+    assert trainer.judging.best["iteration"] == 0
     assert (trainer.folder / STATE).exists()
 
 
@@ -92,23 +97,23 @@ def test_the_alarm_fires_when_the_judge_falls_while_the_proxy_rises(make_trainer
 )
 def test_what_the_alarm_listens_to(make_trainer, judge, proxy, fires):
     trainer = make_trainer(alarm_fall=0.08)
-    trainer._base_scores = {}
-    trainer.evaluations = [{"iteration": 0, "judge_win": 0.0, "proxy_win": 0.0}] + [
+    trainer.judging.base_scores = {}
+    trainer.judging.evaluations = [{"iteration": 0, "judge_win": 0.0, "proxy_win": 0.0}] + [
         {"iteration": at, "judge_win": a, "proxy_win": b}
         for at, (a, b) in enumerate(zip(judge, proxy, strict=True), 1)
     ]
     trainer.iteration = 2
     if fires:
         with pytest.raises(Hacked):
-            trainer._alarm()
+            trainer.judging.alarm(2)
     else:
-        trainer._alarm()
+        trainer.judging.alarm(2)
 
 
 def test_pictures_that_did_not_change_are_a_tie_and_not_a_loss(make_trainer):
     trainer = make_trainer(learning_rate=0.0, evaluate_every=1, iterations=1)
     finish(trainer)
-    for evaluation in trainer.evaluations:
+    for evaluation in trainer.judging.evaluations:
         assert evaluation["judge_win"] == evaluation["proxy_win"] == 0.5
 
 
@@ -236,7 +241,7 @@ def gradient(trainer, weight: torch.Tensor) -> torch.Tensor:
     drawn = roll_out(trainer.model, trainer.schedule, prompts, list(range(8)), guidance=1.0)
     advantage = torch.tensor([1.0, -1.0, 2.0, 0.5, -2.0, 1.5, -0.5, 3.0]) * weight
     trainer.settings = replace(trainer.settings, max_gradient=1e9)
-    trainer._step(drawn, 2, advantage, weight)
+    trainer._step(drawn, 2, advantage, weight, float(weight.sum()))
     return torch.cat([parameter.grad.flatten() for parameter in trainer.parameters])
 
 
@@ -324,8 +329,8 @@ def test_invariant_11_resuming_gives_the_weights_of_an_uninterrupted_run(
     assert same(whole.average, resumed.average)
     assert bool(whole.average) == ("ema" in changes)
     assert same(whole.best_weights, resumed.best_weights)
-    assert whole.best == resumed.best
-    assert whole.evaluations == resumed.evaluations
+    assert whole.judging.best == resumed.judging.best
+    assert whole.judging.evaluations == resumed.judging.evaluations
     mine, other = (
         [json.loads(line) | {"seconds": 0} for line in (each.folder / HISTORY).open()]
         for each in (whole, resumed)
@@ -413,7 +418,7 @@ def test_the_best_checkpoint_is_kept_and_merged(make_trainer, changes):
     for record in trainer.run():
         current = trainer.average or trainer.parameters
         at[record["iteration"]] = [value.detach().clone() for value in current]
-    assert trainer.best["iteration"] == 1
+    assert trainer.judging.best["iteration"] == 1
     assert same(trainer.best_weights, at[1])
     assert not same(trainer.best_weights, at[3])
     with torch.no_grad():
@@ -455,7 +460,7 @@ def test_evaluating_leaves_the_weights_alone_and_looks_at_the_average(make_train
             seen.append(weights_of(trainer))
             return super().score(pictures, captions)
 
-    trainer.judge = rewards(Looks())
+    trainer.judging.judge = rewards(Looks())
     trainer._evaluate()
     assert same(seen[0], trainer.average)
     assert same(before, weights_of(trainer))
@@ -473,12 +478,12 @@ def test_probes_are_never_drawn_in_training(make_trainer):
     trainer = make_trainer(objective="joint")
     seeds = []
     for number, task in enumerate(OBJECTIVES):
-        probe = trainer._probe(task, number)
+        probe = trainer.judging.probe(task, number)
         assert isinstance(probe, Probe)
         assert len(probe.seeds) == len(probe.prompts) == len(probe.groups)
         seeds += probe.seeds
     assert len(set(seeds)) == len(seeds)
-    assert trainer._probe("fairness", 1).seeds == trainer._probe("fairness", 1).seeds
+    assert trainer.judging.probe("fairness", 1).seeds == trainer.judging.probe("fairness", 1).seeds
 
 
 # -- the reference -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from sandbox.pictures import picture
 from sandbox.portraits import GENDERS, OCCUPATIONS, TONES, Person, draw_person, portrait
 from sandbox.raters import RATERS, choose, graininess, sharpness, understand
 from sandbox.scenes import OBJECTS, RELATIONS, Scene, Thing, draw, draw_scene, misread
-from sandbox.studio import CONFIG, HELD_OUT_OCCUPATIONS, rated_prompts
+from sandbox.studio import CONFIG, HELD_OUT_OCCUPATIONS, asked_for
 
 
 def test_a_picture_is_a_function_of_its_seed():
@@ -97,7 +97,7 @@ def test_grain_is_not_sharpness():
 
 
 def test_what_is_kept_for_the_final_test_is_never_rated():
-    prompts = rated_prompts(np.random.default_rng(5), 500)
+    prompts = asked_for(np.random.default_rng(5), 500)
     assert not any(trade in prompt for prompt in prompts for trade in HELD_OUT_OCCUPATIONS)
     templates = CONFIG["templates"]
     assert sorted(templates["objects"] + templates["held_out_objects"]) == sorted(OBJECTS)

@@ -1,0 +1,43 @@
+"""Settings of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rl_diffusion_assets.policy.tasks import Sampling
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of a run. Defaults are those of the sandbox; the paper's are in docs/rl.md."""
+
+    objective: str = "joint"
+    seed: int = 0
+    iterations: int = 60
+    steps: int = 10
+    eta: float = 1.0
+    guidance: float = 1.0
+    trained_steps: int = 5
+    least_deviation: float = 0.1
+    clip: float = 5e-3
+    learning_rate: float = 8e-4
+    weight_decay: float = 1e-2
+    max_gradient: float = 1.0
+    warm_up: int = 4
+    lora_rank: int = 16  # 0 trains the whole UNet
+    kl_weight: float = 0.0
+    pretraining_weight: float = 0.1
+    pretraining_batch: int = 32
+    ema: float = 0.0  # 0 for none
+    micro_batch: int = 64
+    gradient_checkpointing: bool = False
+    evaluate_every: int = 10
+    probe_seed: int = 1_000_000
+    checkpoint_every: int = 5
+    alarm_fall: float = 0.12  # 200 pictures: a difference of 0.05 is one standard error
+    sampling: Mapping[str, Sampling] = field(
+        default_factory=lambda: {
+            "preference": Sampling(16, 4),
+            "fairness": Sampling(4, 16),
+            "composition": Sampling(16, 4),
+        }
+    )
