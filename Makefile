@@ -1,6 +1,7 @@
-# make demo                 the sandbox: a rendered catalog becomes a published site
-# make demo CATALOG=c.yaml  the same on your own products
-# make rl [OBJECTIVE=joint SEED=0]  tune the text-to-image model alone, and judge it
+# make demo                 the sandbox: both systems, one after the other
+# make demo CATALOG=c.yaml  the first system on your own products
+# make pinlanding           the first alone: a catalog becomes a published site
+# make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make test | check         the test suite | linters, types, architecture, definitions
@@ -14,7 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 export OBJECTIVE SEED PAIRS
 
-.PHONY: demo rl dev rate test check sandbox-weights clean
+.PHONY: demo pinlanding rl dev rate test check sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -28,6 +29,9 @@ export OBJECTIVE SEED PAIRS
 
 demo: .venv/installed
 	@$(BIN)/python -m operations demo
+
+pinlanding: .venv/installed
+	@$(BIN)/python -m operations pinlanding
 
 rl: .venv/installed
 	@$(BIN)/python -m operations rl

@@ -1,4 +1,4 @@
-"""`python -m operations demo | rl | dev | rate | validate`: what the Makefile calls."""
+"""`python -m operations demo | pinlanding | rl | dev | rate | validate`, for the Makefile."""
 
 import os
 import subprocess
@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from operations.demo import demo
 from operations.instance import DAGSTER, environment, only_one, open_instance, serve_command
+from operations.pinlanding import pinlanding
 from operations.rating import serve
 from operations.rl import rl
 from resources.lake import MissingPartition
@@ -15,6 +15,13 @@ from resources.profiles import REPOSITORY, resources, settings
 from resources.studio_config import StudioConfigError
 
 LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
+
+
+def demo() -> None:
+    """The first system; with the sandbox's catalog the second, too, at its default size."""
+    pinlanding()
+    if settings().truth:
+        rl()
 
 
 def dev() -> None:
@@ -66,7 +73,8 @@ def validate() -> None:
 
 
 if __name__ == "__main__":
-    commands = {"demo": demo, "rl": rl, "dev": dev, "rate": rate, "validate": validate}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+    commands = (demo, pinlanding, rl, dev, rate, validate)
+    chosen = {command.__name__: command for command in commands}
+    if len(sys.argv) != 2 or sys.argv[1] not in chosen:
         sys.exit(__doc__)
-    commands[sys.argv[1]]()
+    chosen[sys.argv[1]]()

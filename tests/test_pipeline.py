@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from operations.demo import DAILY_HEAD, DAILY_TAIL, LEARNING, TAIL
+from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, TAIL
 from resources.lake import Lake
 from sandbox.world import write_world
 

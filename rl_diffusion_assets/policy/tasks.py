@@ -77,20 +77,33 @@ def score(
     groups: Array,
     sampling: Sampling,
 ) -> Array:
-    """Reward of every picture, float ``[n]``, NaN where it has none."""
+    """Rewards of every picture, float ``[n, k]``, NaN where it has none: one of each kind that has
+    to be even, or a single one."""
     captions = [prompt.text for prompt in prompts]
     if objective == "preference":
-        return np.mean([scorer.score(pictures, captions) for scorer in rewards.scorers], 0)
+        return np.mean([s.score(pictures, captions) for s in rewards.scorers], 0)[:, None]
     if objective == "composition":
-        found = rewards.detector.detect(pictures)
-        return composition_rewards(found, [prompt.wanted for prompt in prompts], sampling.relation)
+        found, wanted = rewards.detector.detect(pictures), [prompt.wanted for prompt in prompts]
+        return composition_rewards(found, wanted, sampling.relation)[:, None]
     people = rewards.person.read(pictures)
-    parts = []
-    for kind in sampling.kinds:
-        part = parity_rewards(people.table(kind), groups, credit=sampling.credit)
-        spread = np.nanstd(part) if np.isfinite(part).any() else 0.0
-        parts.append(part / spread if sampling.credit != "shared" and spread > 0 else part)
-    return np.mean(parts, 0)
+    return np.stack(
+        [
+            parity_rewards(people.table(kind), groups, credit=sampling.credit)
+            for kind in sampling.kinds
+        ],
+        1,
+    )
+
+
+def combined(rewards: Array, sampling: Sampling) -> Array:
+    """One reward ``[n]`` of k kinds ``[n, k]``, each counting as much as the others: credit of
+    single samples in units of its deviation over the whole batch."""
+    if rewards.shape[1] == 1:
+        return rewards[:, 0]
+    if sampling.credit != "shared" and np.isfinite(rewards).any():
+        spread = np.nanstd(rewards, 0)
+        rewards = rewards / np.where(spread > 0, spread, 1.0)
+    return rewards.mean(1)
 
 
 def advantages_of(objective: str, values: Array, groups: Array, sampling: Sampling) -> Array:

@@ -201,7 +201,7 @@ def main() -> None:
     arguments = parser.parse_args()
     job = json.loads(arguments.job.read_text())
     if int(os.environ.get("RANK", "0")):  # one process of several reports
-        train(job, arguments.folder, lambda line: None)
+        train(job, arguments.folder, str)
     elif PipesEnvVarParamsLoader().is_dagster_pipes_process():
         with open_dagster_pipes():
             train(job, arguments.folder, PipesContext.get().log.info)

@@ -23,6 +23,7 @@ from rl_diffusion_assets.policy.tasks import (
     Prompt,
     Rewards,
     advantages_of,
+    combined,
     draw_prompts,
     score,
     tasks_of,
@@ -198,9 +199,10 @@ class Trainer:
             batch=settings.micro_batch,
         )
         values = score(task, self.rewards, drawn.pictures, own, groups[mine], sampling)
-        gathered = self._gather(np.asarray(values, np.float64), mine, len(prompts))
+        parts = self._gather(np.asarray(values, np.float64), mine, len(prompts))
+        gathered = combined(parts, sampling)
         advantage = advantages_of(task, gathered, groups, sampling)[mine]
-        known = np.isfinite(values)
+        known = np.isfinite(gathered[mine])
         device = self.model.device
         advantage_of = torch.tensor(advantage, device=device)
         # Each process averages over its own; together that is the mean over all known rewards.

@@ -38,7 +38,7 @@ class RewardFits(dg.Config):
     def fits(self) -> dict[str, Fit]:
         """Schedules by model."""
         return {
-            "preference": Fit(self.preference_steps, self.batch, 5e-4, self.seed),
+            "preference": Fit(self.preference_steps, self.batch, 2e-3, self.seed),
             "judge": Fit(self.judge_steps, self.batch, 2e-3, self.seed + 1_000),
             "person": Fit(self.person_steps, self.batch, 2e-3, self.seed),
             "objects": Fit(self.objects_steps, self.batch, 2e-3, self.seed),

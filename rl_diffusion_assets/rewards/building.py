@@ -17,7 +17,6 @@ from rl_diffusion_assets.rewards import training
 from rl_diffusion_assets.rewards.composition import Wanted, fully_right
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
-    TOWER,
     ClipScorer,
     ConvScorer,
     ObjectDetector,
@@ -147,7 +146,7 @@ def build_preference(
 ) -> list[dict[str, Any]]:
     """A CLIP tuned to the pairs that are not the judge's, and its tower."""
     rows = np.flatnonzero(~_judged(material) & ~material.held_out)
-    model, processor, tower = training.fit_clip_scorer(
+    made = training.fit_clip_scorer(
         start,
         take_pairs(material.pairs, rows),
         material.captioned,
@@ -155,12 +154,9 @@ def build_preference(
         device=material.device,
         tell=material.tell,
     )
-    model.save_pretrained(target)
-    processor.save_pretrained(target)
-    training.write_tensors(tower, target / TOWER)
     side = material.pairs.pictures.shape[1]
     config: dict[str, Any] = {"kind": "clip", "side": side, "temperature": 1.0}
-    (target / CONFIG).write_text(json.dumps(config))
+    training.write_clip_scorer(*made, config, target)
     return _examine_scorer(material, target, config, ClipScorer, judge=False)
 
 

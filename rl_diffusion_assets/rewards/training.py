@@ -11,6 +11,7 @@ import numpy as np
 from rl_diffusion_assets.rewards.degrade import degrade
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
+    TOWER,
     WORDS,
     clip_inputs,
     clip_towers,
@@ -170,7 +171,7 @@ def fit_clip_scorer(
     fit: Fit,
     *,
     caption_weight: float = 0.3,
-    rank_weight: float = 0.3,
+    rank_weight: float = 0.5,
     device: str = "cpu",
     tell: Callable[[str], None] = print,
 ) -> tuple[Any, Any, Any]:
@@ -228,10 +229,12 @@ def fit_conv_scorer(
     captioned: tuple[Array, list[str]],
     fit: Fit,
     *,
+    rank_weight: float = 0.5,
     device: str = "cpu",
     tell: Callable[[str], None] = print,
 ) -> Any:
-    """The judge's scorer, from scratch: choices, and captions to learn what pictures show."""
+    """The judge's scorer, from scratch: choices, pictures made worse, and captions to learn what
+    pictures show."""
     import torch
 
     torch.manual_seed(fit.seed)
@@ -244,13 +247,16 @@ def fit_conv_scorer(
         rows = next(batches)
         used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
         texts = [pairs.captions[row] for row in used]
-        pixels = as_pixels(_mirrored(pairs.pictures[used], texts, rng), device)
-        loss = _preference_loss(module(pixels, word_ids(texts).to(device)), rows, used, pairs)
+        shown, read = _mirrored(pairs.pictures[used], texts, rng), word_ids(texts).to(device)
+        scores = module(as_pixels(shown, device), read)
+        loss = _preference_loss(scores, rows, used, pairs)
+        worse = module(as_pixels(degrade(shown, rng), device), read)
+        loss = loss + rank_weight * _rank_loss(scores, worse)
         some = rng.integers(len(captioned[1]), size=fit.batch)
         words = [captioned[1][row] for row in some]
         pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)
-        images, read = module.towers(pixels, word_ids(words).to(device))
-        return loss + _caption_loss(images, read, words, module.scale.exp())
+        images, captions = module.towers(pixels, word_ids(words).to(device))
+        return loss + _caption_loss(images, captions, words, module.scale.exp())
 
     _minimise({module: 1.0}, fit, loss_of, tell, "judge")
     return module
@@ -397,6 +403,16 @@ def write_tensors(module: Any, path: Path) -> None:
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     save_file(tensors, path)
+
+
+def write_clip_scorer(
+    model: Any, processor: Any, tower: Any, config: dict[str, Any], folder: Path
+) -> None:
+    """A tuned CLIP and its tower, as `open_reward` reads them."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_tensors(tower, folder / TOWER)
+    (folder / CONFIG).write_text(json.dumps(config))
 
 
 def write_network(module: Any, config: dict[str, Any], folder: Path) -> None:

@@ -220,6 +220,11 @@ def train_vae(minutes: float) -> AutoencoderKL:
     return vae.eval()
 
 
+def decoding_parts(vae: AutoencoderKL) -> torch.nn.ModuleList:
+    """What turns latents into pixels."""
+    return torch.nn.ModuleList([vae.post_quant_conv, vae.decoder])
+
+
 def train_decoder(vae: AutoencoderKL, minutes: float) -> AutoencoderKL:
     """Decoder alone, so that what is packed stays valid: people of every tone, faces fourfold.
 
@@ -227,11 +232,11 @@ def train_decoder(vae: AutoencoderKL, minutes: float) -> AutoencoderKL:
     than those of a light one.
     """
     torch.manual_seed(SEED)
-    parts = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder])
+    parts = decoding_parts(vae)
     vae.requires_grad_(False)
     parts.requires_grad_(True).train()
     optimizer = torch.optim.AdamW(parts.parameters(), DECODER_PEAK, betas=(0.9, 0.99))
-    state = State("decoder", {"parts": parts}, optimizer)
+    state = State("decoder", {"decoder": parts}, optimizer)
     progress = state.load()
     if progress["seconds"] >= 60 * minutes:
         return vae.eval()

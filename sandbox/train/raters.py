@@ -29,7 +29,7 @@ from sandbox.raters import (
     make_eye,
     split_answers,
 )
-from sandbox.train.diffusion import FOLDER, as_input, build_vae
+from sandbox.train.diffusion import FOLDER, as_input, build_vae, decoding_parts
 from sandbox.train.shipping import CARD_HEAD, ship
 
 SEED = 5_000_003
@@ -38,11 +38,14 @@ FULL_DAMAGE = 0.22  # weighted root mean square difference (of a range of 2) tha
 
 
 def load_vae() -> AutoencoderKL:
+    """The autoencoder as `sandbox.train.diffusion` left it, its decoder tuned."""
     from safetensors.torch import load_file
 
     vae = build_vae()
-    stored = load_file(FOLDER / "vae.safetensors")
-    vae.load_state_dict({k[4:]: v for k, v in stored.items() if k.startswith("vae/")})
+    for name, module in (("vae", vae), ("decoder", decoding_parts(vae))):
+        stored = load_file(FOLDER / f"{name}.safetensors")
+        own = {k.removeprefix(f"{name}/"): v for k, v in stored.items() if k.startswith(f"{name}/")}
+        module.load_state_dict(own)
     return vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 

@@ -1,6 +1,7 @@
 """Reward models: opened from folders, fitted to easy tasks, calibrated, and kept apart."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 
 from rl_diffusion_assets.rewards.building import JUDGE_SHARE, bucket_of, sides, take_pairs
 from rl_diffusion_assets.rewards.composition import Wanted, fully_right
+from rl_diffusion_assets.rewards.degrade import degrade
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
     LENGTH,
+    TOWER,
     WORDS,
     ConvScorer,
     People,
@@ -22,11 +25,13 @@ from rl_diffusion_assets.rewards.training import (
     Fit,
     Pairs,
     cell_targets,
+    fit_clip_scorer,
     fit_conv_scorer,
     fit_detector,
     fit_person_classifier,
     pair_temperature,
     temperature,
+    write_clip_scorer,
     write_network,
 )
 
@@ -277,6 +282,33 @@ def test_a_scorer_learns_preferences_and_captions(tmp_path):
     write_network(module, {"kind": "conv", "side": 16, "temperature": 2.0}, tmp_path)
     halved = open_reward(tmp_path).score(kept.pictures, kept.captions)
     np.testing.assert_allclose(halved, scores / 2, rtol=1e-5)
+
+
+def test_a_clip_is_tuned_with_a_tower_and_saved_with_it(tmp_path):
+    pairs, clip = rated(60, 1), Path("sandbox/weights/clip")
+    pairs.pictures = pairs.pictures.repeat(4, 1).repeat(4, 2)  # its towers read 64 x 64
+    colours = [caption.split()[0] for caption in pairs.captions]
+    fit = Fit(12, 16, 2e-3, 0)
+    made = fit_clip_scorer(clip, pairs, (pairs.pictures, colours), fit, tell=quiet)
+    write_clip_scorer(*made, {"kind": "clip", "side": 64, "temperature": 1.0}, tmp_path)
+    scores = open_reward(tmp_path).score(pairs.pictures, pairs.captions)
+    agreed = (scores[pairs.first] > scores[pairs.second]) == (pairs.share > 0.5)
+    assert agreed.mean() >= 0.9
+    (tmp_path / TOWER).unlink()  # as hub models come
+    alone = open_reward(tmp_path).score(pairs.pictures, pairs.captions)
+    assert np.abs(alone - scores).max() > 0.1
+
+
+def test_pictures_are_damaged_visibly_and_by_the_seed():
+    pictures = np.random.default_rng(0).integers(0, 256, (48, 32, 32, 3), dtype=np.uint8)
+    before = pictures.copy()
+    damaged = degrade(pictures, np.random.default_rng(3))
+    np.testing.assert_array_equal(pictures, before)
+    assert damaged.shape == pictures.shape
+    assert damaged.dtype == np.uint8
+    assert (np.abs(damaged.astype(int) - pictures).mean((1, 2, 3)) > 0.5).all()
+    np.testing.assert_array_equal(damaged, degrade(pictures, np.random.default_rng(3)))
+    assert (damaged != degrade(pictures, np.random.default_rng(4))).any()
 
 
 def test_words_are_hashed_in_their_order_and_cut():

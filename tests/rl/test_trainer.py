@@ -1,6 +1,8 @@
 """The loop (invariants 1, 10, 11 and 12), the judge, the alarm, and what is kept."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from rl_diffusion_assets.policy.judging import Hacked, Probe
 from rl_diffusion_assets.policy.rollout import roll_out
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Sampling, tasks_of
 from rl_diffusion_assets.policy.trainer import HISTORY, STATE, Data
+from tests.rl import shared_run
 from tests.rl.conftest import (
     LATENT,
     SAMPLING,
@@ -525,3 +528,25 @@ def test_asking_the_reference_takes_nothing_from_the_gradient(make_trainer, rank
     asked = gradient(make_trainer(lora_rank=rank, kl_weight=1e-9), torch.ones(8))
     assert plain.abs().max() > 0
     torch.testing.assert_close(asked, plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item())
+
+
+# -- several processes ---------------------------------------------------------------------------
+
+
+def test_invariant_7_two_processes_take_the_advantages_and_the_way_of_one(tiny_folder, tmp_path):
+    """Statistics are of the whole batch, wherever its parts were drawn."""
+    shared_run.main(str(tiny_folder), tmp_path)
+    alone = np.load(tmp_path / "rank0.npz")
+    folder = tmp_path / "two"
+    folder.mkdir()
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    program = ["-m", "tests.rl.shared_run", str(tiny_folder), str(folder)]
+    subprocess.run([sys.executable, *launch, *program], check=True, capture_output=True)
+    first, second = (np.load(folder / f"rank{rank}.npz") for rank in (0, 1))
+    np.testing.assert_array_equal(first["advantages"], second["advantages"])
+    np.testing.assert_array_equal(first["weights"], second["weights"])
+    batch = len(alone["advantages"]) // 6  # two iterations of three objectives
+    np.testing.assert_array_equal(alone["advantages"][:batch], first["advantages"][:batch])
+    np.testing.assert_allclose(alone["advantages"], first["advantages"], atol=0.05)
+    np.testing.assert_allclose(alone["weights"], first["weights"], atol=2e-4)
+    assert np.abs(alone["weights"]).max() > 0.01

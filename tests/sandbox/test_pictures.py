@@ -97,7 +97,7 @@ def test_grain_is_not_sharpness():
 
 
 def test_what_is_kept_for_the_final_test_is_never_rated():
-    prompts = asked_for(np.random.default_rng(5), 500)
+    prompts = [one.caption for one in asked_for(np.random.default_rng(5), 500)]
     assert not any(trade in prompt for prompt in prompts for trade in HELD_OUT_OCCUPATIONS)
     templates = CONFIG["templates"]
     assert sorted(templates["objects"] + templates["held_out_objects"]) == sorted(OBJECTS)

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from operations.demo import DAILY_HEAD, DAILY_TAIL, LEARNING, STATE, TAIL, _plan
+from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, STATE, TAIL, _plan
 from operations.report import pinlanding_figures, write_report
 from resources.catalog_source import feed_version
 from resources.lake import Lake

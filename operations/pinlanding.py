@@ -1,4 +1,4 @@
-"""The whole path through Dagster, from feeds to a published site, and a table of figures."""
+"""The first system through Dagster: from feeds to a published site, and a table of figures."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
     *("collection_covers", "published_collections", "search_log_collections", "scorecard"),
 )
-STATE = "demo.json"  # what the last finished demo was made from
+STATE = "pinlanding.json"  # what the last finished run was made from
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Plan:
     finished: bool
 
 
-def demo() -> None:
+def pinlanding() -> None:
     """Make the sandbox's feeds where no catalog is given, run what is due, print the figures."""
     started = time.monotonic()
     chosen = settings()
