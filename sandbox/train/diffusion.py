@@ -455,7 +455,7 @@ def distil(made: dict[str, Any], minutes: float) -> dict[str, Any]:
     return made | {"unet": average, "distilled": progress}
 
 
-def card(made: dict[str, Any], spent: dict[str, float]) -> str:
+def card(made: dict[str, Any], spent: dict[str, dict[str, float]]) -> str:
     """The model card."""
     sizes = {name: sum(p.numel() for p in made[name].parameters()) for name in ("unet", "text")}
     progress = made["progress"]
@@ -480,9 +480,11 @@ stands in for a hub model where there is no network.
   at its lower level, CLIP text encoder of {TEXT_LAYERS} layers; AdamW, peak {PEAK}, cosine, batch
   {BATCH} a process, min-SNR {MIN_SNR}, {DROPPED:.0%} of captions dropped, average {EMA}.
 - **Command**: `python -m sandbox.train.diffusion`.
-- **Spent**: autoencoder {spent["step"]:.0f} steps, {spent["cpu_seconds"]:.0f} s of one core; UNet
-  {progress["step"]:.0f} steps, {progress["seconds"]:.0f} s wall, {progress["cpu_seconds"]:.0f} s of
-  the first process's core; {distilled}.
+- **Spent**: autoencoder {spent["vae"]["step"]:.0f} steps, {spent["vae"]["cpu_seconds"]:.0f} s of
+  one core, its decoder alone {spent["decoder"]["step"]:.0f} steps,
+  {spent["decoder"]["cpu_seconds"]:.0f} s; UNet {progress["step"]:.0f} steps,
+  {progress["seconds"]:.0f} s wall, {progress["cpu_seconds"]:.0f} s of the first process's core;
+  {distilled}.
 """
 
 
@@ -499,7 +501,7 @@ def write_pipeline(made: dict[str, Any], vae: AutoencoderKL, target: Path) -> No
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(target, safe_serialization=True)
-    spent = json.loads((FOLDER / "vae.json").read_text())
+    spent = {part: json.loads((FOLDER / f"{part}.json").read_text()) for part in ("vae", "decoder")}
     (target / "README.md").write_text(card(made, spent))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from sandbox.damage import damaged
@@ -39,8 +39,6 @@ FULL_DAMAGE = 0.22  # weighted root mean square difference (of a range of 2) tha
 
 def load_vae() -> AutoencoderKL:
     """The autoencoder as `sandbox.train.diffusion` left it, its decoder tuned."""
-    from safetensors.torch import load_file
-
     vae = build_vae()
     for name, module in (("vae", vae), ("decoder", decoding_parts(vae))):
         stored = load_file(FOLDER / f"{name}.safetensors")
@@ -137,20 +135,27 @@ def evaluate(eye: torch.nn.Module, vae: AutoencoderKL, pictures: list[Picture]) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=17)
+    parser.add_argument("--resume", action="store_true", help="start from the shipped weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     vae, eye = load_vae(), make_eye().to(memory_format=torch.channels_last)
+    before = ""
+    if arguments.resume:
+        eye.load_state_dict(load_file(WEIGHTS / "model.safetensors"))
+        before = (WEIGHTS / "README.md").read_text().partition("train.raters`; ")[2]
+        before = f"{before.partition(' s of a core')[0]} s of a core, then ".replace("\n", " ")
     pictures = [picture(SEED, i, balanced=True, careless=0.0) for i in range(PICTURES + HELD_OUT)]
     kept, pictures = pictures[PICTURES:], pictures[:PICTURES]
     labels = labels_of(pictures)
     pixels = np.stack([one.pixels for one in pictures])
-    optimizer = torch.optim.AdamW(eye.parameters(), PEAK, weight_decay=1e-2)
+    peak = PEAK / 2 if arguments.resume else PEAK
+    optimizer = torch.optim.AdamW(eye.parameters(), peak, weight_decay=1e-2)
     draw, step = torch.Generator().manual_seed(SEED), 0
     began, cpu = time.monotonic(), time.process_time()
     while (done := (time.monotonic() - began) / (60 * arguments.minutes)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = PEAK * max(0.02, 0.5 + 0.5 * np.cos(np.pi * done))
+            group["lr"] = peak * max(0.02, 0.5 + 0.5 * np.cos(np.pi * done))
         rows = torch.randint(len(pixels), (BATCH,), generator=draw)
         made, damage = shown(as_input(pixels[rows.numpy()]), vae, draw)
         loss = loss_of(eye(made), {head: wanted[rows] for head, wanted in labels.items()}, damage)
@@ -177,7 +182,8 @@ simulated world, like the truth of the catalog: no model of the platform may use
 
 - **Data**: {PICTURES:,} pictures of `sandbox.pictures`, people balanced; a quarter as drawn, the
   rest decoded by the sandbox's autoencoder, damaged in latents or pixels.
-- **Command**: `python -m sandbox.train.raters`; {step} steps of {BATCH}, {spent:.0f} s of a core.
+- **Command**: `python -m sandbox.train.raters`; {before}{step} steps of {BATCH},
+  {spent:.0f} s of a core.
 
 Held out, {HELD_OUT} pictures:
 
