@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from sandbox.pictures import SIZE, picture
+from sandbox.scenes import RELATIONS, Scene, misread
 from sandbox.train.diffusion import TOKENS, as_input, build_tokenizer
 from sandbox.train.raters import load_vae
 from sandbox.train.shipping import CARD_HEAD, ship
@@ -28,6 +29,7 @@ from sandbox.train.shipping import CARD_HEAD, ship
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "clip"
 SEED = 7_000_003
 PICTURES, HELD_OUT, BATCH, PEAK = 24_000, 1_000, 96, 2e-3
+WRONG = 4  # wrong captions of every picture of two things
 WIDTH, PATCH = 96, 8
 
 
@@ -61,30 +63,57 @@ def build(tokenizer: object) -> CLIPModel:
 
 def embed(model: CLIPModel, pixels: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> tuple:
     images = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+    return functional.normalize(images, dim=-1), read(model, ids, mask)
+
+
+def read(model: CLIPModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     pooled = model.text_model(input_ids=ids, attention_mask=mask).pooler_output
-    texts = model.text_projection(pooled)
-    return functional.normalize(images, dim=-1), functional.normalize(texts, dim=-1)
+    return functional.normalize(model.text_projection(pooled), dim=-1)
+
+
+def wrong(scene: Scene, rng: np.random.Generator) -> str:
+    """A caption with the words of this one that is not true: a thing named wrongly, or the two in
+    each other's place. Without such captions a CLIP reads a bag of words (Yuksekgonul et al. 2023,
+    2210.01936)."""
+    if len(RELATIONS[scene.relation]) == 1 and rng.random() < 0.5:
+        return Scene(scene.things[::-1], scene.relation).caption
+    return misread(scene, rng).caption
 
 
 def loss_of(logits: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy both ways, spread over every match."""
-    wanted = same.float()
+    """Cross-entropy both ways, spread over every match; columns beyond the square are wrong."""
+    wanted = functional.pad(same.float(), (0, logits.shape[1] - same.shape[1]))
     rows = -(logits.log_softmax(1) * wanted / wanted.sum(1, keepdim=True)).sum(1).mean()
+    logits, wanted = logits[:, : len(logits)], same.float()
     columns = -(logits.log_softmax(0) * wanted / wanted.sum(0, keepdim=True)).sum(0).mean()
     return (rows + columns) / 2
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--resume", action="store_true", help="start from the shipped weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     tokenizer, vae = build_tokenizer(), load_vae()
-    model = build(tokenizer)
+    model = CLIPModel.from_pretrained(WEIGHTS) if arguments.resume else build(tokenizer)
     drawn = [picture(SEED, i, careless=0.0) for i in range(PICTURES + HELD_OUT)]
     captions = [one.caption for one in drawn]
     coded = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+    rng = np.random.default_rng(SEED)
+    pairs = [isinstance(one.shows, Scene) and len(one.shows.things) == 2 for one in drawn]
+    hard = tokenizer(
+        [
+            wrong(one.shows, rng) if pair and isinstance(one.shows, Scene) else ""
+            for one, pair in zip(drawn, pairs, strict=True)
+            for _ in range(WRONG)
+        ],
+        padding="max_length",
+        truncation=True,
+        return_tensors="pt",
+    )
+    has_hard = torch.tensor(pairs)
     known = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     caption_of = torch.tensor([known[caption] for caption in captions])
     pixels = np.stack([one.pixels for one in drawn])
@@ -95,6 +124,7 @@ def main() -> None:
             back = (made * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
             pixels[rows] = back.permute(0, 2, 3, 1).numpy()
     print("pictures are ready", flush=True)
+    before = "on top of an earlier run without wrong captions, " if arguments.resume else ""
     optimizer = torch.optim.AdamW(model.parameters(), PEAK, weight_decay=0.05)
     draw, step = torch.Generator().manual_seed(SEED), 0
     began, cpu = time.monotonic(), time.process_time()
@@ -110,7 +140,9 @@ def main() -> None:
             coded["input_ids"][rows],
             coded["attention_mask"][rows],
         )
-        logits = images @ texts.T * model.logit_scale.exp().clamp(max=100)
+        some = rows[has_hard[rows]] * WRONG + int(torch.randint(WRONG, (1,), generator=draw))
+        others = read(model, hard["input_ids"][some], hard["attention_mask"][some])
+        logits = images @ torch.cat([texts, others]).T * model.logit_scale.exp().clamp(max=100)
         loss = loss_of(logits, caption_of[rows][:, None] == caption_of[rows][None])
         optimizer.zero_grad()
         loss.backward()
@@ -131,7 +163,12 @@ def main() -> None:
     best = (images @ texts.T).argmax(1)
     right = (caption_of[last][best] == caption_of[last]).float().mean().item()
     spent = time.process_time() - cpu
-    print(f"held-out Recall@1 among {HELD_OUT}: {right:.3f}")
+    told = torch.arange(PICTURES, PICTURES + HELD_OUT)[has_hard[last]]
+    with torch.no_grad():
+        others = read(model, hard["input_ids"][told * WRONG], hard["attention_mask"][told * WRONG])
+    own = images[told - PICTURES]
+    apart = ((own * texts[told - PICTURES]).sum(1) > (own * others).sum(1)).float().mean().item()
+    print(f"held-out Recall@1 among {HELD_OUT}: {right:.3f}; wrong captions told: {apart:.3f}")
 
     def write(target: Path) -> None:
         images = CLIPImageProcessor(
@@ -149,8 +186,10 @@ sandbox's pictures and captions: what preference scorers start from where there 
 
 - **Data**: {PICTURES:,} pictures of `sandbox.pictures` with true captions, half of them decoded by
   the sandbox's autoencoder.
-- **Command**: `python -m sandbox.train.clip`; {step} steps of {BATCH}, {spent:.0f} s of a core.
-- **Held out**: right caption first among {HELD_OUT}: {right:.3f}.
+- **Command**: `python -m sandbox.train.clip`; {before}{step} steps of {BATCH},
+  {spent:.0f} s of a core.
+- **Held out**: right caption first among {HELD_OUT}: {right:.3f}; the right of two captions with
+  the same words: {apart:.3f}.
 """)
 
     ship(WEIGHTS, write)
