@@ -1,9 +1,9 @@
-"""Text-to-image models: any pipeline of the Stable Diffusion class, opened as its parts."""
+"""Text-to-image models: pipelines of Stable Diffusion 1 and 2, XL and 3, opened as their parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import dagster as dg
 import numpy as np
@@ -12,26 +12,37 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
+FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
 
 
 @dataclass
 class TextToImage:
     """The parts of a pipeline: what a policy needs and `pipeline(...)` hides.
 
+    This class is that of `StableDiffusionPipeline`: a UNet that attends to one text encoder.
+
     Attributes:
-        unet: Predicts the noise; the only part that is trained.
+        denoiser: Predicts noise, velocity or picture; the only part that is trained.
         scheduler: Its noise schedule.
-        hidden: Caption -> what the UNet attends to, ``[tokens, width]``; the text encoder is
-            frozen, so every caption is read once.
+        hidden: Caption -> what the denoiser is conditioned on, one row of `encode`; the text
+            encoders are frozen, so every caption is read once.
     """
+
+    # What `from_pretrained` is told besides.
+    opening: ClassVar[dict[str, Any]] = {"safety_checker": None, "requires_safety_checker": False}
 
     pipeline: Any
     device: str
-    hidden: dict[str, "torch.Tensor"] = field(default_factory=dict)
+    hidden: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def denoiser(self) -> Any:
+        return self.pipeline.unet
 
     @property
     def unet(self) -> Any:
-        return self.pipeline.unet
+        """The denoiser, as it is called where it is a UNet."""
+        return self.denoiser
 
     @property
     def scheduler(self) -> Any:
@@ -39,75 +50,118 @@ class TextToImage:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        config = self.unet.config
+        config = self.denoiser.config
         side = config.sample_size
         return config.in_channels, side, side
 
     @property
     def side(self) -> int:
         """Side of a picture in pixels."""
-        return self.unet.config.sample_size * 2 ** (
+        return self.denoiser.config.sample_size * 2 ** (
             len(self.pipeline.vae.config.block_out_channels) - 1
         )
 
-    def encode(self, captions: Sequence[str]) -> "torch.Tensor":
-        """What the UNet attends to, float32 ``[n, tokens, width]``; captions are cut to fit."""
+    def check(self) -> None:
+        """Refuse a pipeline that needs more than it is given here.
+
+        Raises:
+            ValueError: it does; names the setting.
+        """
+        from diffusers import UNet2DConditionModel
+
+        unet, scheduler = self.denoiser, type(self.scheduler).__name__
+        plain = isinstance(unet, UNet2DConditionModel)
+        if not plain or getattr(unet.config, "addition_embed_type", None) is not None:
+            raise ValueError(
+                "StableDiffusionPipeline needs a UNet that is conditioned on a caption alone; one "
+                "with SDXL's extra conditions belongs into a StableDiffusionXLPipeline"
+            )
+        _check_unet(unet, scheduler)
+
+    def encode(self, captions: Sequence[str]) -> Any:
+        """What the denoiser is conditioned on; captions are cut to fit.
+
+        Returns:
+            Hidden states, float32 ``[n, tokens, width]``; with SDXL and Stable Diffusion 3
+            `Conditions`.
+        """
         import torch
 
         fresh = [caption for caption in dict.fromkeys(captions) if caption not in self.hidden]
         for start in range(0, len(fresh), 64):
             part = fresh[start : start + 64]
-            tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
-            tokens = tokenizer(
-                part,
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )
             with torch.no_grad():
-                states = encoder(tokens["input_ids"].to(self.device)).last_hidden_state.float()
-            self.hidden |= dict(zip(part, states, strict=True))
-        return torch.stack([self.hidden[caption] for caption in captions])
+                self.hidden |= dict(zip(part, self._read(part), strict=True))
+        return self._batch([self.hidden[caption] for caption in captions])
+
+    def _read(self, captions: list[str]) -> Any:
+        """One row a caption."""
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        tokens = tokenizer(
+            captions,
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return encoder(tokens["input_ids"].to(self.device)).last_hidden_state.float()
+
+    def _batch(self, rows: list[Any]) -> Any:
+        import torch
+
+        return torch.stack(rows)
 
     def predict(
         self,
         latents: "torch.Tensor",
         time: "torch.Tensor",
-        hidden: "torch.Tensor",
+        hidden: Any,
         guidance: float,
-        unet: Any = None,
+        denoiser: Any = None,
     ) -> "torch.Tensor":
-        """The UNet's prediction, guided through both branches (Ho & Salimans 2022).
+        """The denoiser's prediction, guided through both branches (Ho & Salimans 2022), float32.
 
         Args:
             latents: ``[n, c, h, w]``.
-            time: One timestep for all.
-            hidden: Of `encode`, ``[n, tokens, width]``.
+            time: One timestep for all; without guidance also one for each, ``[n]``.
+            hidden: Of `encode`, of n captions.
             guidance: 1 needs one pass and is the conditional model itself.
-            unet: Another set of weights than the pipeline's own.
+            denoiser: Another set of weights than the pipeline's own.
         """
         import torch
 
-        unet = unet or self.unet
-        latents, hidden = latents.to(unet.dtype), hidden.to(unet.dtype)
+        denoiser = denoiser or self.denoiser
+        latents = latents.to(denoiser.dtype)
         if guidance == 1.0:
-            return unet(latents, time, hidden).sample.float()
-        empty = self.encode([""]).to(unet.dtype).expand_as(hidden)
-        both = unet(torch.cat([latents, latents]), time, torch.cat([empty, hidden])).sample.float()
-        without, given = both.chunk(2)
+            return self._answer(denoiser, latents, time, hidden)
+        both = self._with_empty(hidden)
+        without, given = self._answer(denoiser, torch.cat([latents] * 2), time, both).chunk(2)
         return without + guidance * (given - without)
+
+    def _with_empty(self, hidden: Any) -> Any:
+        """Conditions of both branches, that of the empty caption first."""
+        import torch
+
+        return torch.cat([self.encode([""]).expand_as(hidden), hidden])
+
+    def _answer(
+        self, denoiser: Any, latents: "torch.Tensor", time: "torch.Tensor", hidden: Any
+    ) -> "torch.Tensor":
+        return denoiser(latents, time, hidden.to(denoiser.dtype)).sample.float()
+
+    def _sampler(self) -> tuple[Any, dict[str, Any]]:
+        """Scheduler for `sample`, and what the pipeline is told besides."""
+        return ddim_of(self.scheduler), {"eta": 1.0}
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float
     ) -> np.ndarray:
-        """One picture per caption and seed by the stochastic DDIM sampler (eta 1), uint8
-        ``[n, h, w, 3]``; what a seed gives does not depend on the others."""
+        """One picture per caption and seed, uint8 ``[n, h, w, 3]``; what a seed gives does not
+        depend on the others. The sampler is DDIM with noise (eta 1), of a flow its ODE."""
         import torch
-        from diffusers import DDIMScheduler
 
         scheduler = self.pipeline.scheduler
-        self.pipeline.scheduler = DDIMScheduler.from_config(scheduler.config)
+        self.pipeline.scheduler, noise = self._sampler()
         self.pipeline.set_progress_bar_config(disable=True)
         parts = []
         for at in range(0, len(captions), 32):
@@ -116,9 +170,9 @@ class TextToImage:
                 list(captions[at : at + 32]),
                 num_inference_steps=steps,
                 guidance_scale=guidance,
-                eta=1.0,
                 generator=draws,
                 output_type="np",
+                **noise,
             ).images
             parts.append((made * 255).round().astype(np.uint8))
         self.pipeline.scheduler = scheduler
@@ -129,9 +183,10 @@ class TextToImage:
         import torch
 
         vae, parts = self.pipeline.vae, []
+        shift = getattr(vae.config, "shift_factor", None) or 0.0
         with torch.no_grad():
             for part in latents.split(batch):
-                made = vae.decode(part.to(vae.dtype) / vae.config.scaling_factor).sample
+                made = vae.decode(part.to(vae.dtype) / vae.config.scaling_factor + shift).sample
                 pixels = (made.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
                 parts.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
         return np.concatenate(parts)
@@ -141,24 +196,184 @@ class TextToImage:
         import torch
 
         vae, parts = self.pipeline.vae, []
+        shift = getattr(vae.config, "shift_factor", None) or 0.0
         with torch.no_grad():
             for start in range(0, len(pictures), batch):
                 part = torch.from_numpy(np.ascontiguousarray(pictures[start : start + batch]))
                 part = part.to(self.device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1.0
-                packed = vae.encode(part).latent_dist.mean * vae.config.scaling_factor
+                packed = (vae.encode(part).latent_dist.mean - shift) * vae.config.scaling_factor
                 parts.append(packed.float())
         return torch.cat(parts)
 
     def save(self, target: Path) -> None:
-        """The whole pipeline as a folder that `StableDiffusionPipeline.from_pretrained` opens."""
+        """The whole pipeline as a folder that its class's `from_pretrained` opens."""
         self.pipeline.save_pretrained(target, safe_serialization=True)
+
+
+class Conditions(NamedTuple):
+    """What a denoiser with several text encoders is conditioned on.
+
+    Attributes:
+        hidden: What it attends to, float32 ``[n, tokens, width]``.
+        pooled: Added to the embedding of the time, float32 ``[n, width]``.
+    """
+
+    hidden: "torch.Tensor"
+    pooled: "torch.Tensor"
+
+
+class _SeveralEncoders(TextToImage):
+    """A denoiser that is conditioned on `Conditions`."""
+
+    encoders: ClassVar[tuple[str, ...]]  # `encode_prompt`'s further captions; None is the first
+
+    def _read(self, captions: list[str]) -> Any:
+        hidden, _, pooled, _ = self.pipeline.encode_prompt(
+            captions,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            **dict.fromkeys(self.encoders),
+        )
+        return [Conditions(*row) for row in zip(hidden.float(), pooled.float(), strict=True)]
+
+    def _batch(self, rows: list[Any]) -> Any:
+        import torch
+
+        return Conditions(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
+
+    def _empty(self, given: Conditions) -> Conditions:
+        """Of as many empty captions as are given."""
+        return self.encode([""] * len(given.hidden))
+
+    def _with_empty(self, hidden: Any) -> Any:
+        import torch
+
+        pairs = zip(self._empty(hidden), hidden, strict=True)
+        return Conditions(*(torch.cat(pair) for pair in pairs))
+
+
+class StableDiffusionXL(_SeveralEncoders):
+    """Of `StableDiffusionXLPipeline`: a UNet that is also told the size of its picture."""
+
+    opening: ClassVar[dict[str, Any]] = {"add_watermarker": False}
+    encoders: ClassVar[tuple[str, ...]] = ("prompt_2",)
+
+    def check(self) -> None:
+        """Refuse a pipeline that needs more than it is given here.
+
+        Raises:
+            ValueError: it does; names the setting.
+        """
+        unet, vae = self.denoiser, self.pipeline.vae
+        if unet.config.addition_embed_type != "text_time":
+            raise ValueError(
+                f"StableDiffusionXLPipeline with addition_embed_type="
+                f"{unet.config.addition_embed_type!r}: only 'text_time' is supported"
+            )
+        if str(vae.dtype) == "torch.float16" and vae.config.force_upcast:
+            raise ValueError(
+                "the autoencoder of this StableDiffusionXLPipeline overflows in float16 "
+                "(force_upcast): open it in bfloat16 or float32"
+            )
+        _check_unet(unet, type(self.scheduler).__name__)
+
+    def _empty(self, given: Conditions) -> Conditions:
+        import torch
+
+        if self.pipeline.config.force_zeros_for_empty_prompt:
+            return Conditions(*(torch.zeros_like(part) for part in given))
+        return super()._empty(given)
+
+    def _answer(
+        self, denoiser: Any, latents: "torch.Tensor", time: "torch.Tensor", hidden: Any
+    ) -> "torch.Tensor":
+        import torch
+
+        # Original size, corner of the crop, target size: a whole picture of the model's own size.
+        size = torch.tensor([[self.side, self.side, 0, 0, self.side, self.side]])
+        added = {
+            "text_embeds": hidden.pooled.to(denoiser.dtype),
+            "time_ids": size.to(latents.device).expand(len(latents), -1),
+        }
+        states = hidden.hidden.to(denoiser.dtype)
+        return denoiser(latents, time, states, added_cond_kwargs=added).sample.float()
+
+
+class StableDiffusion3(_SeveralEncoders):
+    """Of `StableDiffusion3Pipeline`: a transformer that predicts the velocity of a flow."""
+
+    opening: ClassVar[dict[str, Any]] = {}
+    encoders: ClassVar[tuple[str, ...]] = ("prompt_2", "prompt_3")
+
+    @property
+    def denoiser(self) -> Any:
+        return self.pipeline.transformer
+
+    def check(self) -> None:
+        """Refuse a pipeline that needs more than it is given here.
+
+        Raises:
+            ValueError: it does; names the setting.
+        """
+        name = type(self.scheduler).__name__
+        if name != FLOW_SCHEDULER:
+            raise ValueError(f"StableDiffusion3Pipeline with {name}: a flow needs {FLOW_SCHEDULER}")
+
+    def _answer(
+        self, denoiser: Any, latents: "torch.Tensor", time: "torch.Tensor", hidden: Any
+    ) -> "torch.Tensor":
+        return denoiser(
+            hidden_states=latents,
+            timestep=time.to(latents.device).expand(len(latents)),
+            encoder_hidden_states=hidden.hidden.to(denoiser.dtype),
+            pooled_projections=hidden.pooled.to(denoiser.dtype),
+        ).sample.float()
+
+    def _sampler(self) -> tuple[Any, dict[str, Any]]:
+        return self.scheduler, {}
+
+
+PIPELINES: dict[str, type[TextToImage]] = {
+    "StableDiffusionPipeline": TextToImage,
+    "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+}
+
+
+def ddim_of(scheduler: Any) -> Any:
+    """A `DDIMScheduler` on another scheduler's noise; it clips where that one does."""
+    from diffusers import DDIMScheduler
+
+    # DDIM's own default is to clip, which the latents of a scheduler that cannot would not survive.
+    clips = scheduler.config.get("clip_sample", False)
+    return DDIMScheduler.from_config(scheduler.config, clip_sample=clips)
+
+
+def _check_unet(unet: Any, scheduler: str) -> None:
+    """Refuse conditions of a UNet beyond its pipeline's own, and a noise schedule of another kind.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    for setting in ("time_cond_proj_dim", "class_embed_type", "num_class_embeds"):
+        if unet.config[setting] is not None:
+            raise ValueError(
+                f"a UNet with {setting}={unet.config[setting]!r} (guidance distilled into it, or "
+                "classes) is not supported: it must be conditioned on time and caption"
+            )
+    if scheduler == FLOW_SCHEDULER:
+        raise ValueError(
+            f"a UNet with {scheduler} is not supported: flow matching needs a "
+            "StableDiffusion3Pipeline"
+        )
 
 
 class Diffusion(dg.ConfigurableResource):
     """Opens text-to-image models.
 
     `base` is the folder or hub id of the model that is tuned, `scorer` of the CLIP that preference
-    scorers start from; `steps` and `guidance` are those of the sampler, in training and afterwards.
+    scorers start from; `steps` and `guidance` are those of the sampler, in training and afterwards;
+    `distilled_guidance` is the strength that the model draws with already in a single pass.
     `revision` pins a hub id. Only safetensors are read and no code of a repository is run.
     """
 
@@ -166,6 +381,7 @@ class Diffusion(dg.ConfigurableResource):
     scorer: str
     steps: int = 10
     guidance: float = 1.0
+    distilled_guidance: float = 1.0
     revision: str = ""
 
     def load(
@@ -174,7 +390,7 @@ class Diffusion(dg.ConfigurableResource):
         """Open a folder or hub id; `base` when none is named.
 
         Raises:
-            dg.Failure: it cannot be opened, or is not of the Stable Diffusion class.
+            dg.Failure: it cannot be opened, or is of a class that is not in `PIPELINES`.
         """
         source = source or self.base
         try:
@@ -189,33 +405,35 @@ def load_text_to_image(
     """Open a pipeline folder or hub id without Dagster: a training program does.
 
     Raises:
-        ValueError: the precision or the kind of pipeline is not supported.
+        ValueError: the precision, the pipeline's class or one of its settings is not supported.
         OSError: there is no such model.
     """
+    import diffusers
     import torch
-    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-    from diffusers.utils import logging
 
     if precision not in DTYPES:
         raise ValueError(f"precision {precision!r}: one of {', '.join(DTYPES)}")
-    logging.disable_progress_bar()
-    pipeline = StableDiffusionPipeline.from_pretrained(
+    diffusers.utils.logging.disable_progress_bar()
+    index: Any = diffusers.DiffusionPipeline.load_config(source, revision=revision)
+    name = str(index.get("_class_name"))
+    if name not in PIPELINES:
+        raise ValueError(f"{name}: not supported in a policy; one of {', '.join(PIPELINES)} is")
+    kind = PIPELINES[name]
+    absent = {part: None for part, module in index.items() if module == [None, None]}
+    pipeline = getattr(diffusers, name).from_pretrained(
         source,
         revision=revision,
         dtype=getattr(torch, precision),
         use_safetensors=True,
-        safety_checker=None,
-        requires_safety_checker=False,
+        **(absent | kind.opening),  # a Stable Diffusion 3 without its T5, say
     )
-    unet: Any = pipeline.unet
-    plain = isinstance(unet, UNet2DConditionModel)
-    if not plain or getattr(unet.config, "addition_embed_type", None) is not None:
-        raise ValueError(
-            "a policy needs a UNet that is conditioned on a caption alone (Stable Diffusion 1 and "
-            "2 class); SDXL's extra conditions and transformer or flow-matching models are not"
-        )
-    for part in (pipeline.vae, pipeline.text_encoder, unet):
-        part.requires_grad_(False)
-        part.eval()
+    if getattr(pipeline.vae.config, "latents_mean", None) is not None:
+        raise ValueError(f"{name}: latents_mean of its autoencoder is not supported")
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(False)
+            part.eval()
     pipeline.to(device)
-    return TextToImage(pipeline, device)
+    model = kind(pipeline, device)
+    model.check()
+    return model

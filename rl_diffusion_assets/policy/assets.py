@@ -120,6 +120,7 @@ def rl_diffusion_weights(
         }
         training = {
             **{"steps": diffusion.steps, "guidance": diffusion.guidance},
+            "pretraining_guidance": diffusion.distilled_guidance,
             **{"objective": objective, "seed": config.seed, "iterations": config.iterations},
             **config.settings,
         }

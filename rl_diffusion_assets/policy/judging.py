@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from rl_diffusion_assets.policy.settings import Training
-from rl_diffusion_assets.policy.tasks import Prompt, Rewards, measure, tasks_of
+from rl_diffusion_assets.policy.tasks import (
+    Prompt,
+    Rewards,
+    ensemble_scores,
+    measure,
+    tasks_of,
+)
 
 Array = np.ndarray
 Draw = Callable[[list[str], list[int], Array], Array]
@@ -85,14 +91,19 @@ class Judging:
         return figures, better
 
     def _wins(self, pictures: Array, captions: list[str]) -> dict[str, float]:
+        """Win rates and mean scores by judge and proxy. A picture counts where the whole ensemble
+        scored it and the base's, for only then are they of one scale; if none does, it is even."""
         figures = {}
         for name, models in (("judge", self.judge), ("proxy", self.rewards)):
-            scores = np.mean([scorer.score(pictures, captions) for scorer in models.scorers], 0)
+            scores = ensemble_scores(models.scorers, pictures, captions).mean(0)
             if not self.evaluations:
                 self.base_scores[name] = scores
             base = self.base_scores[name]
             wins = (scores > base) + 0.5 * (scores == base)
-            figures |= {f"{name}_win": float(wins.mean()), f"{name}_score": float(scores.mean())}
+            known, both = np.isfinite(scores), np.isfinite(scores) & np.isfinite(base)
+            figures[f"{name}_win"] = float(wins[both].mean()) if both.any() else 0.5
+            if known.any():
+                figures[f"{name}_score"] = float(scores[known].mean())
         return figures
 
     def _value(self, figures: Mapping[str, float]) -> float:

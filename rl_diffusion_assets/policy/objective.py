@@ -1,4 +1,8 @@
-"""The clipped policy-gradient objective (paper, eqs. 6 to 10; PPO's surrogate)."""
+"""What an optimizer step minimizes.
+
+The clipped policy gradient of the paper (eqs. 6 to 10; PPO's surrogate), and the forward process's
+objective, which needs no log-probability.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,6 +60,32 @@ def clipped_loss(
             clipped_low=low.item(),
             approximate_kl=0.5 * change.square().mean().item(),
         )
+
+
+def forward_loss(
+    made: "torch.Tensor",
+    before: "torch.Tensor",
+    wanted: "torch.Tensor",
+    advantages: "torch.Tensor",
+    weights: "torch.Tensor",
+) -> "torch.Tensor":
+    """Denoise good samples, and the mirror image of the answer for bad ones.
+
+    Zheng et al. 2025 (2509.16117), with beta 1: r |v - w|^2 + (1 - r) |2 v_old - v - w|^2, where r
+    is 1 for the best samples and 0 for the worst. Its gradient at v_old is (2 r - 1) (v_old - w).
+
+    Args:
+        made: The model's answer to a noisy sample, ``[n, c, h, w]``; carries gradients.
+        before: The answer of the weights that drew the samples.
+        wanted: The right answer.
+        advantages: ``[n]``; two deviations count as best or worst.
+        weights: 1 for a sample with a reward, 0 for one without, ``[n]``.
+    """
+    good = (0.5 + 0.25 * advantages).clamp(0, 1)
+    towards = (made - wanted).square().flatten(1).mean(1)
+    away = (2 * before - made - wanted).square().flatten(1).mean(1)
+    each = good * towards + (1 - good) * away
+    return (each * weights).sum() / weights.sum().clamp(min=1)
 
 
 def reference_divergence(

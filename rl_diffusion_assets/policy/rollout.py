@@ -55,14 +55,14 @@ def roll_out(
     *,
     guidance: float,
     batch: int = 64,
-    unet: Any = None,
+    denoiser: Any = None,
 ) -> Trajectories:
     """Draw one picture per caption and seed with the stochastic sampler."""
     import torch
 
     parts = [
         _roll_out(
-            model, schedule, captions[at : at + batch], seeds[at : at + batch], guidance, unet
+            model, schedule, captions[at : at + batch], seeds[at : at + batch], guidance, denoiser
         )
         for at in range(0, len(captions), batch)
     ]
@@ -81,7 +81,7 @@ def _roll_out(
     captions: Sequence[str],
     seeds: Sequence[int],
     guidance: float,
-    unet: Any,
+    denoiser: Any,
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
     import torch
 
@@ -90,7 +90,7 @@ def _roll_out(
     states, log_probs = [noise[0] * schedule.seed_noise], []
     with torch.no_grad():
         for step, time in enumerate(schedule.timesteps):
-            prediction = model.predict(states[-1], time, hidden, guidance, unet)
+            prediction = model.predict(states[-1], time, hidden, guidance, denoiser)
             mean = step_mean(schedule, prediction, states[-1], step)
             deviation = schedule.deviations[step]
             states.append(mean + deviation * noise[step + 1])
@@ -109,12 +109,13 @@ def step_log_probability(
     step: int,
     *,
     guidance: float,
-    unet: Any = None,
+    denoiser: Any = None,
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Log-probability of what the samples `rows` did at `step`, and the mean, under the weights
     as they are now. Carries gradients, through both branches of the guidance."""
     before, after = trajectories.latents[step][rows], trajectories.latents[step + 1][rows]
     hidden = model.encode([trajectories.captions[row] for row in rows.tolist()])
     time = schedule.timesteps[step]
-    mean = step_mean(schedule, model.predict(before, time, hidden, guidance, unet), before, step)
+    prediction = model.predict(before, time, hidden, guidance, denoiser)
+    mean = step_mean(schedule, prediction, before, step)
     return log_probability(after, mean, schedule.deviations[step]), mean

@@ -12,9 +12,10 @@ class Training:
 
     objective: str = "joint"
     seed: int = 0
+    method: str = "policy-gradient"  # or "forward", see `objective`
     iterations: int = 60
     steps: int = 10
-    eta: float = 1.0
+    eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
     guidance: float = 1.0
     trained_steps: int = 5
     least_deviation: float = 0.1
@@ -23,10 +24,11 @@ class Training:
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
     warm_up: int = 4
-    lora_rank: int = 16  # 0 trains the whole UNet
+    lora_rank: int = 16  # 0 trains the whole denoiser
     kl_weight: float = 0.0
     pretraining_weight: float = 0.1
     pretraining_batch: int = 32
+    pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     ema: float = 0.0  # 0 for none
     micro_batch: int = 64
     gradient_checkpointing: bool = False

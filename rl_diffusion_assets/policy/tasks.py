@@ -1,7 +1,9 @@
 """What each objective samples in an iteration, and how it scores it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,8 @@ class Sampling:
 
 @dataclass
 class Rewards:
-    """The models that score: a list of scorers is an ensemble, whose mean counts."""
+    """The models that score: a list of scorers is an ensemble, whose mean counts: of those that
+    answered, in training (`answered_mean`); of all or none where runs are judged."""
 
     scorers: Sequence[Any]
     person: Any
@@ -69,6 +72,36 @@ def draw_prompts(
     return chosen, np.repeat(np.arange(sampling.prompts), sampling.group)
 
 
+def ensemble_scores(scorers: Sequence[Any], pictures: Array, captions: Sequence[str]) -> Array:
+    """What every scorer of an ensemble says, ``[k, n]``, NaN where one has no answer.
+
+    Scorers that are `remote` wait for their endpoints while the others compute, one after the
+    other: they would only take the same cores from each other.
+    """
+    with ThreadPoolExecutor(max(1, len(scorers))) as threads:
+        answers: list[Callable[[], Array]] = [
+            threads.submit(scorer.score, pictures, captions).result
+            if getattr(scorer, "remote", False)
+            else partial(scorer.score, pictures, captions)
+            for scorer in scorers
+        ]
+        return np.stack([answer() for answer in answers])
+
+
+def answered_mean(scores: Array) -> Array:
+    """Mean over the scorers ``[k, n]`` that answered, ``[n]``; NaN where none did.
+
+    Scorers differ in scale. Where an answer is missing each counts as its distance from its own
+    mean over the batch, or else a picture would gain or lose by who was silent about it. Such a
+    mean compares pictures of one batch, not of two.
+    """
+    if np.isfinite(scores).all():
+        return scores.mean(0)
+    known = np.ma.masked_invalid(scores)
+    usual = known.mean(1, keepdims=True)
+    return np.ma.filled((known - usual).mean(0) + usual.mean(), np.nan)
+
+
 def score(
     objective: str,
     rewards: Rewards,
@@ -81,7 +114,7 @@ def score(
     to be even, or a single one."""
     captions = [prompt.text for prompt in prompts]
     if objective == "preference":
-        return np.mean([s.score(pictures, captions) for s in rewards.scorers], 0)[:, None]
+        return answered_mean(ensemble_scores(rewards.scorers, pictures, captions))[:, None]
     if objective == "composition":
         found, wanted = rewards.detector.detect(pictures), [prompt.wanted for prompt in prompts]
         return composition_rewards(found, wanted, sampling.relation)[:, None]
@@ -124,7 +157,7 @@ def measure(
 
     if objective == "preference":
         captions = [prompt.text for prompt in prompts]
-        scores = np.mean([scorer.score(pictures, captions) for scorer in judge.scorers], 0)
+        scores = ensemble_scores(judge.scorers, pictures, captions).mean(0)
         return {"score": float(scores.mean())}
     if objective == "composition":
         found = judge.detector.detect(pictures)

@@ -7,6 +7,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,14 @@ from typing import Any
 import numpy as np
 
 from resources.diffusion import TextToImage
+from rl_diffusion_assets.policy.adapter import MergedAdapter
 from rl_diffusion_assets.policy.ddim import Schedule, make_schedule
 from rl_diffusion_assets.policy.judging import Hacked, Judging
-from rl_diffusion_assets.policy.objective import clipped_loss, reference_divergence
+from rl_diffusion_assets.policy.objective import (
+    clipped_loss,
+    forward_loss,
+    reference_divergence,
+)
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
@@ -32,7 +38,8 @@ from rl_diffusion_assets.policy.tasks import (
 Array = np.ndarray
 LORA_TARGETS = (
     *("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"),
-    *("proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),
+    *("proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),  # of a UNet
+    *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),  # of a transformer's captions
 )
 STATE, HISTORY = "state.safetensors", "history.jsonl"
 
@@ -86,28 +93,21 @@ class Trainer:
     def _prepare(self) -> None:
         import torch
 
-        settings, unet = self.settings, self.model.unet
+        settings, denoiser = self.settings, self.model.denoiser
         torch.manual_seed(settings.seed)
+        self.adapter: MergedAdapter | None = None
         self.reference: Any = None
         if settings.lora_rank:
-            from peft import LoraConfig
-
-            unet.add_adapter(
-                LoraConfig(
-                    r=settings.lora_rank,
-                    lora_alpha=settings.lora_rank,
-                    target_modules=list(LORA_TARGETS),
-                    init_lora_weights="gaussian",
-                )
-            )
+            self.adapter = MergedAdapter(denoiser, LORA_TARGETS, settings.lora_rank, settings.seed)
+            self.names, self.parameters = self.adapter.names, self.adapter.parameters
         else:
             if settings.kl_weight:
-                self.reference = copy.deepcopy(unet)
-            unet.requires_grad_(True)
+                self.reference = copy.deepcopy(denoiser)
+            denoiser.requires_grad_(True)
+            named = list(denoiser.named_parameters())
+            self.names, self.parameters = [n for n, _ in named], [p for _, p in named]
         if settings.gradient_checkpointing:
-            unet.enable_gradient_checkpointing()
-        named = [(n, p) for n, p in unet.named_parameters() if p.requires_grad]
-        self.names, self.parameters = [n for n, _ in named], [p for _, p in named]
+            denoiser.enable_gradient_checkpointing()
         self.optimizer = torch.optim.AdamW(
             self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -115,16 +115,19 @@ class Trainer:
         self.best_weights = [p.detach().clone() for p in self.parameters]
 
     def use_best(self) -> None:
-        """Put the best checkpoint's weights into the model, adapters merged into the UNet."""
+        """Put the best checkpoint's weights into the model."""
+        self._put(self.best_weights)
+        self.model.denoiser.requires_grad_(False)
+
+    def _put(self, values: Sequence[Any]) -> None:
+        """Make these the weights that are trained."""
         import torch
 
         with torch.no_grad():
-            for parameter, value in zip(self.parameters, self.best_weights, strict=True):
+            for parameter, value in zip(self.parameters, values, strict=True):
                 parameter.copy_(value)
-        if self.settings.lora_rank:
-            self.model.unet.fuse_lora()
-            self.model.unet.unload_lora()
-        self.model.unet.requires_grad_(False)
+        if self.adapter:
+            self.adapter.merge()
 
     def _current(self) -> list[Any]:
         return self.average or [p.detach() for p in self.parameters]
@@ -209,20 +212,47 @@ class Trainer:
         every = max(float(np.isfinite(gathered).sum()) / self.accelerator.num_processes, 1.0)
         weight_of = torch.tensor(known.astype(np.float32), device=device)
         there = gathered[np.isfinite(gathered)]
-        steps = rng.choice(self.trainable, settings.trained_steps, replace=False)
         if not len(there):  # a step without a reward would still move by momentum and decay
             return {"reward": None, "missing": 1.0}
-        figures = [self._step(drawn, int(step), advantage_of, weight_of, every) for step in steps]
-        mean = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
-        return {
+        record: dict[str, float | None] = {
             "reward": float(there.mean()),
             "reward_deviation": float(there.std()),
             "missing": 1.0 - len(there) / len(gathered),
             "clamped": float((np.abs(advantage) >= 10).mean()),
-            "ratio_first": figures[0]["ratio"],
-            "ratio_deviation_first": figures[0]["ratio_deviation"],
-            **mean,
         }
+        if settings.method == "forward":
+            return record | self._forward_steps(drawn, advantage_of, weight_of, every, number)
+        steps = rng.choice(self.trainable, settings.trained_steps, replace=False)
+        figures = [self._step(drawn, int(step), advantage_of, weight_of, every) for step in steps]
+        record |= {f"{key}_first": figures[0][key] for key in ("ratio", "ratio_deviation")}
+        return record | {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
+
+    def _forward_steps(
+        self, drawn: Any, advantage: Any, weight: Any, known: float, number: int
+    ) -> dict[str, float]:
+        """Optimizer steps on the samples as clean latents, at fresh times and noises."""
+        import torch
+
+        settings, clean = self.settings, drawn.latents[-1]
+        draw = torch.Generator().manual_seed(
+            int(self._rng(3, number, self.accelerator.process_index).integers(2**48))
+        )
+        hidden = self.model.encode(drawn.captions)
+        asked = []
+        for _ in range(settings.trained_steps):
+            noise = torch.randn(clean.shape, generator=draw).to(clean.device)
+            noisy, times, wanted = self.schedule.noised(clean, noise, draw)
+            with torch.no_grad():
+                before = self.model.predict(noisy, times, hidden, 1.0)
+            asked.append((noisy, times, wanted, before))
+        gradients = []
+        for noisy, times, wanted, before in asked:
+            self.optimizer.zero_grad()
+            made = self.model.predict(noisy, times, hidden, 1.0)
+            loss = forward_loss(made, before, wanted, advantage, weight)
+            self.accelerator.backward(loss * (weight.sum() / known))
+            gradients.append(self._descend())
+        return {"gradient": float(np.mean(gradients))}
 
     def _step(
         self, drawn: Any, step: int, advantage: Any, weight: Any, known: float
@@ -237,6 +267,7 @@ class Trainer:
         for start in range(0, total, settings.micro_batch):
             rows = torch.arange(start, min(start + settings.micro_batch, total))
             share = len(rows) / total
+            reference = self._reference_mean(drawn, rows, step) if settings.kl_weight else None
             log_probs, mean = step_log_probability(
                 self.model, self.schedule, drawn, rows, step, guidance=settings.guidance
             )
@@ -244,8 +275,9 @@ class Trainer:
                 log_probs, drawn.log_probs[step][rows], advantage[rows], settings.clip, weight[rows]
             )
             loss = part.loss * (weight[rows].sum() / known)
-            if settings.kl_weight:
-                loss = loss + share * settings.kl_weight * self._divergence(drawn, rows, step, mean)
+            if reference is not None:
+                divergence = reference_divergence(mean, reference, self.schedule.deviations[step])
+                loss = loss + share * settings.kl_weight * divergence.mean()
             self.accelerator.backward(loss)
             for key, value in (
                 ("ratio", part.ratio_mean),
@@ -257,29 +289,29 @@ class Trainer:
                 sums[key] += share * value
         return sums | {"gradient": self._descend()}
 
-    def _divergence(self, drawn: Any, rows: Any, step: int, mean: Any) -> Any:
-        """KL from the reference: the model without its adapter, or the copy of the whole UNet."""
+    def _reference_mean(self, drawn: Any, rows: Any, step: int) -> Any:
+        """The step's mean under the model as it was: without its adapter, or its copy."""
         import torch
 
-        unet = self.model.unet
-        with torch.no_grad():
-            if self.settings.lora_rank:
-                unet.disable_adapters()
-            _, reference = step_log_probability(
+        with torch.no_grad(), self.adapter.removed() if self.adapter else nullcontext():
+            _, mean = step_log_probability(
                 self.model,
                 self.schedule,
                 drawn,
                 rows,
                 step,
                 guidance=self.settings.guidance,
-                unet=self.reference,
+                denoiser=self.reference,
             )
-            if self.settings.lora_rank:
-                unet.enable_adapters()
-        return reference_divergence(mean, reference, self.schedule.deviations[step]).mean()
+        return mean
 
     def _pretrain(self) -> float:
-        """One step of plain denoising on real pictures: it keeps the model a model of pictures."""
+        """One step of plain denoising on real pictures: it keeps the model a model of pictures.
+
+        A model that was distilled from guidance would unlearn it; its target is led away from its
+        own answer to no caption, which on average over the noise is guidance's (Chen et al. 2025,
+        2501.15420).
+        """
         import torch
 
         settings = self.settings
@@ -289,17 +321,13 @@ class Trainer:
         clean = latents[torch.tensor(rows)].to(self.model.device)
         draw = torch.Generator().manual_seed(int(rng.integers(2**48)))
         noise = torch.randn(clean.shape, generator=draw).to(clean.device)
-        alphas = self.model.scheduler.alphas_cumprod
-        times = torch.randint(len(alphas), (len(rows),), generator=draw)
-        alpha = alphas[times].view(-1, 1, 1, 1).to(clean.device)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        noisy, times, wanted = self.schedule.noised(clean, noise, draw)
         hidden = self.model.encode([captions[row] for row in rows])
-        made = self.model.predict(noisy, times.to(clean.device), hidden, 1.0)
-        wanted = {
-            "epsilon": noise,
-            "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * clean,
-            "sample": clean,
-        }[self.schedule.prediction]
+        if settings.pretraining_guidance != 1.0:
+            with torch.no_grad():
+                free = self.model.predict(noisy, times, self.model.encode([""] * len(rows)), 1.0)
+            wanted = free + settings.pretraining_guidance * (wanted - free)
+        made = self.model.predict(noisy, times, hidden, 1.0)
         loss = torch.nn.functional.mse_loss(made, wanted)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss * settings.pretraining_weight)
@@ -319,6 +347,8 @@ class Trainer:
                     at += size
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_gradient)
         self.optimizer.step()
+        if self.adapter:
+            self.adapter.merge()
         return float(norm)
 
     # -- the judge -------------------------------------------------------------------------------
@@ -338,16 +368,10 @@ class Trainer:
 
     def _evaluate(self) -> dict[str, float]:
         """Ask the judge about the weights that would be kept now."""
-        import torch
-
         held = [p.detach().clone() for p in self.parameters]
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, self._current(), strict=True):
-                parameter.copy_(value)
+        self._put(self._current())
         figures, better = self.judging.evaluate(self.iteration)
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, held, strict=True):
-                parameter.copy_(value)
+        self._put(held)
         if better:
             self.best_weights = [value.clone() for value in self._current()]
         shown = ", ".join(f"{key} {value:.3f}" for key, value in figures.items())
@@ -404,7 +428,6 @@ class Trainer:
         Raises:
             ValueError: the state belongs to other settings.
         """
-        import torch
         from safetensors import safe_open
 
         path = self.folder / STATE
@@ -417,9 +440,7 @@ class Trainer:
         different = [k for k in mine if k != "iterations" and about["settings"].get(k) != mine[k]]
         if different:
             raise ValueError(f"{path} was made with other settings: {', '.join(different)}")
-        with torch.no_grad():
-            for name, parameter in zip(self.names, self.parameters, strict=True):
-                parameter.copy_(tensors[f"weights/{name}"])
+        self._put([tensors[f"weights/{name}"] for name in self.names])
         device = self.model.device
         self.best_weights = [tensors[f"best/{name}"].to(device) for name in self.names]
         if self.average:

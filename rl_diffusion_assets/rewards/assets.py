@@ -72,12 +72,13 @@ def reward_models(
             base = diffusion.load(str(folder), device=session.device)
             side, rated = base.side, lake.scan("preference_pairs", "pairs").collect()
             pairs, held_out = make_pairs(rated, lake.image, side)
+            labelled = {kind: studio.labelled(kind) for kind in ("people", "objects", "captioned")}
             material = Material(
                 pairs=pairs,
                 held_out=held_out,
-                people=make_people(studio.labelled("people"), side),
-                objects=make_objects(studio.labelled("objects"), side),
-                captioned=make_captioned(studio.labelled("captioned"), side),
+                people=make_people(labelled["people"], side),
+                objects=make_objects(labelled["objects"], side),
+                captioned=make_captioned(labelled.values(), side),
                 decode=lambda pictures, base=base: base.decode(base.pack(pictures)),
                 device=session.device,
                 tell=context.log.info,

@@ -121,6 +121,12 @@ def _half(n: int, judge: bool) -> tuple[Array, Array]:
     return rows[np.arange(len(rows)) % 6 != 0], rows[np.arange(len(rows)) % 6 == 0]
 
 
+def _captions(material: Material, judge: bool) -> tuple[Array, list[str]]:
+    """One side's captioned pictures."""
+    pictures, captions = material.captioned
+    return pictures[int(judge) :: 2], captions[int(judge) :: 2]
+
+
 def _ruined(pictures: Array, rng: np.random.Generator) -> Array:
     """People nobody could find any more: the middle faded, scattered or blurred away."""
     out = pictures.copy()
@@ -149,7 +155,7 @@ def build_preference(
     made = training.fit_clip_scorer(
         start,
         take_pairs(material.pairs, rows),
-        material.captioned,
+        _captions(material, judge=False),
         fit,
         device=material.device,
         tell=material.tell,
@@ -165,7 +171,7 @@ def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[
     rows = np.flatnonzero(_judged(material) & ~material.held_out)
     module = training.fit_conv_scorer(
         take_pairs(material.pairs, rows),
-        material.captioned,
+        _captions(material, judge=True),
         fit,
         device=material.device,
         tell=material.tell,

@@ -1,7 +1,10 @@
-"""Pictures made worse on purpose: which of the two is better needs no rater.
+"""Pictures made worse and captions made wrong, on purpose: what is better needs no rater.
 
-Learning from such ranks before there are votes enough: RankIQA, Liu et al. 2017 (1707.08347).
+Ranks of pictures, before there are votes enough: RankIQA, Liu et al. 2017 (1707.08347). Wrong
+captions, without which a scorer reads a bag of words: Yuksekgonul et al. 2023 (2210.01936).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -51,3 +54,39 @@ def _box_mean(picture: Array, size: int) -> Array:
     padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (0, 1))
     return windows.mean((3, 4))
+
+
+class Misnamer:
+    """Makes captions wrong with words that the corpus has at the same place.
+
+    Knows no grammar: of captions of the same length, it has seen which words stand where.
+    """
+
+    def __init__(self, corpus: Sequence[str]) -> None:
+        places: dict[tuple[int, int], set[str]] = {}
+        for caption in corpus:
+            words = caption.split()
+            for at, word in enumerate(words):
+                places.setdefault((len(words), at), set()).add(word)
+        self.seen = {place: sorted(words) for place, words in places.items()}
+
+    def misname(self, caption: str, rng: np.random.Generator) -> str:
+        """A caption with two of its words exchanged, or one replaced; unchanged if none can be."""
+        words = caption.split()
+        length = len(words)
+        options = [self.seen.get((length, at), []) for at in range(length)]
+        exchanges = [
+            (i, j)
+            for i in range(length)
+            for j in range(i)
+            if words[i] != words[j] and words[i] in options[j] and words[j] in options[i]
+        ]
+        if exchanges and rng.random() < 0.5:
+            i, j = exchanges[rng.integers(len(exchanges))]
+            words[i], words[j] = words[j], words[i]
+            return " ".join(words)
+        places = [at for at in range(length) if set(options[at]) - {words[at]}]
+        if places:
+            at = places[rng.integers(len(places))]
+            words[at] = str(rng.choice([word for word in options[at] if word != words[at]]))
+        return " ".join(words)

@@ -1,7 +1,7 @@
 """Tables of the lake and the studio become arrays that reward models learn from."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import polars as pl
@@ -85,7 +85,10 @@ def make_objects(table: pl.DataFrame, side: int) -> Objects:
     )
 
 
-def make_captioned(table: pl.DataFrame, side: int) -> tuple[np.ndarray, list[str]]:
-    """Captioned pictures: columns image, caption."""
-    pictures = np.stack([read_picture(data, side) for data in table["image"]])
-    return pictures, table["caption"].to_list()
+def make_captioned(tables: Iterable[pl.DataFrame], side: int) -> tuple[np.ndarray, list[str]]:
+    """Captioned pictures of every table that has captions: columns image, caption."""
+    rows = pl.concat(
+        [table.select("image", "caption") for table in tables if "caption" in table.columns]
+    )
+    pictures = np.stack([read_picture(data, side) for data in rows["image"]])
+    return pictures, rows["caption"].to_list()

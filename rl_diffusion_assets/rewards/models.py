@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from rl_diffusion_assets.rewards.composition import Detections
 from rl_diffusion_assets.rewards.networks import (
@@ -21,6 +22,7 @@ Array = np.ndarray
 WORDS, LENGTH = 2048, 24  # buckets of the judge's words; words of a caption that it reads
 BATCH = 64
 CONFIG, TOWER = "reward.json", "tower.safetensors"
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class PreferenceScorer(Protocol):
@@ -212,11 +214,44 @@ def clip_scores(model: Any, inputs: dict[str, Any]) -> Any:
     return (images * texts).sum(-1) * model.logit_scale.exp()
 
 
+def reward_settings(folder: Path, form: type[Settings]) -> Settings:
+    """What stands in the `reward.json` of a folder that a person wrote.
+
+    Raises:
+        ValueError: a setting is wrong; names the file and the setting, and repeats no value.
+    """
+    path = folder / CONFIG
+    try:
+        return form.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError("\n".join([f"{path}: wrong settings:", *lines])) from None
+
+
+def _remote(folder: Path, _device: str) -> Any:
+    from rl_diffusion_assets.rewards.remote import RemoteScorer
+
+    return RemoteScorer(folder)
+
+
+def _hub(folder: Path, device: str) -> Any:
+    from rl_diffusion_assets.rewards.hub import open_hub_reward
+
+    return open_hub_reward(folder, device)
+
+
 READERS: dict[str, Any] = {
     "clip": ClipScorer,
     "conv": ConvScorer,
     "person": PersonClassifier,
     "objects": ObjectDetector,
+    "remote": _remote,
+    "pickscore": _hub,
+    "image-reward": _hub,
+    "owlv2": _hub,
+    "grounding-dino": _hub,
+    "detr": _hub,
+    "face": _hub,
 }
 
 
@@ -229,7 +264,11 @@ def open_reward(folder: Path, device: str = "cpu") -> Any:
     path = Path(folder) / CONFIG
     if not path.exists():
         raise ValueError(f"{folder}: no {CONFIG}; this is not a reward model")
-    kind = json.loads(path.read_text()).get("kind")
-    if kind not in READERS:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    kind = config.get("kind") if isinstance(config, dict) else None
+    if not isinstance(kind, str) or kind not in READERS:
         raise ValueError(f"{path}: kind {kind!r} is not one of {', '.join(READERS)}")
     return READERS[kind](Path(folder), device)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_diffusion_assets.rewards.degrade import degrade
+from rl_diffusion_assets.rewards.degrade import Misnamer, degrade
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
     TOWER,
@@ -143,14 +143,19 @@ def _rank_loss(better: Any, worse: Any) -> Any:
 
 
 def _caption_loss(images: Any, texts: Any, captions: list[str], scale: Any) -> Any:
-    """Which caption belongs to which picture; the same caption twice is a match twice."""
+    """Which caption belongs to which picture; the same caption twice is a match twice.
+
+    Texts beyond the pictures are wrong captions.
+    """
     import torch
 
     known = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     of = torch.tensor([known[caption] for caption in captions])
     same = (of[:, None] == of[None]).float().to(images.device)
     logits = images @ texts.T * scale
-    rows = (logits.log_softmax(1) * same / same.sum(1, keepdim=True)).sum(1).mean()
+    own = logits.log_softmax(1)[:, : len(images)]
+    rows = (own * same / same.sum(1, keepdim=True)).sum(1).mean()
+    logits = logits[:, : len(images)]
     columns = (logits.log_softmax(0) * same / same.sum(0, keepdim=True)).sum(0).mean()
     return -(rows + columns) / 2
 
@@ -194,6 +199,7 @@ def fit_clip_scorer(
     processor: Any = CLIPProcessor.from_pretrained(start)
     tower: Any = make_classifier(1, pairs.pictures.shape[1], "group").to(device)
     batches = _preference_batches(pairs, fit.batch, rng)
+    wrong = Misnamer(captioned[1])
 
     def worth(pictures: Array) -> Any:
         return tower(as_pixels(pictures, device))[:, 0]
@@ -215,7 +221,8 @@ def fit_clip_scorer(
         if caption_weight and len(captioned[1]):
             some = rng.integers(len(captioned[1]), size=fit.batch // 2)
             words = [captioned[1][row] for row in some]
-            images, texts = look(_mirrored(captioned[0][some], words, rng), words)
+            told = words + [wrong.misname(caption, rng) for caption in words]
+            images, texts = look(_mirrored(captioned[0][some], words, rng), told)
             loss = loss + caption_weight * _caption_loss(images, texts, words, scale)
         return loss
 
@@ -242,6 +249,7 @@ def fit_conv_scorer(
     side = pairs.pictures.shape[1]
     module: Any = make_scorer(WORDS, side).to(device)
     batches = _preference_batches(pairs, fit.batch, rng)
+    wrong = Misnamer(captioned[1])
 
     def loss_of() -> Any:
         rows = next(batches)
@@ -255,7 +263,8 @@ def fit_conv_scorer(
         some = rng.integers(len(captioned[1]), size=fit.batch)
         words = [captioned[1][row] for row in some]
         pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)
-        images, captions = module.towers(pixels, word_ids(words).to(device))
+        told = words + [wrong.misname(caption, rng) for caption in words]
+        images, captions = module.towers(pixels, word_ids(told).to(device))
         return loss + _caption_loss(images, captions, words, module.scale.exp())
 
     _minimise({module: 1.0}, fit, loss_of, tell, "judge")

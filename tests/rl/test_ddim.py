@@ -8,7 +8,7 @@ import torch
 
 from rl_diffusion_assets.policy.ddim import log_probability, make_schedule, step_mean
 from rl_diffusion_assets.policy.rollout import roll_out, starting_noise, step_log_probability
-from tests.rl.conftest import LATENT, D, ddim
+from tests.rl.conftest import LATENT, SCHEDULER, D, ddim
 
 CAPTIONS = [f"picture {i % 3}" for i in range(5)]
 SEEDS = list(range(5))
@@ -30,7 +30,7 @@ def drawn(loaded):
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_invariant_1_ratio_is_bit_exactly_1_before_any_update(model, guidance):
-    model.unet.requires_grad_(True)
+    model.denoiser.requires_grad_(True)
     schedule = make_schedule(model.scheduler, 10, 1.0)
     drawn = roll_out(model, schedule, CAPTIONS, SEEDS, guidance=guidance)
     for step in range(10):
@@ -168,9 +168,8 @@ def test_eta_scales_the_deviation_and_a_clipped_sample_is_clipped():
 
 
 def test_an_unknown_prediction_type_is_refused():
-    schedule = make_schedule(ddim(prediction_type="flow"), 10, 1.0)
-    with pytest.raises(ValueError, match="flow"):
-        step_mean(schedule, torch.zeros((1, *LATENT)), torch.zeros((1, *LATENT)), 0)
+    with pytest.raises(ValueError, match="'flow' is not known; one of epsilon, v_prediction"):
+        make_schedule(ddim(prediction_type="flow"), 10, 1.0)
 
 
 # -- 5: steps without a density ------------------------------------------------------------------
@@ -229,15 +228,44 @@ def test_schedulers_whose_step_has_no_density_are_refused():
     from diffusers import (
         DDPMScheduler,
         DPMSolverMultistepScheduler,
-        FlowMatchEulerDiscreteScheduler,
+        EulerAncestralDiscreteScheduler,
+        EulerDiscreteScheduler,
+        LCMScheduler,
     )
 
-    for scheduler in (FlowMatchEulerDiscreteScheduler(), DPMSolverMultistepScheduler()):
-        with pytest.raises(ValueError, match=type(scheduler).__name__):
+    for scheduler in (
+        DPMSolverMultistepScheduler(),
+        EulerAncestralDiscreteScheduler(),
+        LCMScheduler(),
+    ):
+        name = type(scheduler).__name__
+        with pytest.raises(ValueError, match=f"{name}: .*one of DDIMScheduler, .*flow matching"):
             make_schedule(scheduler, 10, 1.0)
     with pytest.raises(ValueError, match="thresholding"):
         make_schedule(ddim(thresholding=True), 10, 1.0)
+    with pytest.raises(ValueError, match="EulerDiscreteScheduler: timestep_type"):
+        make_schedule(EulerDiscreteScheduler(timestep_type="continuous"), 10, 1.0)
     assert len(make_schedule(DDPMScheduler(), 10, 1.0)) == 10
+
+
+def test_only_the_noise_schedule_of_a_scheduler_matters():
+    from diffusers import EulerDiscreteScheduler
+
+    config = {key: SCHEDULER[key] for key in SCHEDULER if key.startswith("beta")}
+    euler = EulerDiscreteScheduler(**config, steps_offset=1, timestep_spacing="leading")
+    ours, of_ddim = make_schedule(euler, 10, 1.0), make_schedule(ddim(), 10, 1.0)
+    assert torch.equal(ours.timesteps, of_ddim.timesteps)
+    assert torch.equal(ours.deviations[:-1], of_ddim.deviations[:-1])
+    latents, answer = torch.randn((2, 2, *LATENT), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(step_mean(ours, answer, latents, 4), step_mean(of_ddim, answer, latents, 4))
+
+
+def test_noise_alone_is_refused_where_the_model_predicts_the_noise():
+    changes = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    with pytest.raises(ValueError, match="noise alone"):
+        make_schedule(ddim(**changes), 10, 1.0)
+    schedule = make_schedule(ddim(**changes, prediction_type="v_prediction"), 10, 1.0)
+    assert schedule.deviations.isfinite().all()
 
 
 # -- 9: guidance ---------------------------------------------------------------------------------
@@ -253,9 +281,9 @@ def test_invariant_9_guidance_of_1_is_the_conditional_branch(model):
     hidden = model.encode(["red", "blue", "red hat"])
     with torch.no_grad():
         one, latents = predicted(model, 1.0, hidden)
-        given = model.unet(latents, torch.tensor(501), hidden).sample
+        given = model.denoiser(latents, torch.tensor(501), hidden).sample
         empty = model.encode([""]).expand_as(hidden)
-        without = model.unet(latents, torch.tensor(501), empty).sample
+        without = model.denoiser(latents, torch.tensor(501), empty).sample
         nearly, _ = predicted(model, 1.0 + 1e-7, hidden)
         three, _ = predicted(model, 3.0, hidden)
         none, _ = predicted(model, 0.0, hidden)
@@ -294,7 +322,7 @@ def test_invariant_9_the_gradient_is_of_the_guided_policy(model):
     schedule = make_schedule(model.scheduler, 5, 1.0)
     drawn = roll_out(model, schedule, captions, [0, 1], guidance=3.0)
     drawn.latents[3] += 0.5  # away from the mean, where the gradient is large
-    bias = model.unet.conv_out.bias.requires_grad_(True)
+    bias = model.denoiser.conv_out.bias.requires_grad_(True)
     rows = torch.arange(2)
 
     def log_p():

@@ -9,7 +9,7 @@ import torch
 
 from rl_diffusion_assets.rewards.building import JUDGE_SHARE, bucket_of, sides, take_pairs
 from rl_diffusion_assets.rewards.composition import Wanted, fully_right
-from rl_diffusion_assets.rewards.degrade import degrade
+from rl_diffusion_assets.rewards.degrade import Misnamer, degrade
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
     LENGTH,
@@ -309,6 +309,20 @@ def test_pictures_are_damaged_visibly_and_by_the_seed():
     assert (np.abs(damaged.astype(int) - pictures).mean((1, 2, 3)) > 0.5).all()
     np.testing.assert_array_equal(damaged, degrade(pictures, np.random.default_rng(3)))
     assert (damaged != degrade(pictures, np.random.default_rng(4))).any()
+
+
+def test_captions_are_made_wrong_with_words_that_stand_there_elsewhere():
+    colours, things = ("red", "blue", "green"), ("hat", "bag")
+    corpus = [f"a {c} {t} above a {d} {u}" for c in colours for d in colours for t, u in [things]]
+    wrong, rng = Misnamer([*corpus, "a portrait of a nurse"]), np.random.default_rng(0)
+    made = {wrong.misname("a red hat above a blue bag", rng) for _ in range(60)}
+    assert "a blue hat above a red bag" in made
+    assert "a green hat above a blue bag" in made
+    assert "a red hat above a blue bag" not in made
+    assert all(caption in corpus for caption in made)
+    assert (
+        wrong.misname("nothing of this length was seen", rng) == "nothing of this length was seen"
+    )
 
 
 def test_words_are_hashed_in_their_order_and_cut():
