@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rl_diffusion_assets.policy.tasks import Sampling
 
+METHODS = ("policy-gradient", "forward")
+
 
 @dataclass(frozen=True)
 class Training:
@@ -12,7 +14,7 @@ class Training:
 
     objective: str = "joint"
     seed: int = 0
-    method: str = "policy-gradient"  # or "forward", see `objective`
+    method: str = "policy-gradient"  # one of METHODS, see `objective`
     iterations: int = 60
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
@@ -26,8 +28,9 @@ class Training:
     warm_up: int = 4
     lora_rank: int = 16  # 0 trains the whole denoiser
     kl_weight: float = 0.0
-    pretraining_weight: float = 0.1
-    pretraining_batch: int = 32
+    pretraining_weight: float = 1.0  # of the learning rate: Adam is blind to that of a loss
+    pretraining_steps: int = 3
+    pretraining_batch: int = 48
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     ema: float = 0.0  # 0 for none
     micro_batch: int = 64
@@ -43,3 +46,7 @@ class Training:
             "composition": Sampling(16, 4),
         }
     )
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")

@@ -32,7 +32,7 @@ from rl_diffusion_assets.policy.judging import Hacked
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Prompt, Rewards, Sampling
 from rl_diffusion_assets.policy.trainer import Data, Trainer
-from rl_diffusion_assets.rewards.composition import Wanted
+from rl_diffusion_assets.rewards.composition import Wanted, fully_right, read_caption
 from rl_diffusion_assets.rewards.material import read_picture
 from rl_diffusion_assets.rewards.models import open_reward
 
@@ -106,11 +106,19 @@ def probes_of(frame: pl.DataFrame, seed: int) -> dict[str, list[Prompt]]:
     return {name: prompts_of(frame, name, "train", seed + 1) for name in OBJECTIVES}
 
 
-def read_captioned(path: Path, model: TextToImage) -> tuple[Any, list[str]]:
-    """Clean latents of captioned pictures, and their captions."""
+def read_captioned(path: Path, model: TextToImage, detector: Any) -> tuple[Any, list[str]]:
+    """Clean latents of captioned pictures, and their captions.
+
+    As the paper keeps what is beautiful enough (section 4.1), this keeps what shows its caption: a
+    picture whose caption names objects that the detector does not find there is left out.
+    """
     frame = pl.read_parquet(path)
     pictures = np.stack([read_picture(data, model.side) for data in frame["image"]])
-    return model.pack(pictures), frame["caption"].to_list()
+    captions, found = frame["caption"].to_list(), detector.detect(pictures)
+    wanted = [read_caption(caption, found.names, found.colours) for caption in captions]
+    right = fully_right(found, wanted)
+    kept = [row for row, want in enumerate(wanted) if right[row] or not want.objects]
+    return model.pack(pictures[kept]), [captions[row] for row in kept]
 
 
 def open_rewards(folders: Mapping[str, Any], device: str) -> Rewards:
@@ -146,12 +154,13 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
     settings = read_settings(job.get("training", {}))
     model = load_text_to_image(job["base"], device)
     frame = pl.read_parquet(job["prompts"])
+    rewards, judge = open_rewards(job["rewards"], device), open_rewards(job["judge"], device)
     data = Data(
         prompts={name: prompts_of(frame, name, "train", 0) for name in OBJECTIVES},
         probes=probes_of(frame, 0),
-        pretraining=read_captioned(Path(job["captioned"]), model),
+        pretraining=read_captioned(Path(job["captioned"]), model, rewards.detector),
     )
-    rewards, judge = open_rewards(job["rewards"], device), open_rewards(job["judge"], device)
+    tell(f"{len(data.pretraining[1])} captioned pictures show what their captions say")
     trainer = Trainer(model, settings, data, rewards, judge, folder, accelerator, tell)
     if trainer.resume():
         tell(f"going on after iteration {trainer.iteration}")

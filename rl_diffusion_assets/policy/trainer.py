@@ -41,6 +41,7 @@ LORA_TARGETS = (
     *("proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),  # of a UNet
     *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),  # of a transformer's captions
 )
+OPTIMIZERS = ("reward", "pretraining")
 STATE, HISTORY = "state.safetensors", "history.jsonl"
 
 
@@ -108,9 +109,13 @@ class Trainer:
             self.names, self.parameters = [n for n, _ in named], [p for _, p in named]
         if settings.gradient_checkpointing:
             denoiser.enable_gradient_checkpointing()
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        # Each has moments of its own: the larger gradient would set the other's pace.
+        self.optimizers = {
+            name: torch.optim.AdamW(
+                self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
+            )
+            for name in OPTIMIZERS
+        }
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.best_weights = [p.detach().clone() for p in self.parameters]
 
@@ -164,12 +169,14 @@ class Trainer:
     def _iterate(self) -> dict[str, float | None]:
         settings, record = self.settings, dict[str, float | None]()
         rate = settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, settings.warm_up))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for name, weight in zip(OPTIMIZERS, (1.0, settings.pretraining_weight), strict=True):
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rate * weight
         for number, task in enumerate(self.tasks):
             record |= {f"{task}_{k}": v for k, v in self._improve(task, number).items()}
         if settings.pretraining_weight:
-            record["pretraining_loss"] = self._pretrain()
+            losses = [self._pretrain(step) for step in range(settings.pretraining_steps)]
+            record["pretraining_loss"] = float(np.mean(losses))
         for kept, parameter in zip(self.average, self.parameters, strict=False):
             kept.lerp_(parameter.detach(), 1 - settings.ema)
         return record
@@ -247,7 +254,7 @@ class Trainer:
             asked.append((noisy, times, wanted, before))
         gradients = []
         for noisy, times, wanted, before in asked:
-            self.optimizer.zero_grad()
+            self._forget_gradients()
             made = self.model.predict(noisy, times, hidden, 1.0)
             loss = forward_loss(made, before, wanted, advantage, weight)
             self.accelerator.backward(loss * (weight.sum() / known))
@@ -261,7 +268,7 @@ class Trainer:
         import torch
 
         settings, total = self.settings, len(drawn.captions)
-        self.optimizer.zero_grad()
+        self._forget_gradients()
         names = ("ratio", "ratio_deviation", "clipped_high", "clipped_low", "kl")
         sums: dict[str, float] = dict.fromkeys(names, 0.0)
         for start in range(0, total, settings.micro_batch):
@@ -305,7 +312,7 @@ class Trainer:
             )
         return mean
 
-    def _pretrain(self) -> float:
+    def _pretrain(self, step: int = 0) -> float:
         """One step of plain denoising on real pictures: it keeps the model a model of pictures.
 
         A model that was distilled from guidance would unlearn it; its target is led away from its
@@ -315,7 +322,7 @@ class Trainer:
         import torch
 
         settings = self.settings
-        rng = self._rng(2, self.accelerator.process_index)
+        rng = self._rng(2, step, self.accelerator.process_index)
         latents, captions = self.data.pretraining
         rows = rng.integers(len(captions), size=settings.pretraining_batch)
         clean = latents[torch.tensor(rows)].to(self.model.device)
@@ -329,12 +336,16 @@ class Trainer:
             wanted = free + settings.pretraining_guidance * (wanted - free)
         made = self.model.predict(noisy, times, hidden, 1.0)
         loss = torch.nn.functional.mse_loss(made, wanted)
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss * settings.pretraining_weight)
-        self._descend()
+        self._forget_gradients()
+        self.accelerator.backward(loss)
+        self._descend("pretraining")
         return loss.item()
 
-    def _descend(self) -> float:
+    def _forget_gradients(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def _descend(self, optimizer: str = "reward") -> float:
         import torch
 
         if self.accelerator.num_processes > 1:
@@ -346,7 +357,7 @@ class Trainer:
                     parameter.grad.copy_(flat[at : at + size].view_as(parameter.grad))
                     at += size
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_gradient)
-        self.optimizer.step()
+        self.optimizers[optimizer].step()
         if self.adapter:
             self.adapter.merge()
         return float(norm)
@@ -407,8 +418,9 @@ class Trainer:
         tensors = {f"weights/{n}": p for n, p in zip(self.names, self.parameters, strict=True)}
         tensors |= {f"best/{n}": p for n, p in zip(self.names, self.best_weights, strict=True)}
         tensors |= {f"average/{n}": p for n, p in zip(self.names, self.average, strict=False)}
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(v) for k, v in entry.items()}
+        for name, optimizer in self.optimizers.items():
+            for index, entry in optimizer.state_dict()["state"].items():
+                tensors |= {f"{name}/{index}/{k}": torch.as_tensor(v) for k, v in entry.items()}
         tensors |= {f"base/{k}": torch.tensor(v) for k, v in self.judging.base_scores.items()}
         about = {
             "iteration": self.iteration,
@@ -445,13 +457,14 @@ class Trainer:
         self.best_weights = [tensors[f"best/{name}"].to(device) for name in self.names]
         if self.average:
             self.average = [tensors[f"average/{name}"].to(device) for name in self.names]
-        state: dict[int, dict[str, Any]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer/"):
-                _, index, entry = key.split("/")
-                state.setdefault(int(index), {})[entry] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in tensors.items():
+                if key.startswith(f"{name}/"):
+                    _, index, entry = key.split("/")
+                    state.setdefault(int(index), {})[entry] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.judging.base_scores = {
             key.split("/")[1]: value.numpy()
             for key, value in tensors.items()

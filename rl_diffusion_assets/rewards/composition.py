@@ -35,6 +35,24 @@ class Wanted:
         return RELATIONS.get(self.relation, SIDES)
 
 
+def read_caption(caption: str, names: Sequence[str], colours: Sequence[str]) -> Wanted:
+    """What a caption of one or two known objects asks for; nothing if it does not name them.
+
+    Each side of the relation has to name an object; a colour beside it is its colour.
+    """
+    known = sorted((*RELATIONS, "and", "near"), key=len, reverse=True)
+    relation = next((one for one in known if f" {one} " in caption), "")
+    objects = []
+    for part in caption.split(f" {relation} ", 1) if relation else [caption]:
+        padded = f" {part} "
+        name = next((one for one in names if f" {one} " in padded), "")
+        colour = next((one for one in colours if f" {one} " in padded), "")
+        if not name:
+            return Wanted(())
+        objects.append((name, colour))
+    return Wanted(tuple(objects), relation)
+
+
 @dataclass
 class Detections:
     """Confidence of every object and colour in every cell of n pictures.

@@ -10,6 +10,7 @@ from rl_diffusion_assets.rewards.composition import (
     composition_rewards,
     fully_right,
     mean_confidence,
+    read_caption,
 )
 
 HAT, BAG, SHOE = ("hat", "red"), ("bag", "blue"), ("shoe", "")
@@ -162,3 +163,19 @@ def test_each_picture_is_judged_by_its_own_caption():
     detections = found([(*HAT, (0, 0), 1.0)], [(*BAG, (0, 0), 1.0)])
     assert fully_right(detections, [Wanted((HAT,)), Wanted((HAT,))]).tolist() == [True, False]
     assert fully_right(detections, [Wanted((BAG,)), Wanted((BAG,))]).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("caption", "wanted"),
+    [
+        ("a red hat to the left of a blue bag", Wanted((HAT, BAG), "to the left of")),
+        ("a shoe and a red hat", Wanted((SHOE, HAT), "and")),
+        ("a red striped hat", Wanted((HAT,))),
+        ("a portrait of a baker", Wanted(())),
+        ("a red hat above a green umbrella", Wanted(())),  # not known: nothing can be said
+        ("a hatter", Wanted(())),
+        ("", Wanted(())),
+    ],
+)
+def test_what_a_caption_asks_for(caption, wanted):
+    assert read_caption(caption, NAMES, COLOURS) == wanted

@@ -5,7 +5,7 @@ import torch
 
 from rl_diffusion_assets.policy.credit import advantages
 from rl_diffusion_assets.policy.ddim import make_schedule
-from rl_diffusion_assets.policy.objective import clipped_loss, reference_divergence
+from rl_diffusion_assets.policy.objective import clipped_loss, forward_loss, reference_divergence
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
 from tests.rl.conftest import LATENT
 
@@ -140,3 +140,29 @@ def test_reference_divergence_is_the_kl_of_two_gaussians():
     ).mean((1, 2, 3))
     torch.testing.assert_close(reference_divergence(mean, reference, deviation), expected)
     assert (reference_divergence(mean, mean, deviation) == 0).all()
+
+
+# -- the forward process -------------------------------------------------------------------------
+
+
+def forward_gradient(advantage: float, weight: float = 1.0):
+    generator = torch.Generator().manual_seed(0)
+    old, wanted = (torch.randn((3, 2, 4, 4), generator=generator) for _ in range(2))
+    made = old.clone().requires_grad_(True)
+    weights = torch.tensor([1.0, weight, 1.0])
+    forward_loss(made, old, wanted, torch.full((3,), advantage), weights).backward()
+    return made.grad, 2 * (old - wanted) / old[0].numel() / weights.sum()
+
+
+@pytest.mark.parametrize(
+    ("advantage", "share"), [(2.0, 1.0), (9.0, 1.0), (1.0, 0.5), (0.0, 0.0), (-2.0, -1.0)]
+)
+def test_the_forward_gradient_goes_towards_good_samples_and_away_from_bad_ones(advantage, share):
+    gradient, towards = forward_gradient(advantage)
+    torch.testing.assert_close(gradient, share * towards)
+
+
+def test_a_sample_without_a_reward_has_no_forward_gradient():
+    gradient, towards = forward_gradient(2.0, weight=0.0)
+    assert not gradient[1].any()
+    torch.testing.assert_close(gradient[0], towards[0])
