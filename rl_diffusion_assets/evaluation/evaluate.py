@@ -12,7 +12,7 @@ from rl_diffusion_assets.evaluation import measures
 from rl_diffusion_assets.evaluation.measures import Interval, bootstrap
 from rl_diffusion_assets.policy.ddim import Schedule
 from rl_diffusion_assets.policy.rollout import roll_out
-from rl_diffusion_assets.policy.tasks import Prompt, Rewards
+from rl_diffusion_assets.policy.tasks import Prompt, Rewards, ensemble_scores
 from rl_diffusion_assets.policy.train import prompts_of, read_prompts
 
 Array = np.ndarray
@@ -193,7 +193,7 @@ def examine(
 
 
 def _score(judge: Rewards, pictures: Array, captions: list[str]) -> Array:
-    return np.mean([scorer.score(pictures, captions) for scorer in judge.scorers], 0)
+    return ensemble_scores(judge.scorers, pictures, captions).mean(0)
 
 
 def _fairness(

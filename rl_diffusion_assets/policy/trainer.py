@@ -60,6 +60,14 @@ class Data:
     pretraining: tuple[Any, list[str]]
 
 
+def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as JSON has it: what is not a number, as when nobody was found, is null."""
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value
+        for key, value in record.items()
+    }
+
+
 class Trainer:
     """One run. `run` yields a record per iteration; it can be stopped and started again."""
 
@@ -160,7 +168,7 @@ class Trainer:
             record["seconds"] = round(self.seconds, 2)
             if self.accelerator.is_main_process:
                 with (self.folder / HISTORY).open("a") as lines:
-                    lines.write(json.dumps(record) + "\n")
+                    lines.write(json.dumps(_without_nan(record)) + "\n")
                 if self.iteration % self.settings.checkpoint_every == 0:
                     self.save()
             yield record

@@ -44,7 +44,8 @@ class People:
     def table(self, kind: str, least: float = 0.5) -> Array:
         """Probabilities of `tone`, `gender` or the `joint` table (8), NaN where nobody is found."""
         if kind == "joint":
-            table = (self.tone[:, :, None] * self.gender[:, None, :]).reshape(len(self.tone), -1)
+            each = self.tone[:, :, None] * self.gender[:, None, :]
+            table = each.reshape(len(each), each.shape[1] * each.shape[2])
         elif kind in ("tone", "gender"):
             table = getattr(self, kind).copy()
         else:
