@@ -1,4 +1,4 @@
-"""One run of TRL's DDPOTrainer for `rl_against_trl`, which starts it with an interpreter of its own:
+"""One run of TRL's DDPOTrainer. `rl_against_trl` starts it with an interpreter of its own:
 
     PEER benchmarks/trl_peer.py JOB.json
 
@@ -6,7 +6,6 @@ Nothing of this repository is imported. The last line that it prints is the run,
 """
 
 import io
-import itertools
 import json
 import sys
 import time
@@ -34,7 +33,8 @@ def captions(prompts: Sequence[str], group: int, seed: int) -> Iterator[tuple[st
     rng = np.random.default_rng(seed)
     while True:
         for row in rng.permutation(len(prompts)):
-            yield from itertools.repeat((prompts[row], {}), group)
+            for _ in range(group):
+                yield prompts[int(row)], {}
 
 
 def open_pipeline(base: str, lora: Mapping[str, Any] | None) -> Any:
@@ -64,18 +64,19 @@ def open_pipeline(base: str, lora: Mapping[str, Any] | None) -> Any:
         tokenizer_file=f"{base}/tokenizer/tokenizer.json", **{name: about[name] for name in names}
     )
 
+    parts: dict[str, Any] = {
+        "vae": AutoencoderKL.from_pretrained(base, subfolder="vae").requires_grad_(False),
+        "text_encoder": encoder.eval().requires_grad_(False),
+        "tokenizer": tokenizer,
+        "unet": UNet.from_pretrained(base, subfolder="unet").requires_grad_(lora is None),
+        "scheduler": DDIMScheduler.from_pretrained(base, subfolder="scheduler"),
+        "safety_checker": None,
+        "feature_extractor": None,
+    }
+
     class Pipeline(DefaultDDPOStableDiffusionPipeline):
         def __init__(self) -> None:
-            self.sd_pipeline = StableDiffusionPipeline(
-                vae=AutoencoderKL.from_pretrained(base, subfolder="vae").requires_grad_(False),
-                text_encoder=encoder.eval().requires_grad_(False),
-                tokenizer=tokenizer,
-                unet=UNet.from_pretrained(base, subfolder="unet").requires_grad_(lora is None),
-                scheduler=DDIMScheduler.from_pretrained(base, subfolder="scheduler"),
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
-            )
+            self.sd_pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
             self.use_lora = lora is not None
 
         def get_trainable_layers(self) -> Any:
@@ -110,6 +111,7 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
 
     asked = captions(job["prompts"], job["group"], job["config"]["seed"])
     trainer = DDPOTrainer(DDPOConfig(**job["config"]), reward, lambda: next(asked), pipeline)
+    pipeline.set_progress_bar_config(disable=True)
     step = trainer.step(0, 0)
     began, seconds = time.process_time(), list[float]()
     while not seconds or seconds[-1] < job["seconds"]:

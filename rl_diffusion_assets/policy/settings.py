@@ -14,7 +14,7 @@ class Training:
 
     objective: str = "joint"
     seed: int = 0
-    method: str = "policy-gradient"  # one of METHODS, see `objective`
+    method: str = "forward"  # one of METHODS, see `objective`; the paper's is policy-gradient
     iterations: int = 60
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)

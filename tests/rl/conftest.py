@@ -214,6 +214,7 @@ SAMPLING = {
 }
 SMALL = Training(
     objective="preference",
+    method="policy-gradient",
     iterations=3,
     steps=5,
     trained_steps=2,
