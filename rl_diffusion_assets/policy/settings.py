@@ -19,10 +19,10 @@ class Training:
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
     guidance: float = 1.0
-    trained_steps: int = 5
+    trained_steps: int = 3
     least_deviation: float = 0.1
     clip: float = 5e-3
-    learning_rate: float = 8e-4
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
     warm_up: int = 4
@@ -32,7 +32,7 @@ class Training:
     pretraining_steps: int = 3
     pretraining_batch: int = 48
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
-    ema: float = 0.0  # 0 for none
+    ema: float = 0.8  # of an iteration's weights; 0 for none
     micro_batch: int = 64
     gradient_checkpointing: bool = False
     evaluate_every: int = 10

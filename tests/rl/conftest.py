@@ -221,6 +221,7 @@ SMALL = Training(
     warm_up=1,
     lora_rank=4,
     learning_rate=1e-3,
+    ema=0.0,
     pretraining_steps=1,
     pretraining_batch=4,
     evaluate_every=2,
