@@ -50,3 +50,5 @@ class Training:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")
+        if self.kl_weight and self.method == "forward":
+            raise ValueError("kl_weight: a divergence of steps; method 'forward' has no steps")

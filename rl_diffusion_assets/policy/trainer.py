@@ -252,20 +252,26 @@ class Trainer:
         draw = torch.Generator().manual_seed(
             int(self._rng(3, number, self.accelerator.process_index).integers(2**48))
         )
-        hidden = self.model.encode(drawn.captions)
-        asked = []
+        size = settings.micro_batch
+        parts = [slice(at, at + size) for at in range(0, len(clean), size)]
+        hidden = [self.model.encode(drawn.captions[p]) for p in parts]
+        tasks = []  # with the answers of the weights that drew the samples, before any step
         for _ in range(settings.trained_steps):
             noise = torch.randn(clean.shape, generator=draw).to(clean.device)
             noisy, times, wanted = self.schedule.noised(clean, noise, draw)
             with torch.no_grad():
-                before = self.model.predict(noisy, times, hidden, 1.0)
-            asked.append((noisy, times, wanted, before))
+                before = [
+                    self.model.predict(noisy[p], times[p], words, 1.0)
+                    for p, words in zip(parts, hidden, strict=True)
+                ]
+            tasks.append((noisy, times, wanted, before))
         gradients = []
-        for noisy, times, wanted, before in asked:
+        for noisy, times, wanted, before in tasks:
             self._forget_gradients()
-            made = self.model.predict(noisy, times, hidden, 1.0)
-            loss = forward_loss(made, before, wanted, advantage, weight)
-            self.accelerator.backward(loss * (weight.sum() / known))
+            for p, words, old in zip(parts, hidden, before, strict=True):
+                made = self.model.predict(noisy[p], times[p], words, 1.0)
+                loss = forward_loss(made, old, wanted[p], advantage[p], weight[p])
+                self.accelerator.backward(loss * (weight[p].sum() / known))
             gradients.append(self._descend())
         return {"gradient": float(np.mean(gradients))}
 

@@ -124,7 +124,7 @@ def main() -> None:
             back = (made * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
             pixels[rows] = back.permute(0, 2, 3, 1).numpy()
     print("pictures are ready", flush=True)
-    before = "on top of an earlier run without wrong captions, " if arguments.resume else ""
+    before = "on top of an earlier run, " if arguments.resume else ""
     optimizer = torch.optim.AdamW(model.parameters(), PEAK, weight_decay=0.05)
     draw, step = torch.Generator().manual_seed(SEED), 0
     began, cpu = time.monotonic(), time.process_time()

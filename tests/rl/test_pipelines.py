@@ -471,6 +471,14 @@ def test_a_run_moves_the_weights_and_is_saved_as_a_plain_pipeline(
     assert torch.equal(made, reloaded)
 
 
+def test_the_forward_process_trains_every_pipeline_in_parts(make_trainer, model):
+    trainer = make_trainer(model=model, method="forward", micro_batch=3, iterations=1)
+    before = weights_of(trainer)
+    record = next(iter(trainer.run()))
+    assert record["preference_gradient"] > 0
+    assert not same(before, weights_of(trainer))
+
+
 def test_an_adapter_reaches_pictures_and_captions(make_trainer, model, kind):
     trained = {
         name.rpartition(".")[0].rsplit(".", 1)[-1] for name in make_trainer(model=model).names

@@ -322,6 +322,27 @@ def test_more_steps_than_have_a_density_are_refused(make_trainer):
         make_trainer(trained_steps=6, least_deviation=0.3)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"method": "dpo"}, "method='dpo'"), ({"method": "forward", "kl_weight": 0.1}, "kl_weight")],
+)
+def test_a_method_that_there_is_not_and_a_setting_that_it_ignores_are_refused(
+    make_trainer, changes, message
+):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(**changes)
+
+
+def test_forward_steps_do_not_depend_on_the_size_of_their_parts(make_trainer):
+    settings = {"method": "forward", "iterations": 1, "pretraining_weight": 0.0, **FULL}
+    gradients = [
+        finish(make_trainer(micro_batch=size, **settings))[0]["preference_gradient"]
+        for size in (64, 3)
+    ]
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-3)
+    assert gradients[0] > 0
+
+
 def test_an_unknown_objective_is_refused(make_trainer):
     with pytest.raises(ValueError, match="objective"):
         make_trainer(objective="beauty")
