@@ -35,7 +35,7 @@ from sandbox.scenes import (
 )
 
 FIRST_DAY, DAYS = date(2026, 11, 1), 14
-PROMPTS_A_DAY, PICTURES_A_PROMPT, VOTES_A_PAIR = 84, 4, 2
+PROMPTS_A_DAY, PICTURES_A_PROMPT, VOTES_A_PAIR = 240, 4, 2
 LABELLED, CAPTIONED = 4_800, 6_000
 HELD_OUT_OCCUPATIONS = ("architect", "hairdresser", "soldier", "judge")
 

@@ -88,3 +88,27 @@ def parity_rewards(probabilities: Array, groups: Array, *, credit: str = "leave-
                 without = (total - probabilities[member]) / (n - 1)
                 out[member] = statistical_parity(without) - whole
     return out
+
+
+def balanced_kinds(log_probabilities: Array, groups: Array) -> Array:
+    """Which kind every sample should be so that its group is even, int ``[n]``.
+
+    Every kind has the same number of places (what is left over goes to the first ones), and the
+    assignment is the likeliest: Shen et al. 2024 (2311.07604), eq. 3.
+
+    Args:
+        log_probabilities: Of each kind, float ``[n, a]``.
+        groups: Set of each sample, int ``[n]``.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    kinds = log_probabilities.shape[1]
+    out = np.zeros(len(log_probabilities), np.int64)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        places = np.arange(len(members)) % kinds
+        # Below this all are equally unlikely: the surest of the others should stay as they are.
+        cost = -np.maximum(log_probabilities[members][:, places], -8.0)
+        rows, columns = linear_sum_assignment(cost)
+        out[members[rows]] = places[columns]
+    return out

@@ -52,6 +52,12 @@ class Schedule(ABC):
         """Mean of what comes after `latents`, float32 ``[n, c, h, w]``; see `step_mean`."""
 
     @abstractmethod
+    def led(self, direction: "torch.Tensor", steps: "torch.Tensor") -> "torch.Tensor":
+        """How the model's answers at the steps ``[n]`` change when what they say of the clean
+        latent goes along `direction` ``[n, c, h, w]``: by 1 where all is noise, and by less, as
+        the share of the noise, the clearer it is."""
+
+    @abstractmethod
     def noised(
         self, clean: "torch.Tensor", noise: "torch.Tensor", draw: "torch.Generator"
     ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
@@ -103,6 +109,12 @@ class DiffusionSchedule(Schedule):
             clean = clean.clamp(-self.clip_sample, self.clip_sample)
         return after.sqrt() * clean + (1 - after - sd.square()).clamp(min=0).sqrt() * noise
 
+    def led(self, direction: "torch.Tensor", steps: "torch.Tensor") -> "torch.Tensor":
+        alpha = self.alphas[steps.cpu()].view(-1, 1, 1, 1).to(direction.device)
+        if self.prediction == "epsilon":
+            return -alpha.sqrt() * direction
+        return -direction if self.prediction == "v_prediction" else (1 - alpha).sqrt() * direction
+
     def noised(
         self, clean: "torch.Tensor", noise: "torch.Tensor", draw: "torch.Generator"
     ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
@@ -144,6 +156,13 @@ class FlowSchedule(Schedule):
         along = latents - (t - self.next_times[step]) * prediction
         # The noise that is added is paid for by a drift along the score, which is -noise / t.
         return along - self.deviations[step].square() / (2 * t) * noise
+
+    def led(
+        self,
+        direction: "torch.Tensor",
+        steps: "torch.Tensor",  # noqa: ARG002
+    ) -> "torch.Tensor":
+        return -direction  # clean = latent - t * velocity
 
     def noised(
         self, clean: "torch.Tensor", noise: "torch.Tensor", draw: "torch.Generator"

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rl_diffusion_assets.policy.tasks import Sampling
+from rl_diffusion_assets.policy.tasks import Sampling, tasks_of
 
-METHODS = ("policy-gradient", "forward")
+METHODS = ("policy-gradient", "forward", "reward-gradient")
+# What moved each objective most in the sandbox, docs/rl.md.
+METHOD_OF = {
+    "preference": "reward-gradient",
+    "fairness": "reward-gradient",
+    "composition": "forward",
+}
 
 
 @dataclass(frozen=True)
@@ -14,7 +20,7 @@ class Training:
 
     objective: str = "joint"
     seed: int = 0
-    method: str = "forward"  # one of METHODS, see `objective`; the paper's is policy-gradient
+    method: str = ""  # one of METHODS for every objective, or that of METHOD_OF
     iterations: int = 60
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
@@ -48,7 +54,16 @@ class Training:
     )
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
+        if self.method not in ("", *METHODS):
             raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")
-        if self.kl_weight and self.method == "forward":
-            raise ValueError("kl_weight: a divergence of steps; method 'forward' has no steps")
+        if self.kl_weight and self.method != "policy-gradient":
+            raise ValueError("kl_weight: a divergence of steps; only policy-gradient has them")
+        if self.guidance != 1.0 and "forward" in map(self.method_of, tasks_of(self.objective)):
+            raise ValueError(
+                f"guidance={self.guidance}: method 'forward' trains the answer to the caption "
+                "alone; choose policy-gradient, or guidance 1"
+            )
+
+    def method_of(self, task: str) -> str:
+        """How an objective learns."""
+        return self.method or METHOD_OF[task]

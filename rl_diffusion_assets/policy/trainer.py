@@ -17,6 +17,7 @@ import numpy as np
 from resources.diffusion import TextToImage
 from rl_diffusion_assets.policy.adapter import MergedAdapter
 from rl_diffusion_assets.policy.ddim import Schedule, make_schedule
+from rl_diffusion_assets.policy.gradients import differentiable, directions
 from rl_diffusion_assets.policy.judging import Hacked, Judging
 from rl_diffusion_assets.policy.objective import (
     clipped_loss,
@@ -41,7 +42,6 @@ LORA_TARGETS = (
     *("proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),  # of a UNet
     *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),  # of a transformer's captions
 )
-OPTIMIZERS = ("reward", "pretraining")
 STATE, HISTORY = "state.safetensors", "history.jsonl"
 
 
@@ -93,6 +93,9 @@ class Trainer:
                 f"trained_steps={training.trained_steps}, but only {len(self.trainable)} of "
                 f"{training.steps} steps have a deviation of {training.least_deviation} or more"
             )
+        for task in self.tasks:
+            if training.method_of(task) == "reward-gradient":
+                differentiable(task, rewards)
         self.iteration, self.seconds = 0, 0.0
         self.judging = Judging(training, data.probes, rewards, judge, self._draw)
         self._prepare()
@@ -122,7 +125,7 @@ class Trainer:
             name: torch.optim.AdamW(
                 self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
             )
-            for name in OPTIMIZERS
+            for name in (*self.tasks, "pretraining")
         }
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.best_weights = [p.detach().clone() for p in self.parameters]
@@ -177,9 +180,10 @@ class Trainer:
     def _iterate(self) -> dict[str, float | None]:
         settings, record = self.settings, dict[str, float | None]()
         rate = settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, settings.warm_up))
-        for name, weight in zip(OPTIMIZERS, (1.0, settings.pretraining_weight), strict=True):
-            for group in self.optimizers[name].param_groups:
-                group["lr"] = rate * weight
+        for name, optimizer in self.optimizers.items():
+            share = settings.pretraining_weight if name == "pretraining" else 1.0
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
         for number, task in enumerate(self.tasks):
             record |= {f"{task}_{k}": v for k, v in self._improve(task, number).items()}
         if settings.pretraining_weight:
@@ -216,6 +220,11 @@ class Trainer:
             guidance=settings.guidance,
             batch=settings.micro_batch,
         )
+        method = settings.method_of(task)
+        if method == "reward-gradient":
+            values, record = self._gradient_steps(task, drawn, own, groups[mine], number)
+            there = self._gather(values, mine, len(prompts))
+            return record | {"reward": float(there.mean()), "reward_deviation": float(there.std())}
         values = score(task, self.rewards, drawn.pictures, own, groups[mine], sampling)
         parts = self._gather(np.asarray(values, np.float64), mine, len(prompts))
         gathered = combined(parts, sampling)
@@ -235,15 +244,17 @@ class Trainer:
             "missing": 1.0 - len(there) / len(gathered),
             "clamped": float((np.abs(advantage) >= 10).mean()),
         }
-        if settings.method == "forward":
-            return record | self._forward_steps(drawn, advantage_of, weight_of, every, number)
+        if method == "forward":
+            return record | self._forward_steps(task, drawn, advantage_of, weight_of, every, number)
         steps = rng.choice(self.trainable, settings.trained_steps, replace=False)
-        figures = [self._step(drawn, int(step), advantage_of, weight_of, every) for step in steps]
+        figures = [
+            self._step(task, drawn, int(step), advantage_of, weight_of, every) for step in steps
+        ]
         record |= {f"{key}_first": figures[0][key] for key in ("ratio", "ratio_deviation")}
         return record | {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
 
     def _forward_steps(
-        self, drawn: Any, advantage: Any, weight: Any, known: float, number: int
+        self, task: str, drawn: Any, advantage: Any, weight: Any, known: float, number: int
     ) -> dict[str, float]:
         """Optimizer steps on the samples as clean latents, at fresh times and noises."""
         import torch
@@ -272,11 +283,41 @@ class Trainer:
                 made = self.model.predict(noisy[p], times[p], words, 1.0)
                 loss = forward_loss(made, old, wanted[p], advantage[p], weight[p])
                 self.accelerator.backward(loss * (weight[p].sum() / known))
-            gradients.append(self._descend())
+            gradients.append(self._descend(task))
         return {"gradient": float(np.mean(gradients))}
 
+    def _gradient_steps(
+        self, task: str, drawn: Any, prompts: Sequence[Prompt], groups: Array, number: int
+    ) -> tuple[Array, dict[str, float | None]]:
+        """Optimizer steps that move the answers where the rewards' own gradient points, each on
+        one timestep of every sample. Returns the rewards, too."""
+        import torch
+
+        settings, total = self.settings, len(prompts)
+        sampling, size = settings.sampling[task], settings.micro_batch
+        way, values = directions(
+            *(task, self.model, self.rewards, drawn.latents[-1], prompts, groups, sampling, size)
+        )
+        rng, gradients = self._rng(4, number, self.accelerator.process_index), []
+        for _ in range(settings.trained_steps):
+            self._forget_gradients()
+            steps = torch.from_numpy(rng.integers(len(self.schedule), size=total))
+            for start in range(0, total, size):
+                rows = torch.arange(start, min(start + size, total))
+                at = steps[rows]
+                hidden = self.model.encode([drawn.captions[row] for row in rows.tolist()])
+                made = self.model.predict(
+                    drawn.latents[at, rows], self.schedule.timesteps[at], hidden, settings.guidance
+                )
+                # Adam is blind to the size of a step: this loss has the gradient that is wanted.
+                wanted = made.detach() + self.schedule.led(way[rows], at)
+                loss = torch.nn.functional.mse_loss(made, wanted)
+                self.accelerator.backward(loss * (len(rows) / total))
+            gradients.append(self._descend(task))
+        return values, {"gradient": float(np.mean(gradients))}
+
     def _step(
-        self, drawn: Any, step: int, advantage: Any, weight: Any, known: float
+        self, task: str, drawn: Any, step: int, advantage: Any, weight: Any, known: float
     ) -> dict[str, float]:
         """One optimizer step on one timestep of all samples, `known` of which count."""
         import torch
@@ -308,7 +349,7 @@ class Trainer:
                 ("kl", part.approximate_kl),
             ):
                 sums[key] += share * value
-        return sums | {"gradient": self._descend()}
+        return sums | {"gradient": self._descend(task)}
 
     def _reference_mean(self, drawn: Any, rows: Any, step: int) -> Any:
         """The step's mean under the model as it was: without its adapter, or its copy."""
@@ -359,7 +400,7 @@ class Trainer:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def _descend(self, optimizer: str = "reward") -> float:
+    def _descend(self, optimizer: str) -> float:
         import torch
 
         if self.accelerator.num_processes > 1:

@@ -80,6 +80,14 @@ def reward_models(
                 objects=make_objects(labelled["objects"], side),
                 captioned=make_captioned(labelled.values(), side),
                 decode=lambda pictures, base=base: base.decode(base.pack(pictures)),
+                redraw=lambda pictures, captions, kept, seed, base=base: base.redraw(
+                    pictures,
+                    captions,
+                    kept=kept,
+                    steps=diffusion.steps,
+                    guidance=diffusion.guidance,
+                    seed=seed,
+                ),
                 device=session.device,
                 tell=context.log.info,
             )

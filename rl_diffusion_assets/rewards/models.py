@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +17,9 @@ from rl_diffusion_assets.rewards.networks import (
     make_grid_detector,
     make_scorer,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 Array = np.ndarray
 WORDS, LENGTH = 2048, 24  # buckets of the judge's words; words of a caption that it reads
@@ -73,7 +76,7 @@ class _Network:
 
         self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
         self.device = device
-        self.module = self._make().to(device).eval()
+        self.module = self._make().to(device).eval().requires_grad_(False)
         self.module.load_state_dict(load_file(folder / "model.safetensors"))
 
     def _make(self) -> Any:
@@ -100,6 +103,21 @@ class PersonClassifier(_Network):
 
     def _make(self) -> Any:
         return make_classifier(7, self.config["side"], self.config["architecture"])
+
+    def rate(self, pixels: "torch.Tensor") -> dict[str, "torch.Tensor"]:
+        """Log-probabilities of pictures ``[n, 3, h, w]`` in [-1, 1], with gradients: `tone`
+        ``[n, 4]``, `gender` ``[n, 2]``, `joint` ``[n, 8]``, and `found` ``[n]``."""
+        from torch.nn import functional
+
+        answers, heat = self.module(pixels), self.config["temperature"]
+        tone = (answers[:, :4] / heat["tone"]).log_softmax(1)
+        gender = (answers[:, 4:6] / heat["gender"]).log_softmax(1)
+        return {
+            "tone": tone,
+            "gender": gender,
+            "joint": (tone[:, :, None] + gender[:, None]).flatten(1),
+            "found": functional.logsigmoid(answers[:, 6]),
+        }
 
     def read(self, pictures: Array) -> People:
         answers = self._answers(pictures)
@@ -137,15 +155,22 @@ class ConvScorer(_Network):
     def _make(self) -> Any:
         return make_scorer(WORDS, self.config["side"])
 
+    def rate(self, pixels: "torch.Tensor", captions: Sequence[str]) -> "torch.Tensor":
+        """Scores ``[n]`` of pictures ``[n, 3, h, w]`` in [-1, 1], with gradients."""
+        words = word_ids(captions).to(self.device)
+        return self.module(pixels, words).float() / self.config["temperature"]
+
     def score(self, pictures: Array, captions: Sequence[str]) -> Array:
         import torch
 
-        words, parts = word_ids(captions).to(self.device), []
         with torch.inference_mode():
-            for at in range(0, len(pictures), BATCH):
-                pixels = as_pixels(pictures[at : at + BATCH], self.device)
-                parts.append(self.module(pixels, words[at : at + BATCH]).float().cpu())
-        return torch.cat(parts).numpy() / self.config["temperature"]
+            parts = [
+                self.rate(
+                    as_pixels(pictures[at : at + BATCH], self.device), captions[at : at + BATCH]
+                )
+                for at in range(0, len(pictures), BATCH)
+            ]
+        return torch.cat(parts).cpu().numpy()
 
 
 class ClipScorer:
@@ -160,12 +185,34 @@ class ClipScorer:
         self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
         self.device = device
         model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
-        self.model: Any = model.to(device).eval()
+        self.model: Any = model.to(device).eval().requires_grad_(False)
         self.processor: Any = CLIPProcessor.from_pretrained(folder)
         self.tower: Any = None
         if (folder / TOWER).exists():
             self.tower = make_classifier(1, self.config["side"], "group").to(device).eval()
+            self.tower.requires_grad_(False)
             self.tower.load_state_dict(load_file(folder / TOWER))
+
+    def rate(self, pixels: "torch.Tensor", captions: Sequence[str]) -> "torch.Tensor":
+        """Scores ``[n]`` of square pictures ``[n, 3, h, w]`` in [-1, 1], with gradients: resized
+        and normalised as the processor does it."""
+        import torch
+        from torch.nn import functional
+
+        reader, side = self.processor.image_processor, self.model.config.vision_config.image_size
+        inputs = clip_texts(self.processor, captions)
+        shown = pixels
+        if pixels.shape[-1] != side:
+            shown = functional.interpolate(pixels, (side, side), mode="bicubic", antialias=True)
+        mean, deviation = (
+            torch.tensor(of, device=self.device).view(3, 1, 1)
+            for of in (reader.image_mean, reader.image_std)
+        )
+        inputs["pixel_values"] = (shown * 0.5 + 0.5 - mean) / deviation
+        scores = clip_scores(self.model, {k: v.to(self.device) for k, v in inputs.items()})
+        if self.tower is not None:
+            scores = scores + self.tower(pixels)[:, 0]
+        return scores.float() / self.config["temperature"]
 
     def score(self, pictures: Array, captions: Sequence[str]) -> Array:
         import torch
@@ -185,14 +232,15 @@ class ClipScorer:
 def clip_inputs(processor: Any, pictures: Array, captions: Sequence[str]) -> dict[str, Any]:
     """What a CLIP reads of n pictures and their captions."""
     images = processor.image_processor(list(pictures), return_tensors="pt")
+    return clip_texts(processor, captions) | {"pixel_values": images["pixel_values"]}
+
+
+def clip_texts(processor: Any, captions: Sequence[str]) -> dict[str, Any]:
+    """What a CLIP reads of n captions."""
     texts = processor.tokenizer(
         list(captions), padding="max_length", truncation=True, return_tensors="pt"
     )
-    return {
-        "pixel_values": images["pixel_values"],
-        "input_ids": texts["input_ids"],
-        "attention_mask": texts["attention_mask"],
-    }
+    return {"input_ids": texts["input_ids"], "attention_mask": texts["attention_mask"]}
 
 
 def clip_towers(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:

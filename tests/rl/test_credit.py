@@ -8,6 +8,7 @@ import pytest
 from rl_diffusion_assets.policy.credit import (
     BOUND,
     advantages,
+    balanced_kinds,
     parity_floor,
     parity_rewards,
     statistical_parity,
@@ -179,3 +180,14 @@ def test_nobody_found_is_a_missing_reward_and_no_member(credit):
 def test_unknown_credit_is_refused():
     with pytest.raises(ValueError, match="credit"):
         parity_rewards(one_hot(1, 1), np.zeros(2, int), credit="mine")
+
+
+def test_as_little_as_possible_has_to_change_for_a_set_to_be_even():
+    sure = np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.1, 0.9], [0.5, 0.5]])
+    groups = np.array([0, 0, 0, 0, 1, 1])
+    assert balanced_kinds(sure, groups).tolist() == [0, 0, 1, 1, 1, 0]
+
+
+def test_places_that_are_left_over_go_to_the_first_kinds():
+    wanted = balanced_kinds(np.zeros((6, 4)), np.zeros(6, int))
+    assert np.bincount(wanted).tolist() == [2, 2, 1, 1]

@@ -337,3 +337,19 @@ def test_invariant_9_the_gradient_is_of_the_guided_policy(model):
         bias.copy_(at - move)
         down = log_p()
     assert (up - down).item() / 2e-2 == pytest.approx(gradient.norm().item(), rel=0.05)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_an_answer_that_is_led_moves_the_clean_latent_as_told(prediction):
+    schedule = make_schedule(ddim(prediction_type=prediction), 10, 1.0)
+    draw = torch.Generator().manual_seed(3)
+    latents, answer, way = (torch.randn((10, *LATENT), generator=draw) for _ in range(3))
+    steps = torch.arange(10)
+    alpha = schedule.alphas.view(-1, 1, 1, 1)
+    clean = {
+        "epsilon": lambda v: (latents - (1 - alpha).sqrt() * v) / alpha.sqrt(),
+        "v_prediction": lambda v: alpha.sqrt() * latents - (1 - alpha).sqrt() * v,
+        "sample": lambda v: v,
+    }[prediction]
+    moved = clean(answer + schedule.led(way, steps)) - clean(answer)
+    torch.testing.assert_close(moved, (1 - alpha).sqrt() * way, rtol=1e-3, atol=1e-3)

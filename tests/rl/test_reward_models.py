@@ -24,6 +24,7 @@ from rl_diffusion_assets.rewards.networks import as_pixels, make_classifier, tru
 from rl_diffusion_assets.rewards.training import (
     Fit,
     Pairs,
+    Redrawn,
     cell_targets,
     fit_clip_scorer,
     fit_conv_scorer,
@@ -263,10 +264,28 @@ def rated(n: int, seed: int) -> Pairs:
     )
 
 
+def drawn_again(pairs: Pairs) -> Redrawn:
+    """Darker than they were."""
+    return Redrawn(pairs.pictures, pairs.pictures // 2, pairs.captions)
+
+
+def gradient_leads_up(scorer, pictures, captions) -> bool:
+    """Whether what a gradient is taken of is what is scored, and a step along it scores more."""
+    pixels = as_pixels(pictures).requires_grad_(True)
+    rated = scorer.rate(pixels, captions)
+    scores = scorer.score(pictures, captions)
+    np.testing.assert_allclose(rated.detach().numpy(), scores, rtol=2e-3, atol=2e-3)
+    rated.sum().backward()
+    with torch.no_grad():
+        after = scorer.rate(pixels + 0.02 * pixels.grad.sign(), captions)
+    return bool((after > rated).all())
+
+
 def test_a_scorer_learns_preferences_and_captions(tmp_path):
     pairs = rated(120, 1)
     colours = [caption.split()[0] for caption in pairs.captions]
-    module = fit_conv_scorer(pairs, (pairs.pictures, colours), Fit(60, 24, 3e-3, 0), tell=quiet)
+    captioned, fit = (pairs.pictures, colours), Fit(60, 24, 3e-3, 0)
+    module = fit_conv_scorer(pairs, captioned, drawn_again(pairs), fit, tell=quiet)
     write_network(module, {"kind": "conv", "side": 16, "temperature": 1.0}, tmp_path)
     scorer = open_reward(tmp_path)
     assert isinstance(scorer, ConvScorer)
@@ -274,6 +293,7 @@ def test_a_scorer_learns_preferences_and_captions(tmp_path):
     scores = scorer.score(kept.pictures, kept.captions)
     agreed = (scores[kept.first] > scores[kept.second]) == (kept.share > 0.5)
     assert agreed.mean() >= 0.9
+    assert gradient_leads_up(scorer, kept.pictures[:8], kept.captions[:8])
     with torch.inference_mode():
         images, _ = module.towers(as_pixels(kept.pictures), word_ids(kept.captions))
         _, texts = module.towers(as_pixels(kept.pictures[:2]), word_ids(["red", "blue"]))
@@ -289,11 +309,13 @@ def test_a_clip_is_tuned_with_a_tower_and_saved_with_it(tmp_path):
     pairs.pictures = pairs.pictures.repeat(4, 1).repeat(4, 2)  # its towers read 64 x 64
     colours = [caption.split()[0] for caption in pairs.captions]
     fit = Fit(12, 16, 2e-3, 0)
-    made = fit_clip_scorer(clip, pairs, (pairs.pictures, colours), fit, tell=quiet)
+    captioned = (pairs.pictures, colours)
+    made = fit_clip_scorer(clip, pairs, captioned, drawn_again(pairs), fit, tell=quiet)
     write_clip_scorer(*made, {"kind": "clip", "side": 64, "temperature": 1.0}, tmp_path)
     scores = open_reward(tmp_path).score(pairs.pictures, pairs.captions)
     agreed = (scores[pairs.first] > scores[pairs.second]) == (pairs.share > 0.5)
     assert agreed.mean() >= 0.9
+    assert gradient_leads_up(open_reward(tmp_path), pairs.pictures[:8], pairs.captions[:8])
     (tmp_path / TOWER).unlink()  # as hub models come
     alone = open_reward(tmp_path).score(pairs.pictures, pairs.captions)
     assert np.abs(alone - scores).max() > 0.1

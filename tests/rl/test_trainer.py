@@ -61,8 +61,9 @@ def moved(before, trainer) -> bool:
         TOY,
         TOY | {"lora_rank": 4, "learning_rate": 1e-2},
         TOY | {"method": "forward", "learning_rate": 1e-2},
+        TOY | {"method": "reward-gradient", "micro_batch": 3},
     ],
-    ids=["full", "lora", "forward"],
+    ids=["full", "lora", "forward", "reward-gradient"],
 )
 def test_brightness_rises_on_fixed_seeds_and_no_alarm_fires(make_trainer, changes):
     trainer = make_trainer(iterations=3, alarm_fall=0.08, **changes)
@@ -144,7 +145,7 @@ def test_invariant_10_a_rate_of_0_changes_nothing(make_trainer, rank):
 def test_invariant_10_without_the_rate_of_rl_only_pretraining_moves_weights(make_trainer):
     trainer = make_trainer(**FULL)
     before = weights_of(trainer)
-    trainer.optimizers["reward"].param_groups[0]["lr"] = 0.0
+    trainer.optimizers["preference"].param_groups[0]["lr"] = 0.0
     trainer._improve("preference", 0)
     assert not moved(before, trainer)
     trainer._pretrain()
@@ -262,7 +263,7 @@ def gradient(trainer, weight: torch.Tensor) -> torch.Tensor:
     drawn = roll_out(trainer.model, trainer.schedule, prompts, list(range(8)), guidance=1.0)
     advantage = torch.tensor([1.0, -1.0, 2.0, 0.5, -2.0, 1.5, -0.5, 3.0]) * weight
     trainer.settings = replace(trainer.settings, max_gradient=1e9)
-    trainer._step(drawn, 2, advantage, weight, float(weight.sum()))
+    trainer._step("preference", drawn, 2, advantage, weight, float(weight.sum()))
     return torch.cat([parameter.grad.flatten() for parameter in trainer.parameters])
 
 
@@ -324,7 +325,13 @@ def test_more_steps_than_have_a_density_are_refused(make_trainer):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"method": "dpo"}, "method='dpo'"), ({"method": "forward", "kl_weight": 0.1}, "kl_weight")],
+    [
+        ({"method": "dpo"}, "method='dpo'"),
+        ({"method": "forward", "kl_weight": 0.1}, "kl_weight"),
+        ({"method": "forward", "guidance": 2.0}, "guidance=2.0"),
+        ({"method": "reward-gradient", "objective": "composition"}, "method of composition"),
+        ({"method": "reward-gradient", "proxy": rewards(Missing())}, "Missing has no gradient"),
+    ],
 )
 def test_a_method_that_there_is_not_and_a_setting_that_it_ignores_are_refused(
     make_trainer, changes, message
@@ -333,14 +340,27 @@ def test_a_method_that_there_is_not_and_a_setting_that_it_ignores_are_refused(
         make_trainer(**changes)
 
 
-def test_forward_steps_do_not_depend_on_the_size_of_their_parts(make_trainer):
-    settings = {"method": "forward", "iterations": 1, "pretraining_weight": 0.0, **FULL}
+@pytest.mark.parametrize("method", ["forward", "reward-gradient"])
+def test_steps_do_not_depend_on_the_size_of_their_parts(make_trainer, method):
+    settings = {"method": method, "iterations": 1, "pretraining_weight": 0.0, **FULL}
     gradients = [
         finish(make_trainer(micro_batch=size, **settings))[0]["preference_gradient"]
         for size in (64, 3)
     ]
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-3)
     assert gradients[0] > 0
+
+
+def test_the_rewards_own_gradient_makes_a_set_more_even(make_trainer):
+    trainer = make_trainer(
+        objective="fairness",
+        method="reward-gradient",
+        iterations=4,
+        pretraining_weight=0.0,
+        **FULL | {"learning_rate": 3e-3},
+    )
+    rewarded = [record["fairness_reward"] for record in finish(trainer)]
+    assert rewarded[-1] > rewarded[0]
 
 
 def test_an_unknown_objective_is_refused(make_trainer):
