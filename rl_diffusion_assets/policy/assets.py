@@ -89,6 +89,12 @@ def _parents(lake: Lake) -> dict[str, str]:
     return {name: manifest.versions["checkpoint"] for name, manifest in found.items() if manifest}
 
 
+def _captioned(studio: Studio) -> pl.DataFrame:
+    """Real pictures with captions: the studio's own, and labelled objects where they have some."""
+    tables = [studio.labelled(kind) for kind in ("captioned", "objects")]
+    return pl.concat([t.select("image", "caption") for t in tables if "caption" in t.columns])
+
+
 @dg.asset(
     partitions_def=OBJECTIVE,
     deps=[
@@ -128,7 +134,7 @@ def rl_diffusion_weights(
             job = make_job(training, parents, paths, session.device)
             folder = checkpoints.workspace(f"rl_{objective}", job)
             prompts = lake.read("prompt_sets", "prompts")
-            write_job(job, folder, prompts, studio.labelled("captioned"))
+            write_job(job, folder, prompts, _captioned(studio))
             command = train_command(folder, config.processes)
             pipes.run(command=command, context=context).get_results()
         summary = json.loads((folder / SUMMARY).read_text())

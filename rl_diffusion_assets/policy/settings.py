@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rl_diffusion_assets.policy.tasks import Sampling, tasks_of
 
 METHODS = ("policy-gradient", "forward", "reward-gradient")
-# What moved each objective most in the sandbox, docs/rl.md.
+# What moved each objective most in the sandbox, without guidance (docs/rl.md).
 METHOD_OF = {
     "preference": "reward-gradient",
     "fairness": "reward-gradient",
@@ -20,7 +20,7 @@ class Training:
 
     objective: str = "joint"
     seed: int = 0
-    method: str = ""  # one of METHODS for every objective, or that of METHOD_OF
+    method: str = ""  # one of METHODS for every objective; see `method_of` for the default
     iterations: int = 60
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
@@ -65,5 +65,5 @@ class Training:
             )
 
     def method_of(self, task: str) -> str:
-        """How an objective learns."""
-        return self.method or METHOD_OF[task]
+        """How an objective learns: unless told, by METHOD_OF, and with guidance as in the paper."""
+        return self.method or (METHOD_OF[task] if self.guidance == 1.0 else METHODS[0])

@@ -28,8 +28,8 @@ REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
 class RewardFits(dg.Config):
     """Optimizer steps and batch of each model."""
 
-    preference_steps: int = 320
-    judge_steps: int = 500
+    preference_steps: int = 500
+    judge_steps: int = 1_000
     person_steps: int = 320
     objects_steps: int = 480
     batch: int = 48

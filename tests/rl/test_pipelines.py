@@ -249,6 +249,20 @@ def test_packing_undoes_rendering_up_to_the_shift(model, kind):
     np.testing.assert_allclose(model.decode(model.pack(pictures)), rendered.clip(0, 255), atol=0.51)
 
 
+def test_pictures_are_drawn_again_the_nearer_the_more_is_kept(model):
+    made = model.render(starting_latents()).shape
+    pictures = np.random.default_rng(0).integers(0, 256, (len(CAPTIONS), *made[2:], 3), np.uint8)
+    again = {
+        kept: model.redraw(pictures, CAPTIONS, kept=kept, steps=10, guidance=1.0, seed=3)
+        for kept in (0.0, 0.9)
+    }
+    whole = model.decode(model.pack(pictures)).astype(float)
+    far, near = (np.abs(again[kept] - whole).mean() for kept in (0.0, 0.9))
+    assert near < far
+    same_seed = model.redraw(pictures, CAPTIONS, kept=0.9, steps=10, guidance=1.0, seed=3)
+    np.testing.assert_array_equal(same_seed, again[0.9])
+
+
 def test_pictures_of_a_seed_do_not_depend_on_the_others(model):
     scheduler = model.scheduler
     made = model.sample(CAPTIONS, SEEDS, steps=3, guidance=2.0)
@@ -439,6 +453,9 @@ def test_the_task_of_a_flow_is_its_velocity():
     torch.testing.assert_close(noisy, (1 - t) * clean + t * noise)
     torch.testing.assert_close(wanted, noise - clean)
     torch.testing.assert_close(noisy - t * wanted, clean, rtol=1e-4, atol=1e-4)
+    way = torch.ones_like(clean)
+    led = noisy - t * (wanted + schedule.led(way, torch.zeros(200, dtype=torch.long)))
+    torch.testing.assert_close(led - clean, t * way, rtol=1e-3, atol=1e-3)
     assert set(times.tolist()) <= set(flow(shift=3.0).timesteps.tolist())
     assert times.median() == pytest.approx(750, abs=60)  # a shift of 3 puts t = 1/2 there
 
@@ -471,8 +488,9 @@ def test_a_run_moves_the_weights_and_is_saved_as_a_plain_pipeline(
     assert torch.equal(made, reloaded)
 
 
-def test_the_forward_process_trains_every_pipeline_in_parts(make_trainer, model):
-    trainer = make_trainer(model=model, method="forward", micro_batch=3, iterations=1)
+@pytest.mark.parametrize("method", ["forward", "reward-gradient"])
+def test_methods_without_densities_train_every_pipeline_in_parts(make_trainer, model, method):
+    trainer = make_trainer(model=model, method=method, micro_batch=3, iterations=1)
     before = weights_of(trainer)
     record = next(iter(trainer.run()))
     assert record["preference_gradient"] > 0
