@@ -59,14 +59,19 @@ class Schedule(ABC):
 
     @abstractmethod
     def noised(
-        self, clean: "torch.Tensor", noise: "torch.Tensor", draw: "torch.Generator"
+        self,
+        clean: "torch.Tensor",
+        noise: "torch.Tensor",
+        draw: "torch.Generator",
+        bias: float = 0.0,
     ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-        """One denoising task a latent, at times the model was made for, each as likely.
+        """One denoising task a latent, at times the model was made for.
 
         Args:
             clean: ``[n, c, h, w]``.
             noise: Of a standard normal, ``[n, c, h, w]``.
             draw: Where the times are drawn from.
+            bias: 0 draws every time as likely; b a time in proportion to its b-th power.
 
         Returns:
             Noisy latents ``[n, c, h, w]``, the model's times ``[n]``, and what it should answer.
@@ -116,11 +121,14 @@ class DiffusionSchedule(Schedule):
         return -direction if self.prediction == "v_prediction" else (1 - alpha).sqrt() * direction
 
     def noised(
-        self, clean: "torch.Tensor", noise: "torch.Tensor", draw: "torch.Generator"
+        self,
+        clean: "torch.Tensor",
+        noise: "torch.Tensor",
+        draw: "torch.Generator",
+        bias: float = 0.0,
     ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-        import torch
 
-        times = torch.randint(len(self.all_alphas), (len(clean),), generator=draw)
+        times = (len(self.all_alphas) * _late(len(clean), draw, bias)).long()
         alpha = self.all_alphas[times].view(-1, 1, 1, 1).to(clean.device)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         wanted = {
@@ -165,14 +173,27 @@ class FlowSchedule(Schedule):
         return -direction  # clean = latent - t * velocity
 
     def noised(
-        self, clean: "torch.Tensor", noise: "torch.Tensor", draw: "torch.Generator"
+        self,
+        clean: "torch.Tensor",
+        noise: "torch.Tensor",
+        draw: "torch.Generator",
+        bias: float = 0.0,
     ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-        import torch
 
-        times = self.all_times[torch.randint(len(self.all_times), (len(clean),), generator=draw)]
+        late = _late(len(clean), draw, bias)  # the first time is noise alone
+        times = self.all_times[
+            (len(self.all_times) * (1 - late)).long().clamp(max=len(self.all_times) - 1)
+        ]
         t = times.view(-1, 1, 1, 1).to(clean.device)
         noisy = (1 - t) * clean + t * noise
         return noisy, (times * self.scale).to(clean.device), noise - clean
+
+
+def _late(count: int, draw: "torch.Generator", bias: float) -> "torch.Tensor":
+    """Numbers in [0, 1) with a density in proportion to their `bias`-th power, ``[count]``."""
+    import torch
+
+    return torch.rand(count, generator=draw) ** (1 / (1 + bias))
 
 
 def make_schedule(scheduler: Any, steps: int, eta: float) -> Schedule:

@@ -38,6 +38,7 @@ class Training:
     pretraining_steps: int = 3
     pretraining_batch: int = 48
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
+    noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
     micro_batch: int = 64
     gradient_checkpointing: bool = False

@@ -383,7 +383,7 @@ class Trainer:
         clean = latents[torch.tensor(rows)].to(self.model.device)
         draw = torch.Generator().manual_seed(int(rng.integers(2**48)))
         noise = torch.randn(clean.shape, generator=draw).to(clean.device)
-        noisy, times, wanted = self.schedule.noised(clean, noise, draw)
+        noisy, times, wanted = self.schedule.noised(clean, noise, draw, settings.noise_bias)
         hidden = self.model.encode([captions[row] for row in rows])
         if settings.pretraining_guidance != 1.0:
             with torch.no_grad():

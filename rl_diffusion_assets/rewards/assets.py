@@ -29,7 +29,7 @@ class RewardFits(dg.Config):
     """Optimizer steps and batch of each model."""
 
     preference_steps: int = 500
-    judge_steps: int = 1_000
+    judge_steps: int = 600
     person_steps: int = 320
     objects_steps: int = 480
     batch: int = 48

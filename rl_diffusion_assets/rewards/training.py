@@ -295,14 +295,15 @@ def fit_conv_scorer(
         used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
         texts = [pairs.captions[row] for row in used]
         shown = _shifted(_mirrored(pairs.pictures[used], texts, rng), rng)
-        read = word_ids(texts).to(device)
-        scores = module(as_pixels(shown, device), read)
+        better, worse, of = _drawn_twice(redrawn, fit.batch // 2, rng)
+        # In one batch: a normalisation by batch would take out what tells two batches apart.
+        seen = np.concatenate([shown, degrade(shown, rng), better, worse])
+        read = word_ids([*texts, *texts, *of, *of]).to(device)
+        scores, damaged, high, low = module(as_pixels(seen, device), read).split(
+            [len(shown)] * 2 + [len(better)] * 2
+        )
         loss = _preference_loss(scores, rows, used, pairs)
-        worse = module(as_pixels(degrade(shown, rng), device), read)
-        loss = loss + rank_weight * _rank_loss(scores, worse)
-        *both, texts = _drawn_twice(redrawn, fit.batch // 2, rng)
-        ends = [module(as_pixels(one, device), word_ids(texts).to(device)) for one in both]
-        loss = loss + rank_weight * _rank_loss(*ends)
+        loss = loss + rank_weight * (_rank_loss(scores, damaged) + _rank_loss(high, low))
         some = rng.integers(len(captioned[1]), size=fit.batch)
         words = [captioned[1][row] for row in some]
         pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)
