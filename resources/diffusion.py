@@ -178,49 +178,6 @@ class TextToImage:
         self.pipeline.scheduler = scheduler
         return np.concatenate(parts) if parts else np.zeros((0, self.side, self.side, 3), np.uint8)
 
-    def redraw(
-        self,
-        pictures: np.ndarray,
-        captions: Sequence[str],
-        *,
-        kept: float,
-        steps: int,
-        guidance: float,
-        seed: int,
-        batch: int = 32,
-    ) -> np.ndarray:
-        """Pictures as the model draws them again from under noise, uint8 ``[n, h, w, 3]``: with its
-        own faults, and the more of them the less was kept (SDEdit, Meng et al. 2022, 2108.01073).
-
-        Args:
-            pictures: uint8 ``[n, h, w, 3]``.
-            captions: ``[n]``.
-            kept: Share of the sampler's steps that are left out, in [0, 1).
-            steps, guidance: Of the sampler.
-            seed: Of the noise.
-        """
-        import torch
-        from diffusers import FlowMatchEulerDiscreteScheduler
-
-        scheduler, noise_of = self._sampler()
-        draw, clean, parts = torch.Generator().manual_seed(seed), self.pack(pictures), []
-        for at in range(0, len(captions), batch):
-            scheduler.set_timesteps(steps, device=self.device)
-            times = scheduler.timesteps[int(kept * steps) :]
-            part, hidden = clean[at : at + batch], self.encode(captions[at : at + batch])
-            noise = torch.randn(part.shape, generator=draw).to(part.device)
-            first = times[:1].expand(len(part))
-            if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
-                state = scheduler.scale_noise(part, first, noise)
-            else:
-                state = scheduler.add_noise(part, noise, first)
-            with torch.no_grad():
-                for time in times:
-                    answer = self.predict(state, time, hidden, guidance)
-                    state = scheduler.step(answer, time, state, generator=draw, **noise_of)[0]
-            parts.append(self.decode(state))
-        return np.concatenate(parts)
-
     def render(self, latents: "torch.Tensor") -> "torch.Tensor":
         """Clean latents as pictures in [-1, 1] or a little beyond, float32 ``[n, 3, h, w]``;
         carries gradients."""

@@ -3,6 +3,8 @@
 A missing reward is NaN: it is left out of every statistic, and its advantage is 0.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 Array = np.ndarray
@@ -112,3 +114,26 @@ def balanced_kinds(log_probabilities: Array, groups: Array) -> Array:
         rows, columns = linear_sum_assignment(cost)
         out[members[rows]] = places[columns]
     return out
+
+
+def even_chances(tables: Sequence[Array], groups: Array, *, most: float = 10.0) -> Array:
+    """Chances to draw samples by, ``[n]``, so that every group comes out even in every table.
+
+    A group is drawn as often as before, and no sample more than `most` times as often.
+
+    Args:
+        tables: Probabilities of the kinds of each table, float ``[n, a]``, NaN where unknown.
+        groups: Set of each sample, int ``[n]``.
+    """
+    weights = np.ones(len(groups))
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        for table in tables:
+            known = members[np.isfinite(table[members]).all(1)]
+            if len(known):
+                kinds = table[known].argmax(1)
+                counts = np.bincount(kinds, minlength=table.shape[1])
+                weights[known] *= len(known) / (table.shape[1] * counts[kinds])
+        weights[members] = np.minimum(weights[members], most)
+        weights[members] *= len(members) / weights[members].sum()
+    return weights / weights.sum()

@@ -28,9 +28,16 @@ import numpy as np
 import polars as pl
 
 from resources.diffusion import TextToImage, load_text_to_image
+from rl_diffusion_assets.policy.credit import even_chances
 from rl_diffusion_assets.policy.judging import Hacked
 from rl_diffusion_assets.policy.settings import Training
-from rl_diffusion_assets.policy.tasks import OBJECTIVES, Prompt, Rewards, Sampling
+from rl_diffusion_assets.policy.tasks import (
+    OBJECTIVES,
+    Prompt,
+    Rewards,
+    Sampling,
+    tasks_of,
+)
 from rl_diffusion_assets.policy.trainer import Data, Trainer
 from rl_diffusion_assets.rewards.composition import Wanted, fully_right, read_caption
 from rl_diffusion_assets.rewards.material import read_picture
@@ -106,19 +113,29 @@ def probes_of(frame: pl.DataFrame, seed: int) -> dict[str, list[Prompt]]:
     return {name: prompts_of(frame, name, "train", seed + 1) for name in OBJECTIVES}
 
 
-def read_captioned(path: Path, model: TextToImage, detector: Any) -> tuple[Any, list[str]]:
-    """Clean latents of captioned pictures, and their captions.
+def read_captioned(
+    path: Path, model: TextToImage, rewards: Rewards, even: Sequence[str]
+) -> tuple[tuple[Any, list[str]], np.ndarray | None]:
+    """Clean latents of captioned pictures and their captions, and the chances to draw them by.
 
     As the paper keeps what is beautiful enough (section 4.1), this keeps what shows its caption: a
-    picture whose caption names objects that the detector does not find there is left out.
+    picture whose caption names objects that the detector does not find there is left out. The
+    pictures of a caption are drawn evenly of the kinds in `even` (of tone, gender, joint), as the
+    classifier reads them: pretraining would else teach what fairness has to undo.
     """
     frame = pl.read_parquet(path)
     pictures = np.stack([read_picture(data, model.side) for data in frame["image"]])
-    captions, found = frame["caption"].to_list(), detector.detect(pictures)
+    captions, found = frame["caption"].to_list(), rewards.detector.detect(pictures)
     wanted = [read_caption(caption, found.names, found.colours) for caption in captions]
     right = fully_right(found, wanted)
     kept = [row for row, want in enumerate(wanted) if right[row] or not want.objects]
-    return model.pack(pictures[kept]), [captions[row] for row in kept]
+    pictures, captions = pictures[kept], [captions[row] for row in kept]
+    chances = None
+    if even:
+        people, known = rewards.person.read(pictures), {c: i for i, c in enumerate(captions)}
+        tables = [people.table(kind) for kind in even]
+        chances = even_chances(tables, np.array([known[caption] for caption in captions]))
+    return (model.pack(pictures), captions), chances
 
 
 def open_rewards(folders: Mapping[str, Any], device: str) -> Rewards:
@@ -155,10 +172,14 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
     model = load_text_to_image(job["base"], device)
     frame = pl.read_parquet(job["prompts"])
     rewards, judge = open_rewards(job["rewards"], device), open_rewards(job["judge"], device)
+    fair = "fairness" in tasks_of(settings.objective)
+    even = settings.sampling["fairness"].kinds if fair else ()
+    pretraining, chances = read_captioned(Path(job["captioned"]), model, rewards, even)
     data = Data(
         prompts={name: prompts_of(frame, name, "train", 0) for name in OBJECTIVES},
         probes=probes_of(frame, 0),
-        pretraining=read_captioned(Path(job["captioned"]), model, rewards.detector),
+        pretraining=pretraining,
+        chances=chances,
     )
     tell(f"{len(data.pretraining[1])} captioned pictures show what their captions say")
     trainer = Trainer(model, settings, data, rewards, judge, folder, accelerator, tell)

@@ -53,11 +53,13 @@ class Data:
         prompts: Training captions of every objective.
         probes: Captions that the judge is asked about during training.
         pretraining: Clean latents ``[n, c, h, w]`` and captions of real pictures.
+        chances: To draw each of these, float ``[n]``; None for all alike.
     """
 
     prompts: Mapping[str, Sequence[Prompt]]
     probes: Mapping[str, Sequence[Prompt]]
     pretraining: tuple[Any, list[str]]
+    chances: Array | None = None
 
 
 def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -379,7 +381,7 @@ class Trainer:
         settings = self.settings
         rng = self._rng(2, step, self.accelerator.process_index)
         latents, captions = self.data.pretraining
-        rows = rng.integers(len(captions), size=settings.pretraining_batch)
+        rows = rng.choice(len(captions), settings.pretraining_batch, p=self.data.chances)
         clean = latents[torch.tensor(rows)].to(self.model.device)
         draw = torch.Generator().manual_seed(int(rng.integers(2**48)))
         noise = torch.randn(clean.shape, generator=draw).to(clean.device)

@@ -28,8 +28,8 @@ REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
 class RewardFits(dg.Config):
     """Optimizer steps and batch of each model."""
 
-    preference_steps: int = 500
-    judge_steps: int = 600
+    preference_steps: int = 400
+    judge_steps: int = 500
     person_steps: int = 320
     objects_steps: int = 480
     batch: int = 48
@@ -80,14 +80,6 @@ def reward_models(
                 objects=make_objects(labelled["objects"], side),
                 captioned=make_captioned(labelled.values(), side),
                 decode=lambda pictures, base=base: base.decode(base.pack(pictures)),
-                redraw=lambda pictures, captions, kept, seed, base=base: base.redraw(
-                    pictures,
-                    captions,
-                    kept=kept,
-                    steps=diffusion.steps,
-                    guidance=diffusion.guidance,
-                    seed=seed,
-                ),
                 device=session.device,
                 tell=context.log.info,
             )

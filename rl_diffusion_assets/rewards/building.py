@@ -22,7 +22,7 @@ from rl_diffusion_assets.rewards.models import (
     ObjectDetector,
     PersonClassifier,
 )
-from rl_diffusion_assets.rewards.training import Fit, Pairs, Redrawn
+from rl_diffusion_assets.rewards.training import Fit, Pairs
 
 Array = np.ndarray
 REWARDS = ("preference", "person", "objects", "judge")
@@ -31,8 +31,6 @@ GENDERS = ("man", "woman")
 MONK_BUCKETS = ((1, 2, 3), (4, 5), (6, 7), (8, 9, 10))
 JUDGE_SHARE = 0.4
 CELL = 8  # pixels of a detector's cell
-REDRAWN = 1_600  # captioned pictures of a side that the base model draws again
-KEPT = (0.2, 0.4, 0.6, 0.8)  # shares of the sampler's steps that are left out then
 
 
 @dataclass
@@ -62,8 +60,6 @@ class Material:
         held_out: Which pairs are kept for examination, bool ``[k]``.
         people, objects, captioned: Labelled and captioned pictures.
         decode: Pictures as the base model's autoencoder renders them.
-        redraw: Pictures as the base model draws them again, of their captions, the share of the
-            sampler's steps that is left out, and a seed.
         device: Where to train.
         tell: Takes a line of progress.
     """
@@ -74,7 +70,6 @@ class Material:
     objects: Objects
     captioned: tuple[Array, list[str]]
     decode: Callable[[Array], Array]
-    redraw: Callable[[Array, Sequence[str], float, int], Array]
     device: str
     tell: Callable[[str], None]
 
@@ -132,22 +127,6 @@ def _captions(material: Material, judge: bool) -> tuple[Array, list[str]]:
     return pictures[int(judge) :: 2], captions[int(judge) :: 2]
 
 
-def _redrawn(material: Material, judge: bool, seed: int) -> Redrawn:
-    """Some of one side's captioned pictures, drawn again after little and after much noise."""
-    pictures, captions = _captions(material, judge)
-    rows = np.random.default_rng([seed, 8]).permutation(len(captions))[:REDRAWN]
-    parts = np.array_split(rows, len(KEPT))
-    worse = [
-        material.redraw(pictures[part], [captions[row] for row in part], kept, seed)
-        for part, kept in zip(parts, KEPT, strict=True)
-    ]
-    return Redrawn(
-        pictures=material.decode(pictures[rows]),
-        worse=np.concatenate(worse),
-        captions=[captions[row] for row in rows],
-    )
-
-
 def _ruined(pictures: Array, rng: np.random.Generator) -> Array:
     """People nobody could find any more: the middle faded, scattered or blurred away."""
     out = pictures.copy()
@@ -177,7 +156,6 @@ def build_preference(
         start,
         take_pairs(material.pairs, rows),
         _captions(material, judge=False),
-        _redrawn(material, judge=False, seed=fit.seed),
         fit,
         device=material.device,
         tell=material.tell,
@@ -194,7 +172,6 @@ def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[
     module = training.fit_conv_scorer(
         take_pairs(material.pairs, rows),
         _captions(material, judge=True),
-        _redrawn(material, judge=True, seed=fit.seed),
         fit,
         device=material.device,
         tell=material.tell,

@@ -39,21 +39,6 @@ class Fit:
 
 
 @dataclass
-class Redrawn:
-    """Pictures, and what a model made of them when it drew them again from under noise.
-
-    Attributes:
-        pictures: uint8 ``[m, h, w, 3]``.
-        worse: The same, drawn again.
-        captions: ``[m]``.
-    """
-
-    pictures: Array
-    worse: Array
-    captions: list[str]
-
-
-@dataclass
 class Pairs:
     """Rated pictures and the choices between them.
 
@@ -184,31 +169,10 @@ def _mirrored(pictures: Array, captions: list[str], rng: np.random.Generator) ->
     return out
 
 
-def _shifted(pictures: Array, rng: np.random.Generator, reach: int = 3) -> Array:
-    """All of them moved by up to `reach` pixels, edges repeated: a scorer that hangs on single
-    pixels leads astray whoever follows its gradient."""
-    across, down = rng.integers(2 * reach + 1, size=2)
-    padded = np.pad(pictures, ((0, 0), (reach, reach), (reach, reach), (0, 0)), "edge")
-    height, width = pictures.shape[1:3]
-    return padded[:, down : down + height, across : across + width]
-
-
-def _drawn_twice(
-    redrawn: Redrawn, count: int, rng: np.random.Generator
-) -> tuple[Array, Array, list[str]]:
-    """Some pictures, what became of them, and their captions; both moved and mirrored alike."""
-    rows = rng.integers(len(redrawn.captions), size=count)
-    captions = [redrawn.captions[row] for row in rows]
-    both = np.concatenate([redrawn.pictures[rows], redrawn.worse[rows]], 3)
-    both = _shifted(_mirrored(both, captions, rng), rng)
-    return both[..., :3], both[..., 3:], captions
-
-
 def fit_clip_scorer(
     start: Path,
     pairs: Pairs,
     captioned: tuple[Array, list[str]],
-    redrawn: Redrawn,
     fit: Fit,
     *,
     caption_weight: float = 0.3,
@@ -219,8 +183,8 @@ def fit_clip_scorer(
     """Tune a CLIP folder to preferences, with a tower beside it that sees damage.
 
     CLIP knows what a picture shows, and was never asked how well; the tower, from scratch, learns
-    that from the choices, from pictures made worse on purpose and from pictures that a model drew
-    again. True captions keep CLIP from forgetting what it reads.
+    that from the choices and from pictures made worse on purpose. True captions keep CLIP from
+    forgetting what it reads.
 
     Returns:
         model, processor and tower; the scale of the similarity is learnt with the rest.
@@ -248,14 +212,12 @@ def fit_clip_scorer(
         rows = next(batches)
         used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
         texts_of = [pairs.captions[row] for row in used]
-        shown = _shifted(_mirrored(pairs.pictures[used], texts_of, rng), rng)
+        shown = _mirrored(pairs.pictures[used], texts_of, rng)
         images, texts = look(shown, texts_of)
         scale = model.logit_scale.exp()
         whole = worth(shown)
         loss = _preference_loss((images * texts).sum(-1) * scale + whole, rows, used, pairs)
         loss = loss + rank_weight * _rank_loss(whole, worth(degrade(shown, rng)))
-        better, worse, _ = _drawn_twice(redrawn, fit.batch // 2, rng)
-        loss = loss + rank_weight * _rank_loss(worth(better), worth(worse))
         if caption_weight and len(captioned[1]):
             some = rng.integers(len(captioned[1]), size=fit.batch // 2)
             words = [captioned[1][row] for row in some]
@@ -272,7 +234,6 @@ def fit_clip_scorer(
 def fit_conv_scorer(
     pairs: Pairs,
     captioned: tuple[Array, list[str]],
-    redrawn: Redrawn,
     fit: Fit,
     *,
     rank_weight: float = 0.5,
@@ -294,16 +255,13 @@ def fit_conv_scorer(
         rows = next(batches)
         used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
         texts = [pairs.captions[row] for row in used]
-        shown = _shifted(_mirrored(pairs.pictures[used], texts, rng), rng)
-        better, worse, of = _drawn_twice(redrawn, fit.batch // 2, rng)
+        shown = _mirrored(pairs.pictures[used], texts, rng)
         # In one batch: a normalisation by batch would take out what tells two batches apart.
-        seen = np.concatenate([shown, degrade(shown, rng), better, worse])
-        read = word_ids([*texts, *texts, *of, *of]).to(device)
-        scores, damaged, high, low = module(as_pixels(seen, device), read).split(
-            [len(shown)] * 2 + [len(better)] * 2
+        seen = np.concatenate([shown, degrade(shown, rng)])
+        scores, worse = module(as_pixels(seen, device), word_ids(texts * 2).to(device)).split(
+            len(shown)
         )
-        loss = _preference_loss(scores, rows, used, pairs)
-        loss = loss + rank_weight * (_rank_loss(scores, damaged) + _rank_loss(high, low))
+        loss = _preference_loss(scores, rows, used, pairs) + rank_weight * _rank_loss(scores, worse)
         some = rng.integers(len(captioned[1]), size=fit.batch)
         words = [captioned[1][row] for row in some]
         pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)

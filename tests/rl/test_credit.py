@@ -9,6 +9,7 @@ from rl_diffusion_assets.policy.credit import (
     BOUND,
     advantages,
     balanced_kinds,
+    even_chances,
     parity_floor,
     parity_rewards,
     statistical_parity,
@@ -191,3 +192,19 @@ def test_as_little_as_possible_has_to_change_for_a_set_to_be_even():
 def test_places_that_are_left_over_go_to_the_first_kinds():
     wanted = balanced_kinds(np.zeros((6, 4)), np.zeros(6, int))
     assert np.bincount(wanted).tolist() == [2, 2, 1, 1]
+
+
+def test_chances_make_every_set_even_and_leave_sets_as_frequent():
+    table = np.eye(2)[[0, 0, 0, 1, 0, 1, 1, 0]]
+    table[7] = NAN
+    groups = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    chances = even_chances([table], groups)
+    assert chances[:3].sum() == pytest.approx(chances[3])
+    assert chances[4] == pytest.approx(chances[5:7].sum())
+    assert chances[:4].sum() == pytest.approx(chances[4:].sum()) == pytest.approx(0.5)
+
+
+def test_no_sample_is_drawn_too_often():
+    table = np.eye(2)[[1] + [0] * 99]
+    chances = even_chances([table], np.zeros(100, int), most=10.0)
+    assert chances[0] / chances[1] == pytest.approx(10.0 / (100 / 198))

@@ -24,7 +24,6 @@ from rl_diffusion_assets.rewards.networks import as_pixels, make_classifier, tru
 from rl_diffusion_assets.rewards.training import (
     Fit,
     Pairs,
-    Redrawn,
     cell_targets,
     fit_clip_scorer,
     fit_conv_scorer,
@@ -264,11 +263,6 @@ def rated(n: int, seed: int) -> Pairs:
     )
 
 
-def drawn_again(pairs: Pairs) -> Redrawn:
-    """Darker than they were."""
-    return Redrawn(pairs.pictures, pairs.pictures // 2, pairs.captions)
-
-
 def gradient_leads_up(scorer, pictures, captions) -> bool:
     """Whether what a gradient is taken of is what is scored, and a step along it scores more."""
     pixels = as_pixels(pictures).requires_grad_(True)
@@ -285,7 +279,7 @@ def test_a_scorer_learns_preferences_and_captions(tmp_path):
     pairs = rated(120, 1)
     colours = [caption.split()[0] for caption in pairs.captions]
     captioned, fit = (pairs.pictures, colours), Fit(60, 24, 3e-3, 0)
-    module = fit_conv_scorer(pairs, captioned, drawn_again(pairs), fit, tell=quiet)
+    module = fit_conv_scorer(pairs, captioned, fit, tell=quiet)
     write_network(module, {"kind": "conv", "side": 16, "temperature": 1.0}, tmp_path)
     scorer = open_reward(tmp_path)
     assert isinstance(scorer, ConvScorer)
@@ -310,7 +304,7 @@ def test_a_clip_is_tuned_with_a_tower_and_saved_with_it(tmp_path):
     colours = [caption.split()[0] for caption in pairs.captions]
     fit = Fit(12, 16, 2e-3, 0)
     captioned = (pairs.pictures, colours)
-    made = fit_clip_scorer(clip, pairs, captioned, drawn_again(pairs), fit, tell=quiet)
+    made = fit_clip_scorer(clip, pairs, captioned, fit, tell=quiet)
     write_clip_scorer(*made, {"kind": "clip", "side": 64, "temperature": 1.0}, tmp_path)
     scores = open_reward(tmp_path).score(pairs.pictures, pairs.captions)
     agreed = (scores[pairs.first] > scores[pairs.second]) == (pairs.share > 0.5)
