@@ -48,7 +48,7 @@ class Training:
     alarm_fall: float = 0.12  # 200 pictures: a difference of 0.05 is one standard error
     sampling: Mapping[str, Sampling] = field(
         default_factory=lambda: {
-            "preference": Sampling(16, 4),
+            "preference": Sampling(16, 4, pace=2.0),
             "fairness": Sampling(4, 16),
             "composition": Sampling(16, 4, pace=0.5),
         }
