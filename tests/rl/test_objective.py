@@ -7,7 +7,7 @@ from rl_diffusion_assets.policy.credit import advantages
 from rl_diffusion_assets.policy.ddim import make_schedule
 from rl_diffusion_assets.policy.objective import clipped_loss, forward_loss, reference_divergence
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
-from tests.rl.conftest import LATENT
+from tests.rl.conftest import LATENT, ddim
 
 CLIP = 1e-4
 
@@ -166,3 +166,20 @@ def test_a_sample_without_a_reward_has_no_forward_gradient():
     gradient, towards = forward_gradient(2.0, weight=0.0)
     assert not gradient[1].any()
     torch.testing.assert_close(gradient[0], towards[0])
+
+
+def test_the_forward_process_makes_good_samples_likelier():
+    """On the right answer for latents of a standard normal: the toy of the trainer's tests does not
+    look at its noise, and so has nothing to learn from here."""
+    schedule, draw = make_schedule(ddim(), 10, 1.0), torch.Generator().manual_seed(4)
+    clean, noise = torch.randn((2, 4096, *LATENT), generator=draw)
+    noisy, times, wanted = schedule.noised(clean, noise, draw)
+    before = (1 - schedule.all_alphas[times]).sqrt().view(-1, 1, 1, 1) * noisy
+    bright = clean.flatten(1).mean(1) * clean[0].numel() ** 0.5
+    for sign in (1, -1):
+        shift = torch.zeros(LATENT, requires_grad=True)
+        loss = forward_loss(before + shift, before, wanted, sign * bright, torch.ones(4096))
+        loss.backward()
+        each = shift.grad.flatten()
+        # Down the gradient less noise is seen, so that the picture comes out brighter.
+        assert sign * each.mean() > 4 * each.std() / len(each) ** 0.5

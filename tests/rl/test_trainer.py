@@ -60,10 +60,9 @@ def moved(before, trainer) -> bool:
     [
         TOY,
         TOY | {"lora_rank": 4, "learning_rate": 1e-2},
-        TOY | {"method": "forward", "learning_rate": 1e-2},
         TOY | {"method": "reward-gradient", "micro_batch": 3},
     ],
-    ids=["full", "lora", "forward", "reward-gradient"],
+    ids=["full", "lora", "reward-gradient"],
 )
 def test_brightness_rises_on_fixed_seeds_and_no_alarm_fires(make_trainer, changes):
     trainer = make_trainer(iterations=3, alarm_fall=0.08, **changes)
