@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from pinlanding_assets.catalog.assets import is_withdrawn
 from resources import freshness
 from resources.catalog_source import feed_version
 from resources.nights import Feed
@@ -51,7 +52,11 @@ def _withdrawn(days: list[str]) -> dict[str, Any]:
     return {"ops": {"raw_catalog": {"config": {"withdrawn": days}}}}
 
 
+def _arrived(used: Mapping[str, Any], day: str) -> bool:
+    return used["source"].has_feed(day) or is_withdrawn(used["lake"], day)
+
+
 FEEDS = [
-    Feed("late_feeds", "raw_catalog", {"source"}, _feeds, _withdrawn),
+    Feed("late_feeds", "raw_catalog", {"source", "lake"}, _feeds, _withdrawn, _arrived),
     Feed("late_search_logs", "search_log", {"source"}, _search_logs),
 ]

@@ -46,6 +46,7 @@ def automated(
             schedules=[
                 night_schedule(
                     by_day,
+                    feeds,
                     cron=chosen.night_cron,
                     lookback=chosen.lookback_days,
                     graph=graph,

@@ -62,43 +62,70 @@ def runnable(records: Records, daily: Iterable[dg.AssetKey]) -> list[dg.AssetKey
 
 
 def nightly(
-    records: Records, daily: Collection[dg.AssetKey], *, lookback: int
+    records: Records,
+    daily: Collection[dg.AssetKey],
+    *,
+    lookback: int,
+    waits: Callable[[dg.AssetKey, str], bool] | None = None,
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """A run for every span of days of which a daily asset is missing (in the last `lookback`
-    closed days) or failed (ever); without days on which a run or backfill is at work."""
+    """A run for every span of days that lack the same assets, at most `MAX_RUNS`, newest first.
+
+    A day that failed gets a run of its own, so that it keeps no other day from being made. Days on
+    which a run or backfill is at work are left alone.
+
+    Args:
+        records: What is there.
+        daily: The assets of a night.
+        lookback: Closed days of which what is missing is made; what failed is, of any day.
+        waits: Whether an asset's feed of a day has not arrived; what is below waits with it.
+    """
     ready = runnable(records, daily)
-    due: dict[str, set[dg.AssetKey]] = {}
-    held: set[str] = set()
-    closed: list[str] = []
+    closed = [day for day in records.partitions(next(iter(daily))) if day]
+    due: dict[str, list[dg.AssetKey]] = {}
+    failed: set[str] = set()
+    waiting: set[str] = set()
     for key in ready:
-        closed = [day for day in records.partitions(key) if day]
         missing = {day for day in closed[-lookback:] if day not in records.made(key)}
-        for day in missing | (records.failed(key).keys() & set(closed)):
-            due.setdefault(str(day), set()).add(key)
-    for key in daily:
-        held |= {day for day in records.held(key) if day}
-    found = spans(due.keys() - held, closed)
-    if not found:
-        return dg.SkipReason(_nothing_due(len(closed[-lookback:]), sorted(due.keys() & held)))
-    night = records.now.date().isoformat()
-    return [
-        dg.RunRequest(
-            run_key=f"{night}:{span.start}",
-            asset_selection=[
-                key
-                for key in ready
-                if any(key in due[day] for day in due if span.start <= day <= span.end)
-            ],
-            tags={**span.tags, NIGHT: night},
-        )
-        for span in found[-MAX_RUNS:]
-    ]
+        again = {day for day in closed if day in records.failed(key)}
+        for day in missing | again:
+            above = [one for one in (key, *records.ancestors(key)) if one in ready]
+            if waits and any(waits(one, day) for one in above):
+                waiting.add(day)
+            else:
+                due.setdefault(day, []).append(key)
+                failed |= {day} & again
+    held = due.keys() & {day for key in daily for day in records.held(key)}
+    requests: list[dg.RunRequest] = []
+    for assets in sorted({tuple(due[day]) for day in due.keys() - held}):
+        days = {day for day in due.keys() - held if tuple(due[day]) == assets}
+        alone = [Span(day, day) for day in days & failed]
+        requests += [
+            _run(list(assets), span, records.now.date().isoformat())
+            for span in [*alone, *spans(days - failed, closed)]
+        ]
+    if not requests:
+        return dg.SkipReason(_nothing_due(len(closed[-lookback:]), sorted(held), sorted(waiting)))
+    newest_first = sorted(requests, key=lambda one: one.tags[RANGE_END], reverse=True)
+    return newest_first[:MAX_RUNS]
 
 
-def _nothing_due(days: int, held: list[str]) -> str:
+def _run(assets: list[dg.AssetKey], span: Span, night: str) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{night}:{assets[0].to_user_string()}:{span.start}",
+        asset_selection=assets,
+        tags={**span.tags, NIGHT: night},
+    )
+
+
+def _nothing_due(days: int, held: list[str], waiting: list[str]) -> str:
+    said = []
     if held:
-        return f"a run or backfill is at work on {', '.join(held)}; nothing else is missing"
-    return f"the last {days} closed days are complete, and no day has failed"
+        said.append(f"a run or backfill is at work on {', '.join(held)}")
+    if waiting:
+        said.append(f"no feed has arrived for {', '.join(waiting)}")
+    if not said:
+        return f"the last {days} closed days are complete, and no day has failed"
+    return "; ".join([*said, "nothing else is missing"])
 
 
 class Late(NamedTuple):
@@ -226,6 +253,7 @@ class Feed(NamedTuple):
     resources: set[str]
     read: Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Callable[[str], str]]]
     config: Callable[[list[str]], dict[str, Any]] | None = None
+    arrived: Callable[[Mapping[str, Any], str], bool] | None = None
 
 
 def late_sensor(
@@ -275,6 +303,7 @@ def late_sensor(
 
 def night_schedule(
     daily: Collection[dg.AssetKey],
+    feeds: Sequence[Feed],
     *,
     cron: str,
     lookback: int,
@@ -282,17 +311,28 @@ def night_schedule(
     status: dg.DefaultScheduleStatus,
 ) -> dg.ScheduleDefinition:
     """The schedule of `nightly`; a night that was missed or failed heals in the next one."""
+    asked = {dg.AssetKey(feed.asset): feed.arrived for feed in feeds if feed.arrived}
 
     @dg.schedule(
         name="night",
         cron_schedule=cron,
         execution_timezone="UTC",
         target=dg.AssetSelection.assets(*daily),
+        required_resource_keys={name for feed in feeds for name in feed.resources},
         default_status=status,
         description="Makes the closed days that are missing or failed, a run for each span.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        now = context.scheduled_execution_time
-        return nightly(Records(context.instance, graph(), now), daily, lookback=lookback)
+        records = Records(context.instance, graph(), context.scheduled_execution_time)
+        used = context.resources._asdict()
+        absent: dict[tuple[dg.AssetKey, str], bool] = {}
+
+        def waits(key: dg.AssetKey, day: str) -> bool:
+            arrived = asked.get(key)
+            if arrived and (key, day) not in absent:
+                absent[key, day] = not arrived(used, day)
+            return absent.get((key, day), False)
+
+        return nightly(records, daily, lookback=lookback, waits=waits)
 
     return tick

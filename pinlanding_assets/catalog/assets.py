@@ -40,7 +40,7 @@ def raw_catalog(
     """The day's feed as received: one row a record, with the hash of the file that it came in."""
     for day in context.partition_keys:
         withdrawn = not source.has_feed(day) and (
-            day in config.withdrawn or _is_withdrawn(lake, day)
+            day in config.withdrawn or is_withdrawn(lake, day)
         )
         provenance = [] if withdrawn else source.provenance(day)
         records = (
@@ -65,7 +65,7 @@ def raw_catalog(
     return dg.MaterializeResult()
 
 
-def _is_withdrawn(lake: Lake, day: str) -> bool:
+def is_withdrawn(lake: Lake, day: str) -> bool:
     """Whether the day was emptied before, so that a later backfill leaves it empty."""
     found = lake.manifest("raw_catalog", day)
     return found is not None and found.versions["feed"] == feed_version([])

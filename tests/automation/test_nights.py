@@ -54,15 +54,14 @@ def test_the_next_night_makes_the_next_day_with_all_assets(platform):
 
 
 def test_holes_become_a_run_each(platform):
-    closed = platform.closed()
-    launch(platform)
-    platform.follow()
-    window = closed[-LOOKBACK:]
-    holes = [window[1], window[3], window[4]]
-    platform.instance.wipe_asset_partitions(dg.AssetKey("feed"), holes)
+    window = platform.closed()[-LOOKBACK:]
+    platform.run("feed", "answers", days=(window[0], window[0]))
+    platform.run("feed", "answers", days=(window[2], window[2]))
+    platform.run("feed", days=(window[5], window[5]))
     assert night(platform) == [
-        ({"feed"}, window[1], window[1]),
-        ({"feed"}, window[3], window[4]),
+        ({"answers"}, window[5], window[5]),
+        ({"feed", "answers"}, window[3], window[4]),
+        ({"feed", "answers"}, window[1], window[1]),
     ]
 
 
@@ -78,6 +77,31 @@ def test_a_failed_night_heals_in_the_next_one(platform):
     assert "no day has failed" in reason(platform)
 
 
+def test_a_day_that_always_fails_keeps_no_other_from_being_made(platform):
+    window = platform.closed()[-LOOKBACK:]
+    BROKEN.add(("feed", window[2]))
+    launch(platform)  # one run for the whole window: it fails, and so do all its days
+    assert night(platform) == [({"feed", "answers"}, day, day) for day in reversed(window)]
+    launch(platform)
+    assert night(platform) == [({"feed", "answers"}, window[2], window[2])]
+
+
+def test_a_day_whose_feed_has_not_arrived_is_waited_for(platform):
+    window = platform.closed()[-LOOKBACK:]
+
+    def waits(key: dg.AssetKey, day: str) -> bool:
+        return (key, day) == (dg.AssetKey("feed"), window[-1])
+
+    requests = nightly(platform.records(), DAILY, lookback=LOOKBACK, waits=waits)
+    assert isinstance(requests, list)
+    assert [one.tags[RANGE_END] for one in requests] == [window[-2]]
+    platform.run("feed", "answers", days=(window[0], window[-2]))
+    platform.follow()
+    skipped = nightly(platform.records(), DAILY, lookback=LOOKBACK, waits=waits)
+    assert isinstance(skipped, dg.SkipReason)
+    assert f"no feed has arrived for {window[-1]}" in skipped.skip_message
+
+
 def test_a_day_that_failed_before_the_window_is_not_forgotten(platform):
     launch(platform)
     platform.follow()
@@ -87,7 +111,7 @@ def test_a_day_that_failed_before_the_window_is_not_forgotten(platform):
     assert night(platform) == [({"feed"}, old, old)]
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
 def test_days_of_an_active_run_are_left_alone(platform, status):
     window = platform.closed()[-LOOKBACK:]
     run = platform.instance.create_run_for_job(
@@ -96,7 +120,7 @@ def test_days_of_an_active_run_are_left_alone(platform, status):
         status=status,
         tags={RANGE_START: window[2], RANGE_END: window[3]},
     )
-    assert [one[1:] for one in night(platform)] == [(window[0], window[1]), (window[4], window[5])]
+    assert [one[1:] for one in night(platform)] == [(window[4], window[5]), (window[0], window[1])]
     platform.instance.report_run_canceled(run)
     assert [one[1:] for one in night(platform)] == [(window[0], window[5])]
 
