@@ -96,7 +96,8 @@ def test_a_withdrawn_feed_leaves_an_empty_day_and_no_stale_one(shop):
     assert read(shop, DAYS[1], withdrawn=(DAYS[1],))
     lake = lake_of(shop)
     manifest = lake.manifest("raw_catalog", DAYS[1])
-    assert manifest and manifest.versions["feed"] == NO_FEED
+    assert manifest
+    assert manifest.versions["feed"] == NO_FEED
     assert lake.read("catalog", "products", DAYS[1]).height == 0
     settled = look(shop, gone.known)
     assert settled.days == {}

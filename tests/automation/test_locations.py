@@ -87,7 +87,8 @@ def test_training_of_the_second_system_has_a_cadence_of_its_own():
     graph = load("rl_diffusion_assets").resolve_asset_graph()
     rewards = graph.get(dg.AssetKey("reward_models")).automation_condition
     weights = graph.get(dg.AssetKey("rl_diffusion_weights")).automation_condition
-    assert isinstance(rewards, Follow) and isinstance(weights, Follow)
+    assert isinstance(rewards, Follow)
+    assert isinstance(weights, Follow)
     assert rewards.cron == "0 5 * * 0"
     assert rewards.rows == 2000
     assert (weights.inputs, weights.only) == (("reward_models",), ("joint",))
