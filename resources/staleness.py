@@ -156,7 +156,7 @@ class Records:
     def _latest(self, key: dg.AssetKey, event: str) -> dict[str | None, int]:
         kind = dg.DagsterEventType(event)
         if self.graph.has(key) and self.graph.get(key).partitions_def is not None:
-            return dict(self.instance.get_latest_storage_id_by_partition(key, kind))
+            return {**self.instance.get_latest_storage_id_by_partition(key, kind)}
         if kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
             found = self.instance.fetch_materializations(key, limit=1).records
             return {None: found[0].storage_id} if found else {}
@@ -200,7 +200,9 @@ class Records:
         active = BulkActionsFilter(statuses=ACTIVE_BACKFILLS)
         for backfill in self.instance.get_backfills(filters=active):
             data = backfill.asset_backfill_data
-            for key in data.target_subset.asset_keys if data else ():
+            if data is None:
+                continue
+            for key in data.target_subset.asset_keys:
                 subset = data.target_subset.partitions_subsets_by_asset_key.get(key)
                 keys = subset.get_partition_keys() if subset is not None else [None]
                 held.setdefault(key, set()).update(keys)
@@ -226,7 +228,8 @@ class Records:
         for parent in sorted(node.parent_keys):
             same = node.partitions_def == self.graph.get(parent).partitions_def
             every = isinstance(node.partition_mappings.get(parent), dg.AllPartitionMapping)
-            yield parent, [partition] if same and not every else self.partitions(parent)
+            of: list[str | None] = [partition]
+            yield parent, of if same and not every else self.partitions(parent)
 
     def _inputs(
         self, key: dg.AssetKey, partition: str | None
@@ -239,7 +242,7 @@ class Records:
             if rule.inputs and name not in rule.inputs:
                 continue
             if name in rule.earlier and partition is not None:
-                of = [one for one in self.partitions(parent) if one and one <= partition]
+                of = [one for one in self.partitions(parent) if one is None or one <= partition]
             yield parent, of
 
     def _due(self, key: dg.AssetKey) -> Iterator[tuple[str | None, list[Change]]]:

@@ -105,7 +105,7 @@ def test_the_first_night_of_the_real_location_asks_for_what_has_no_encoder_yet(
     monkeypatch.setenv("PLATFORM_DATA", str(tmp_path / "data"))
     defs = load("pinlanding_assets")
     with (
-        dg.DagsterInstance.ephemeral() as instance,
+        dg.instance_for_test() as instance,
         dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=datetime(2026, 11, 4, 2, 30, tzinfo=UTC),
