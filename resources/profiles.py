@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dagster._utils.schedules import is_valid_cron_string
 
 import sandbox
 from resources.catalog_source import CatalogSource
@@ -122,6 +123,69 @@ def settings() -> Settings:
         truth="" if own else str(root / "sandbox" / "truth"),
         profile=profile,
     )
+
+
+@dataclass(frozen=True)
+class Automation:
+    """What runs by itself, and when; times are cron schedules in UTC.
+
+    Attributes:
+        running: Whether schedules and sensors are on until somebody switches them in the UI.
+        night_cron: The nightly schedule.
+        deadline_cron: When the night has to be done: what the freshness checks measure against.
+        lookback_days: Closed days that a night looks back over for missing ones.
+        learn_cron: The vocabulary, and the encoder with it, are learned anew at most once after
+            each tick; empty: whenever their inputs changed.
+        reward_cron: Reward models, and the tuning with them, likewise.
+        reward_pairs: So many new preference pairs are as good as a tick of reward_cron.
+        objectives: Of the runs that are tuned again.
+    """
+
+    running: bool
+    night_cron: str
+    deadline_cron: str
+    lookback_days: int
+    learn_cron: str
+    reward_cron: str
+    reward_pairs: int
+    objectives: tuple[str, ...]
+
+
+def automation() -> Automation:
+    """Read PLATFORM_AUTOMATION (on, off; default on in production) and PLATFORM_NIGHT_CRON,
+    _DEADLINE_CRON, _LOOKBACK_DAYS, _LEARN_CRON, _REWARD_CRON, _REWARD_PAIRS, _OBJECTIVES.
+
+    Raises:
+        ValueError: a wrong value; the message names the variable.
+    """
+    switch = os.environ.get("PLATFORM_AUTOMATION", "")
+    if switch not in ("", "on", "off"):
+        raise ValueError(f"PLATFORM_AUTOMATION={switch!r}: on or off")
+    production = os.environ.get("PLATFORM_PROFILE") == "production"
+    return Automation(
+        running=switch == "on" or (production and switch != "off"),
+        night_cron=_cron("PLATFORM_NIGHT_CRON", "30 2 * * *"),
+        deadline_cron=_cron("PLATFORM_DEADLINE_CRON", "0 6 * * *"),
+        lookback_days=_positive("PLATFORM_LOOKBACK_DAYS", 14),
+        learn_cron=_cron("PLATFORM_LEARN_CRON", ""),
+        reward_cron=_cron("PLATFORM_REWARD_CRON", "0 5 * * 0"),
+        reward_pairs=_positive("PLATFORM_REWARD_PAIRS", 2000),
+        objectives=tuple((os.environ.get("PLATFORM_OBJECTIVES") or "joint").split(",")),
+    )
+
+
+def _cron(variable: str, default: str) -> str:
+    value = os.environ.get(variable) or default
+    if value and not is_valid_cron_string(value):
+        raise ValueError(f"{variable}={value!r}: not a cron schedule")
+    return value
+
+
+def _positive(variable: str, default: int) -> int:
+    value = os.environ.get(variable) or str(default)
+    if not value.isdigit() or int(value) < 1:
+        raise ValueError(f"{variable}={value!r}: not a whole number from 1")
+    return int(value)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

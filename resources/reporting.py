@@ -13,6 +13,7 @@ import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
 from resources.lake import Manifest
+from resources.staleness import DATA_VERSION
 
 SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
 
@@ -43,6 +44,7 @@ def table_metadata(
     }
     return {
         "dagster/row_count": manifest.tables[main].rows,
+        DATA_VERSION: manifest.data_version,
         "dagster/column_schema": dg.TableSchema(columns),
         **({"dagster/column_lineage": dg.TableColumnLineage(dependencies)} if lineage else {}),
         **counts,

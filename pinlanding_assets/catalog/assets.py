@@ -2,6 +2,7 @@
 
 import dagster as dg
 import polars as pl
+import pydantic
 
 from pinlanding_assets.catalog.feed import finish, parse_records
 from pinlanding_assets.catalog.images import normalise_all
@@ -20,6 +21,12 @@ PRODUCT_COLUMNS = {
 }
 
 
+class Feeds(dg.Config):
+    """Days whose feed was withdrawn: they become empty. For any other day a feed must be there."""
+
+    withdrawn: list[str] = pydantic.Field(default_factory=list)
+
+
 @dg.asset(
     partitions_def=DAILY,
     backfill_policy=RANGE,
@@ -28,12 +35,17 @@ PRODUCT_COLUMNS = {
     code_version="1",
 )
 def raw_catalog(
-    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake
+    context: dg.AssetExecutionContext, config: Feeds, source: CatalogSource, lake: Lake
 ) -> dg.MaterializeResult:
     """The day's feed as received: one row a record, with the hash of the file that it came in."""
     for day in context.partition_keys:
-        provenance = source.provenance(day)
-        records = Records.validate(source.read_records(day))
+        withdrawn = not source.has_feed(day) and (
+            day in config.withdrawn or is_withdrawn(lake, day)
+        )
+        provenance = [] if withdrawn else source.provenance(day)
+        records = (
+            Records.create_empty() if withdrawn else Records.validate(source.read_records(day))
+        )
         manifest = lake.commit(
             "raw_catalog",
             {"records": records},
@@ -48,8 +60,15 @@ def raw_catalog(
             },
             partition_key=day,
         )
-        context.log.info(f"raw_catalog {day}: {records.height:,} records")
+        said = " (the feed was withdrawn)" if withdrawn else ""
+        context.log.info(f"raw_catalog {day}: {records.height:,} records{said}")
     return dg.MaterializeResult()
+
+
+def is_withdrawn(lake: Lake, day: str) -> bool:
+    """Whether the day was emptied before, so that a later backfill leaves it empty."""
+    found = lake.manifest("raw_catalog", day)
+    return found is not None and found.versions["feed"] == feed_version([])
 
 
 @dg.asset(

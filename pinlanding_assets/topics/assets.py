@@ -12,7 +12,7 @@ from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
 from pinlanding_assets.topics.mining import mine
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
-from resources.catalog_source import CatalogSource
+from resources.catalog_source import CatalogSource, feed_version
 from resources.lake import Lake
 from resources.reporting import markdown_table, table_metadata
 
@@ -30,7 +30,12 @@ def search_log(
     """What shoppers searched for on the day, cleaned and counted; no rows where there is no log."""
     for day in context.partition_keys:
         queries = searches.clean_queries(source.search_log(day))
-        manifest = lake.commit("search_log", {"queries": queries}, partition=day)
+        manifest = lake.commit(
+            "search_log",
+            {"queries": queries},
+            partition=day,
+            versions={"feed": feed_version(source.log_provenance(day))},
+        )
         top = queries.sort("count", "query", descending=[True, False]).head(20)
         context.add_asset_metadata(
             {
