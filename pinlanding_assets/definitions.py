@@ -8,11 +8,13 @@ from pinlanding_assets.attributes import assets as attributes
 from pinlanding_assets.catalog import assets as catalog
 from pinlanding_assets.clusters import assets as clusters
 from pinlanding_assets.collections import assets as collections
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
 from pinlanding_assets.scorecard import assets as scorecard
 from pinlanding_assets.topics import assets as topics
 from resources.profiles import resources, settings
+from resources.reporting import described
 
 STAGES = [catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard]
 # A night is a day apart; the badge turns red when one was missed.
@@ -34,7 +36,9 @@ def defs() -> dg.Definitions:
         else dg.multiprocess_executor.configured({"max_concurrent": 2}),
     ).permissive_map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
-            owners=["team:catalog"], freshness_policy=FRESHNESS
+            owners=["team:catalog"],
+            freshness_policy=FRESHNESS,
+            metadata={**spec.metadata, **described(COLUMNS, spec)},
         ),
         selection=None,
     )

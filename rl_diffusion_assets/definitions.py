@@ -5,6 +5,9 @@ from datetime import timedelta
 import dagster as dg
 
 from resources.profiles import resources, settings
+from resources.reporting import described
+from rl_diffusion_assets import checks
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation import assets as evaluation
 from rl_diffusion_assets.policy import assets as policy
 from rl_diffusion_assets.preferences import assets as preferences
@@ -25,6 +28,7 @@ def defs() -> dg.Definitions:
     in_process = settings().profile.in_process
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[promotion.demote],
         resources=resources() | {"pipes": dg.PipesSubprocessClient()},
         executor=dg.in_process_executor
@@ -32,7 +36,9 @@ def defs() -> dg.Definitions:
         else dg.multiprocess_executor.configured({"max_concurrent": 2}),
     ).permissive_map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
-            owners=["team:generation"], freshness_policy=FRESHNESS
+            owners=["team:generation"],
+            freshness_policy=FRESHNESS,
+            metadata={**spec.metadata, **described(COLUMNS, spec)},
         ),
         selection=None,
     )

@@ -44,7 +44,7 @@ LINEAGE = {
     "collection_covers": {"collections", "attribute_vocabulary", "promoted_diffusion_weights"},
     "published_collections": {
         *("collections", "collection_covers", "product_attributes", "catalog"),
-        "attribute_vocabulary",
+        *("attribute_vocabulary", "product_embeddings", "scorecard"),
     },
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
