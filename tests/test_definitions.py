@@ -114,8 +114,7 @@ def test_every_asset_says_what_an_operator_asks(location):
 
 
 def test_every_asset_has_checks_and_every_column_a_meaning(location):
-    name, defs = location
-    graph = defs.resolve_asset_graph()
+    graph = location[1].resolve_asset_graph()
     known = {
         asset: importlib.import_module(f"{module}.columns").COLUMNS.get(asset)
         for module, lineage in (("pinlanding_assets", LINEAGE), ("rl_diffusion_assets", RL_LINEAGE))

@@ -1,4 +1,4 @@
-"""Publication verifies in its own body: whatever checks of other runs said, a backfill ends here."""
+"""Publication verifies in its own body: a backfill ends here, whatever other runs' checks said."""
 
 import dagster as dg
 import polars as pl
