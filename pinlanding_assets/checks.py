@@ -323,6 +323,11 @@ def attributes_day(
     }
 
 
+def index_figures(recall: float, limits: Limits) -> dict[str, Finding]:
+    """Findings of vector_index."""
+    return {"recall": at_least(recall, limits.index_recall, "recall@10")}
+
+
 def cluster_sizes(sizes: pl.Series, limits: Limits) -> dict[str, Finding]:
     """Findings of product_clusters."""
     share = int(sizes.max()) / int(sizes.sum()) if len(sizes) else None  # type: ignore[arg-type]

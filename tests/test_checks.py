@@ -130,6 +130,10 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         lambda: shop.attributes_day(assignments(), pl.Series(["p0"]), LIMITS),
         lambda: shop.attributes_day(assignments(math.nan), pl.Series(["p0"]), LIMITS),
     ),
+    ("vector_index", "recall"): (
+        lambda: shop.index_figures(0.99, LIMITS),
+        lambda: shop.index_figures(0.9, LIMITS),
+    ),
     ("product_clusters", "largest_cluster"): (
         lambda: shop.cluster_sizes(pl.Series([5, 5, 5, 5]), LIMITS),
         lambda: shop.cluster_sizes(pl.Series([90, 5, 5, 5]), LIMITS),

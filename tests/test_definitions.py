@@ -123,7 +123,7 @@ def test_every_asset_has_checks_and_every_column_a_meaning(location):
     for key in graph.materializable_asset_keys:
         asset = key.to_user_string()
         assert [one for one in graph.asset_check_keys if one.asset_key == key], asset
-        schema = graph.get(key).metadata["dagster/column_schema"].value
+        schema = graph.get(key).metadata["dagster/column_schema"]
         assert all(column.type and column.description for column in schema.columns), asset
         for column, about in known[asset].items():
             for source in about.sources:

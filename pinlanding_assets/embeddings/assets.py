@@ -11,7 +11,7 @@ from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
-from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day
+from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day, index_figures
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assignment import assign
 from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
@@ -238,7 +238,7 @@ def vector_index(
         unfit = Finding(failure=str(error.description))
         yield from check_results(CHECKS, "vector_index", {None: {"recall": unfit}})
         raise
-    recall = at_least(figures["recall_at_10"], limits.index_recall, "recall@10")
+    found = index_figures(figures["recall_at_10"], limits)
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": figures["points"],
@@ -249,7 +249,7 @@ def vector_index(
             "neighbours_sheet": _neighbours_sheet(lake, index, ids, vectors),
         },
         data_version=dg.DataVersion(version),
-        check_results=check_results(CHECKS, "vector_index", {None: {"recall": recall}}),
+        check_results=check_results(CHECKS, "vector_index", {None: found}),
     )
 
 
