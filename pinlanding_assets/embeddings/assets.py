@@ -25,7 +25,6 @@ from resources.lake import ComputeCache, Lake, MissingPartition
 from resources.quality import (
     Finding,
     Limits,
-    at_least,
     check_results,
     daily_results,
     specs,
