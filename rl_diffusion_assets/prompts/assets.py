@@ -1,13 +1,11 @@
 """Templates and prompt files become prompts for three objectives, each on one side of a split."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 import polars as pl
 
 from resources.catalog_source import feed_version
 from resources.lake import Lake
-from resources.quality import Limits, check_results, specs, stop
+from resources.quality import Limits, check_results, specs
 from resources.reporting import markdown_table, table_metadata
 from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, prompt_figures
@@ -25,7 +23,7 @@ from rl_diffusion_assets.prompts.templates import default_templates, template_pr
 )
 def prompt_sets(
     context: dg.AssetExecutionContext, studio: Studio, lake: Lake, limits: Limits
-) -> Iterator[dg.MaterializeResult]:
+) -> dg.MaterializeResult:
     """Prompts of the preference, fairness and composition objectives: to train on, and held out."""
     given = studio.config().templates
     templates = given.model_dump() if given else default_templates()
@@ -49,7 +47,7 @@ def prompt_sets(
     sample = table.sample(fraction=1, shuffle=True, seed=0).group_by("objective", "split").head(3)
     checked = prompt_figures(table, len(rejects), limits)
     results = check_results(CHECKS, "prompt_sets", {None: checked})
-    yield dg.MaterializeResult(
+    return dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "prompts", COLUMNS["prompt_sets"]),
             "merged_duplicates": int(table["count"].sum()) - table.height,
@@ -62,4 +60,3 @@ def prompt_sets(
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
     )
-    stop(results)
