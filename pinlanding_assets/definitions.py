@@ -7,12 +7,14 @@ from pinlanding_assets.automation import DAILY, FEEDS, followed
 from pinlanding_assets.catalog import assets as catalog
 from pinlanding_assets.clusters import assets as clusters
 from pinlanding_assets.collections import assets as collections
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
 from pinlanding_assets.scorecard import assets as scorecard
 from pinlanding_assets.topics import assets as topics
 from resources.automation import automated
 from resources.profiles import resources, settings
+from resources.reporting import described
 
 STAGES = [catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard]
 
@@ -29,7 +31,10 @@ def defs() -> dg.Definitions:
         if in_process
         else dg.multiprocess_executor.configured({"max_concurrent": 2}),
     ).permissive_map_resolved_asset_specs(
-        func=lambda spec: followed(spec).replace_attributes(owners=["team:catalog"]),
+        func=lambda spec: followed(spec).replace_attributes(
+            owners=["team:catalog"],
+            metadata={**spec.metadata, **described(COLUMNS, spec)},
+        ),
         selection=None,
     )
     return automated(assets, DAILY, FEEDS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from dagster._utils.schedules import is_valid_cron_string
+from pydantic import ValidationError
 
 import sandbox
 from resources.catalog_source import CatalogSource
@@ -18,6 +19,7 @@ from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
+from resources.quality import Limits
 from resources.site import SiteStore
 from resources.studio import Studio
 from resources.truth import Truth
@@ -86,15 +88,17 @@ class Settings:
     lake: str
     truth: str
     profile: Profile
+    limits: dict[str, Any]
 
 
 def settings() -> Settings:
-    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE and the overrides of models.
+    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE, _LIMITS and the overrides of models.
 
-    Precedence of a model's name: environment, `models:` in catalog.yaml, profile.
+    Precedence of a model's name: environment, `models:` in catalog.yaml, profile. Limits of the
+    data-quality checks: PLATFORM_LIMITS (`{reject_rate: 0.1}`), `limits:` in catalog.yaml, default.
 
     Raises:
-        ValueError: an unknown profile; the message lists those there are.
+        ValueError: an unknown profile (the message lists those there are), or limits that are none.
     """
     root = Path(os.environ.get("PLATFORM_DATA", REPOSITORY / ".data"))
     own = os.environ.get("PLATFORM_CATALOG", "")
@@ -122,6 +126,10 @@ def settings() -> Settings:
         lake=os.environ.get("PLATFORM_LAKE", str(root / name / "lake")),
         truth="" if own else str(root / "sandbox" / "truth"),
         profile=profile,
+        limits={
+            **(body["limits"] if isinstance(body.get("limits"), dict) else {}),
+            **_limits_of_environment(),
+        },
     )
 
 
@@ -188,6 +196,28 @@ def _positive(variable: str, default: int) -> int:
     return int(value)
 
 
+def _limits_of_environment() -> dict[str, Any]:
+    text = os.environ.get("PLATFORM_LIMITS", "")
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"PLATFORM_LIMITS={text!r} is no mapping like {{reject_rate: 0.1}}")
+    return found
+
+
+def _limits(chosen: Settings) -> Limits:
+    where = f"PLATFORM_LIMITS or `limits:` of {chosen.catalog}"
+    if unknown := sorted(set(chosen.limits) - set(Limits.model_fields)):
+        raise ValueError(f"{where}: no limits: {unknown}; there are {sorted(Limits.model_fields)}")
+    try:
+        return Limits(**chosen.limits)
+    except ValidationError as error:
+        wrong = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError("\n".join([f"{where}: wrong settings:", *wrong])) from None
+
+
 def _yaml(path: Path) -> dict[str, Any]:
     """The file's mapping, or nothing: CatalogSource says what is wrong with it when it is used."""
     try:
@@ -220,6 +250,7 @@ def resources() -> dict[str, Any]:
             location=os.environ.get("PLATFORM_QDRANT_URL", str(data / "vector_index"))
         ),
         "site": SiteStore(root=str(data / "site")),
+        "limits": _limits(chosen),
         "gpu": Gpu(
             device=profile.device,
             required=profile.gpu_required,

@@ -4,7 +4,10 @@ import dagster as dg
 
 from resources.automation import automated
 from resources.profiles import resources, settings
+from resources.reporting import described
+from rl_diffusion_assets import checks
 from rl_diffusion_assets.automation import DAILY, FEEDS, followed
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation import assets as evaluation
 from rl_diffusion_assets.policy import assets as policy
 from rl_diffusion_assets.preferences import assets as preferences
@@ -21,13 +24,17 @@ def defs() -> dg.Definitions:
     in_process = settings().profile.in_process
     assets = dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[promotion.demote],
         resources=resources() | {"pipes": dg.PipesSubprocessClient()},
         executor=dg.in_process_executor
         if in_process
         else dg.multiprocess_executor.configured({"max_concurrent": 2}),
     ).permissive_map_resolved_asset_specs(
-        func=lambda spec: followed(spec).replace_attributes(owners=["team:generation"]),
+        func=lambda spec: followed(spec).replace_attributes(
+            owners=["team:generation"],
+            metadata={**spec.metadata, **described(COLUMNS, spec)},
+        ),
         selection=None,
     )
     return automated(assets, DAILY, FEEDS)

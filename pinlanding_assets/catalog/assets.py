@@ -1,5 +1,7 @@
 """Feeds become validated products, images and rejects."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 import pydantic
@@ -7,18 +9,13 @@ import pydantic
 from pinlanding_assets.catalog.feed import finish, parse_records
 from pinlanding_assets.catalog.images import normalise_all
 from pinlanding_assets.catalog.schema import Records
+from pinlanding_assets.checks import CHECKS, catalog_day, raw_day
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, RANGE
 from resources.catalog_source import CatalogSource, feed_version
 from resources.lake import Lake
+from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
-
-PRODUCT_COLUMNS = {
-    "operation": "upsert or delete",
-    "images": "content hashes, the main image first",
-    "price": "in units of `currency`",
-    "attributes": "what the catalog itself says, as received",
-    "row": "line of the feed, from 1",
-}
 
 
 class Feeds(dg.Config):
@@ -33,11 +30,17 @@ class Feeds(dg.Config):
     group_name="catalog",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "raw_catalog"),
 )
 def raw_catalog(
-    context: dg.AssetExecutionContext, config: Feeds, source: CatalogSource, lake: Lake
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext,
+    config: Feeds,
+    source: CatalogSource,
+    lake: Lake,
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
     """The day's feed as received: one row a record, with the hash of the file that it came in."""
+    found = {}
     for day in context.partition_keys:
         withdrawn = not source.has_feed(day) and (
             day in config.withdrawn or is_withdrawn(lake, day)
@@ -54,7 +57,7 @@ def raw_catalog(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "records"),
+                **table_metadata(manifest, "records", COLUMNS["raw_catalog"]),
                 "broken_rows": records.height - records["error"].null_count(),
                 "feeds": markdown_table(provenance),
             },
@@ -62,7 +65,15 @@ def raw_catalog(
         )
         said = " (the feed was withdrawn)" if withdrawn else ""
         context.log.info(f"raw_catalog {day}: {records.height:,} records{said}")
-    return dg.MaterializeResult()
+        found[day] = raw_day(records, _records_before(lake, day), limits)
+    results = daily_results(CHECKS, "raw_catalog", "records", found, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)
+
+
+def _records_before(lake: Lake, day: str) -> pl.DataFrame | None:
+    earlier = [known for known in lake.partitions("raw_catalog") if known < day]
+    return lake.read("raw_catalog", "records", earlier[-1]) if earlier else None
 
 
 def is_withdrawn(lake: Lake, day: str) -> bool:
@@ -78,12 +89,13 @@ def is_withdrawn(lake: Lake, day: str) -> bool:
     group_name="catalog",
     kinds={"parquet", "polars"},
     code_version="1",
+    check_specs=specs(CHECKS, "catalog"),
 )
 def catalog(
-    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """The day's new, changed and deleted products, validated; every reject with its reason."""
-    mapping = source.config().model_dump()
+    mapping, found = source.config().model_dump(), {}
     for day in context.partition_keys:
         records = lake.read("raw_catalog", "records", day)
         parsed = parse_records(records, mapping)
@@ -100,15 +112,7 @@ def catalog(
         sample = pictured.sample(min(18, pictured.height), seed=0)
         context.add_asset_metadata(
             {
-                **table_metadata(
-                    manifest,
-                    "products",
-                    descriptions=PRODUCT_COLUMNS,
-                    lineage={
-                        column: [("raw_catalog", "record")]
-                        for column in manifest.tables["products"].columns
-                    },
-                ),
+                **table_metadata(manifest, "products", COLUMNS["catalog"]),
                 "reject_rate": tables["rejects"]["row"].n_unique() / max(1, records.height),
                 "superseded_rows": parsed.superseded,
                 "rejects": markdown_table(
@@ -129,4 +133,7 @@ def catalog(
             f"catalog {day}: {tables['products'].height:,} products, "
             f"{tables['rejects'].height:,} rejects"
         )
-    return dg.MaterializeResult()
+        found[day] = catalog_day(records.height, tables["rejects"], limits)
+    results = daily_results(CHECKS, "catalog", "products", found, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)
