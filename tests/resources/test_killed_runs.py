@@ -58,6 +58,7 @@ def home(tmp_path, monkeypatch):
         "poll_interval_seconds": 1,
         "free_slots_after_run_end_seconds": 1,
     }
+    settings["code_servers"] = {"local_startup_timeout": SECONDS}
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
     for name in ("DAGSTER_HOME", "DAGSTER_STORAGE", "DAGSTER_COMPUTE_LOGS"):
         monkeypatch.setenv(name, str(tmp_path))
