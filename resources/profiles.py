@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
 SANDBOX_WORLD = "world"  # folder of the rendered catalog inside the sandbox's data
 STUDIO = "studio"  # folder of rated pictures inside a catalog's data
+POOLS = {"gpu": 1, "gpu_train": 1}  # slots: steps that apply a model, and that train one
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,19 @@ class Settings:
     lake: str
     truth: str
     profile: Profile
-    limits: dict[str, Any]
+    limits: dict[str, Any]  # of the data-quality checks, where they are not the defaults
+    pools: Mapping[str, int]  # slots of each pool of steps at the first start
 
 
 def settings() -> Settings:
-    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE, _LIMITS and the overrides of models.
+    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE, _LIMITS, _POOLS, overrides of models.
 
     Precedence of a model's name: environment, `models:` in catalog.yaml, profile. Limits of the
     data-quality checks: PLATFORM_LIMITS (`{reject_rate: 0.1}`), `limits:` in catalog.yaml, default.
 
     Raises:
-        ValueError: an unknown profile (the message lists those there are), or limits that are none.
+        ValueError: an unknown profile, or a bad PLATFORM_LIMITS or PLATFORM_POOLS; the message says
+            what there is.
     """
     root = Path(os.environ.get("PLATFORM_DATA", REPOSITORY / ".data"))
     own = os.environ.get("PLATFORM_CATALOG", "")
@@ -130,6 +134,7 @@ def settings() -> Settings:
             **(body["limits"] if isinstance(body.get("limits"), dict) else {}),
             **_limits_of_environment(),
         },
+        pools=POOLS | _read_pools(os.environ.get("PLATFORM_POOLS", "")),
     )
 
 
@@ -216,6 +221,20 @@ def _limits(chosen: Settings) -> Limits:
     except ValidationError as error:
         wrong = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ValueError("\n".join([f"{where}: wrong settings:", *wrong])) from None
+
+
+def _read_pools(text: str) -> dict[str, int]:
+    """Slots by pool, from `gpu=2,gpu_train=1`."""
+    pools = {}
+    for part in filter(None, text.split(",")):
+        found = re.fullmatch(r"\s*(\w+)\s*=\s*(\d+)\s*", part)
+        if not found or found[1] not in POOLS or int(found[2]) < 1:
+            raise ValueError(
+                f"PLATFORM_POOLS={text!r}: {part.strip()!r} is not a pool ({', '.join(POOLS)}), "
+                "`=` and a number of slots from 1"
+            )
+        pools[found[1]] = int(found[2])
+    return pools
 
 
 def _yaml(path: Path) -> dict[str, Any]:
