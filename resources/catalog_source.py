@@ -268,6 +268,9 @@ def feed_version(provenance: Sequence[dict[str, Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+NO_FEED = feed_version([])  # of a day whose feed was withdrawn
+
+
 def _read_day(value: Any) -> str | None:
     """The day of an ISO date or time (in UTC, where it names a time zone), or None."""
     if not isinstance(value, str):

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from resources.quality import Check
 from resources.staleness import Follow, Records, last_tick
 
 DAILY = dg.FreshnessPolicy.time_window(
@@ -23,14 +24,36 @@ FOLLOWING = dg.FreshnessPolicy.time_window(
 WEEKLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=22), warn_window=timedelta(days=15)
 )
-OF_DAILY = {
-    "newest_day_present": "The newest day that was closed at the last deadline is materialized.",
-    "window_complete": "Every day of the window that a night looks back over is materialized.",
-    "no_failed_day": "No day's last attempt failed.",
-}
-OF_FOLLOWING = {
-    "not_older_than_inputs": "Made from what its inputs held at the last deadline, all the way up."
-}
+WAITS_FOR = (
+    "the last ticks of the schedule night say what it waits for: a feed, a run at work. The next "
+    "night makes what is missing, or materialize the day now."
+)
+OF_DAILY = (
+    Check(
+        "newest_day_present",
+        "The newest day that was closed at the last deadline is materialized.",
+        WAITS_FOR,
+    ),
+    Check(
+        "window_complete",
+        "Every day of the window that a night looks back over is materialized.",
+        WAITS_FOR,
+    ),
+    Check(
+        "no_failed_day",
+        "No day's last attempt failed.",
+        "open the day's last run and mend what it says; the next night runs the day again, or "
+        "materialize it now.",
+    ),
+)
+OF_FOLLOWING = (
+    Check(
+        "not_older_than_inputs",
+        "Made from what its inputs held at the last deadline, all the way up.",
+        "open the last run of the asset that is named last: it is where work stopped. The sensor "
+        "follow tries what failed again after the next night, or materialize it now.",
+    ),
+)
 SHOWN = 20  # days in a message
 
 Verdict = tuple[bool, str]  # whether a check passed, and what to say
@@ -96,12 +119,13 @@ def freshness_checks(
     graph: Callable[[], Any],
 ) -> dg.AssetChecksDefinition:
     """Every check of daily assets and of those that follow them, in one step."""
-    specs = [
-        dg.AssetCheckSpec(name, asset=key, description=said)
-        for keys, names in ((daily, OF_DAILY), (following, OF_FOLLOWING))
+    checks = {
+        (key, one.name): one
+        for keys, several in ((daily, OF_DAILY), (following, OF_FOLLOWING))
         for key in keys
-        for name, said in names.items()
-    ]
+        for one in several
+    }
+    specs = [one.spec(key) for (key, _), one in checks.items()]
 
     @dg.multi_asset_check(specs=specs, can_subset=True, name="freshness")
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
@@ -121,8 +145,9 @@ def freshness_checks(
                     passed, said = no_failed_day(records, key)
                 case _:
                     passed, said = not_older_than_inputs(records, key, deadline)
+            todo = "" if passed else f". What to do: {checks[key, name].remedy}"
             yield dg.AssetCheckResult(
-                passed=passed, asset_key=key, check_name=name, description=said
+                passed=passed, asset_key=key, check_name=name, description=said + todo
             )
 
     return check

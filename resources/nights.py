@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from resources.catalog_source import feed_version
+from resources.catalog_source import NO_FEED
 from resources.feed_files import FeedError
 from resources.lake import Lake
 from resources.staleness import RANGE_END, RANGE_START, Records
@@ -16,7 +16,6 @@ from resources.staleness import RANGE_END, RANGE_START, Records
 NIGHT, LATE = "platform/night", "platform/late"  # tags of runs
 MAX_RUNS = 10  # a tick; what is left is for the next one
 MAX_LATE_DAYS = 7  # a tick that are read, and that may be withdrawn at once
-NO_FEED = feed_version([])
 
 
 class Span(NamedTuple):

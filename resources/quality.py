@@ -67,10 +67,13 @@ class Check:
     remedy: str
     stops: bool = False
 
-    def spec(self, asset: str) -> dg.AssetCheckSpec:
-        """What Dagster shows before the check has run."""
+    def spec(self, asset: str | dg.AssetKey, *, blocking: bool = True) -> dg.AssetCheckSpec:
+        """What Dagster shows before the check has run; not `blocking`: it fails no run."""
         return dg.AssetCheckSpec(
-            self.name, asset=asset, description=self.description, blocking=self.stops
+            self.name,
+            asset=asset,
+            description=self.description,
+            blocking=blocking and self.stops,
         )
 
 
@@ -82,9 +85,11 @@ class Finding:
     failure: str = ""
 
 
-def specs(checks: Mapping[str, Sequence[Check]], asset: str) -> list[dg.AssetCheckSpec]:
+def specs(
+    checks: Mapping[str, Sequence[Check]], asset: str, *, blocking: bool = True
+) -> list[dg.AssetCheckSpec]:
     """The check specs of an asset."""
-    return [check.spec(asset) for check in checks[asset]]
+    return [check.spec(asset, blocking=blocking) for check in checks[asset]]
 
 
 def at_least(value: float | None, limit: float, what: str) -> Finding:

@@ -12,9 +12,12 @@ import pytest
 from pinlanding_assets import checks as shop
 from pinlanding_assets.collections.gates import Gates
 from resources.lake import Lake
+from resources.profiles import resources
 from resources.quality import ROW_COUNT, SCHEMA, Finding, Limits, check_results
 from rl_diffusion_assets import checks as rl
+from rl_diffusion_assets.policy.assets import rl_diffusion_weights
 from rl_diffusion_assets.promotion.assets import judge_verdict
+from rl_diffusion_assets.rewards.building import REWARDS
 
 LIMITS = Limits()
 Findings = Mapping[str, Finding]
@@ -305,6 +308,31 @@ def test_reward_models_are_all_examined_whichever_was_materialized(tmp_path):
     preferences = next(one for one in done if one.check_name == "preferences")
     assert not preferences.passed
     assert str(preferences.description).startswith("preference: pairwise_accuracy 0.400")
+
+
+def test_a_bad_reward_model_is_not_tuned_to_and_fails_no_run_of_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLATFORM_DATA", str(tmp_path))
+    used = resources() | {"pipes": dg.PipesSubprocessClient()}
+    lake, version = used["lake"], {"checkpoint": "v1"}
+    lake.commit("base_diffusion", {"samples": pl.DataFrame({"seed": [0]})}, versions=version)
+    for name in REWARDS:
+        table = figures(pairwise_accuracy=0.4 if name == "judge" else 0.9)
+        lake.commit("reward_models", {"figures": table}, partition=name, versions=version)
+
+    def run(selection: Any, **of: Any) -> dg.ExecuteInProcessResult:
+        both = [rl_diffusion_weights, rl.reward_model_checks]
+        return dg.materialize(both, selection=selection, resources=used, raise_on_error=False, **of)
+
+    examined = run(dg.AssetSelection.checks(rl.reward_model_checks))
+    assert examined.success
+    red = [one.check_name for one in examined.get_asset_check_evaluations() if not one.passed]
+    assert red == ["preferences"]
+    tuned = run([rl_diffusion_weights], partition_key="joint")
+    assert not tuned.success
+    (failure,) = [event for event in tuned.all_events if event.is_step_failure]
+    message = failure.step_failure_data.user_failure_data.description
+    assert message.startswith("preferences: judge: pairwise_accuracy 0.400")
+    assert "What to do: " in message
 
 
 def test_a_judge_that_cannot_judge_promotes_nothing(tmp_path):

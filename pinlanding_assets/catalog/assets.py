@@ -12,7 +12,7 @@ from pinlanding_assets.catalog.schema import Records
 from pinlanding_assets.checks import CHECKS, catalog_day, raw_day
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, RANGE
-from resources.catalog_source import CatalogSource, feed_version
+from resources.catalog_source import NO_FEED, CatalogSource, feed_version
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
@@ -79,7 +79,7 @@ def _records_before(lake: Lake, day: str) -> pl.DataFrame | None:
 def is_withdrawn(lake: Lake, day: str) -> bool:
     """Whether the day was emptied before, so that a later backfill leaves it empty."""
     found = lake.manifest("raw_catalog", day)
-    return found is not None and found.versions["feed"] == feed_version([])
+    return found is not None and found.versions["feed"] == NO_FEED
 
 
 @dg.asset(

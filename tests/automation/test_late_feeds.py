@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from pinlanding_assets.catalog.assets import catalog, raw_catalog
-from resources.catalog_source import CatalogSource, feed_version
+from resources.catalog_source import NO_FEED, CatalogSource, feed_version
 from resources.lake import Lake
-from resources.nights import MAX_LATE_DAYS, NO_FEED, Late, late_days, late_requests
+from resources.nights import MAX_LATE_DAYS, Late, late_days, late_requests
+from resources.quality import Limits
 from resources.staleness import RANGE_END, RANGE_START
 from resources.studio import Studio
 from tests.automation.small_platform import DAILY
@@ -43,17 +44,14 @@ def lake_of(shop: Path) -> Lake:
 
 
 def read(shop: Path, *days: str, withdrawn: tuple[str, ...] = ()) -> bool:
-    config = {"ops": {"raw_catalog": {"config": {"withdrawn": list(withdrawn)}}}}
-    return all(
-        dg.materialize(
-            [raw_catalog, catalog],
-            partition_key=day,
-            resources={"source": source_of(shop), "lake": lake_of(shop)},
-            run_config=config,
-            raise_on_error=False,
-        ).success
-        for day in days
-    )
+    """Make days that follow each other, in one run."""
+    return dg.materialize(
+        [raw_catalog, catalog],
+        tags={RANGE_START: days[0], RANGE_END: days[-1]},
+        resources={"source": source_of(shop), "lake": lake_of(shop), "limits": Limits()},
+        run_config={"ops": {"raw_catalog": {"config": {"withdrawn": list(withdrawn)}}}},
+        raise_on_error=False,
+    ).success
 
 
 def look(shop: Path, known: dict[str, str], **changes) -> Late:
