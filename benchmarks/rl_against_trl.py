@@ -17,7 +17,8 @@ after a first iteration that only warms up.
 Costs are medians over iterations, the sides taking turns. "Equal" trains all 10 timesteps with the
 same adapter (or the whole UNet), rewards normalised over the batch, the same 64 pictures in a pass
 of the UNet. TRL then takes one optimizer step over all timesteps, ours one each: TRL has no other
-way. Our default has the forward process's objective. TRL's other choices (its own adapter, smaller
+way. Our default is, with guidance, the policy gradient on 3 of the 10 timesteps, compared within
+captions; pretraining, which TRL has not, is left out. TRL's other choices (its own adapter, smaller
 passes, half of the timesteps) are measured too.
 
 Rewards are those of held-out seeds after equal CPU-seconds. Both sides may choose their learning
@@ -63,6 +64,7 @@ DEFAULT = Training(
     iterations=NEVER,
     evaluate_every=NEVER,
     checkpoint_every=NEVER,
+    pretraining_weight=0.0,
     sampling={"preference": Sampling(PROMPTS, GROUP)},
 )
 EQUAL = replace(
@@ -70,7 +72,6 @@ EQUAL = replace(
     method="policy-gradient",
     trained_steps=DEFAULT.steps,
     least_deviation=0.0,
-    pretraining_weight=0.0,
     sampling={"preference": Sampling(PROMPTS, GROUP, normalise="batch")},
 )
 SAME = {

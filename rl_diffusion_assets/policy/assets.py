@@ -78,7 +78,7 @@ class Tuning(dg.Config):
     """A run's seed and length; `settings` overrides any other field of `trainer.Training`."""
 
     seed: int = 0
-    iterations: int = 60
+    iterations: int = 36
     processes: int = 1
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 

@@ -42,6 +42,7 @@ class Sampling:
         kinds: What has to be even: any of tone, gender, joint.
         relation: Share of "both there, in their relation" in the composition reward; the paper's
             is 0.
+        pace: Share of the learning rate: less for a reward whose gradient is mostly noise.
     """
 
     prompts: int
@@ -50,6 +51,7 @@ class Sampling:
     credit: str = "leave-one-out"
     kinds: tuple[str, ...] = ("tone", "gender")
     relation: float = 0.5
+    pace: float = 1.0
 
 
 @dataclass

@@ -183,7 +183,8 @@ class Trainer:
         settings, record = self.settings, dict[str, float | None]()
         rate = settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, settings.warm_up))
         for name, optimizer in self.optimizers.items():
-            share = settings.pretraining_weight if name == "pretraining" else 1.0
+            pretraining = name == "pretraining"
+            share = settings.pretraining_weight if pretraining else settings.sampling[name].pace
             for group in optimizer.param_groups:
                 group["lr"] = rate * share
         for number, task in enumerate(self.tasks):

@@ -29,7 +29,7 @@ class RewardFits(dg.Config):
     """Optimizer steps and batch of each model."""
 
     preference_steps: int = 400
-    judge_steps: int = 500
+    judge_steps: int = 250
     person_steps: int = 320
     objects_steps: int = 480
     batch: int = 48
