@@ -3,6 +3,7 @@
 For the Makefile, and for the units of `deploy/systemd`.
 """
 
+import importlib
 import os
 import subprocess
 import sys
@@ -105,7 +106,12 @@ def prune() -> None:
     dry = os.environ.get("DRY_RUN", "0") not in ("", "0")
     environment(settings())
     with open_instance() as instance:
-        records = superseded(instance, datetime.now(UTC) - timedelta(days=int(days)))
+        before = datetime.now(UTC) - timedelta(days=int(days))
+        graphs = [
+            importlib.import_module(f"{name}.definitions").defs().resolve_asset_graph()
+            for name in LOCATIONS
+        ]
+        records = superseded(instance, before, graphs)
         for record in records:
             run = record.dagster_run
             print(f"{run.run_id}  {record.create_timestamp:%Y-%m-%d}  {run.status.value}")

@@ -4,12 +4,15 @@ Dagster keeps what is materialized as events of runs, so that deleting a run mak
 missing, and a night would compute them again.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from resources.staleness import Records
 
 FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -20,17 +23,25 @@ RETRY_OF = ("dagster/parent_run_id", "dagster/root_run_id")
 PAGE = 500  # ids in one query: SQLite takes a limited number of variables
 
 
-def superseded(instance: dg.DagsterInstance, before: datetime) -> list[dg.RunRecord]:
+def superseded(
+    instance: dg.DagsterInstance, before: datetime, graphs: Sequence[Any] = ()
+) -> list[dg.RunRecord]:
     """Runs that ended before a time and can go without a change to any asset, oldest first.
 
     Kept are those with the last materialization, observation, check or failed attempt of an asset
     or of one of its partitions, and the runs that these are retries of. So an asset's page says
-    the same of every partition before and after.
+    the same of every partition before and after. With the asset graphs of the locations, those that
+    a last materialization was made from are kept, too: else what follows them (`staleness.Follow`)
+    could not tell the same content from new, and all would be made again.
     """
     old = instance.get_run_records(
         dg.RunsFilter(statuses=FINISHED, updated_before=before), ascending=True
     )
     kept = _last_words(instance)
+    for graph in graphs:
+        records = Records(instance, graph, datetime.now(UTC))
+        for key in graph.materializable_asset_keys:
+            kept |= records.made_from(key)
     kept |= {r.dagster_run.run_id for r in old if _has_last_check(instance, r.dagster_run.run_id)}
     for run in _runs(instance, kept):
         kept |= {run.tags[tag] for tag in RETRY_OF if tag in run.tags}

@@ -114,13 +114,38 @@ class Records:
 
     def changes(self, key: dg.AssetKey, partition: str | None) -> Iterator[Change]:
         """The inputs of a materialized partition that have other content than it was made from."""
+        for parent, one, before, latest in self._made_since(key, partition):
+            if before is None or _version(before) != _version(latest):
+                rows = max(0, _rows(latest) - (_rows(before) if before else 0))
+                yield Change(parent.to_user_string(), one, latest.timestamp, rows)
+
+    def made_from(self, key: dg.AssetKey) -> set[str]:
+        """The runs of materializations that are not the last of their partition, and that a last
+        one of this asset was made from: without them `changes` would take the same for new."""
+        return {
+            before.run_id
+            for partition in self.made(key).keys() & {*self.partitions(key)}
+            for _, _, before, _ in self._made_since(key, partition)
+            if before is not None
+        }
+
+    def _made_since(
+        self, key: dg.AssetKey, partition: str | None
+    ) -> Iterator[tuple[dg.AssetKey, str | None, Any, Any]]:
+        """The inputs that were materialized after a partition was made: the record that it was made
+        from (None: there was none), and the last one."""
         made = self.made(key)[partition]
         seen = min(self._planned(key).get(partition, made), made)
+        own = self._record(key, made).run_id
         for parent, of in self._inputs(key, partition):
             for one in of:
-                latest = self.made(parent).get(one, 0)
-                if latest > seen and (change := self._change(key, made, seen, parent, one)):
-                    yield change
+                if self.made(parent).get(one, 0) <= seen:
+                    continue
+                latest = self._record(parent, self.made(parent)[one])
+                if latest.storage_id < made and latest.run_id == own:
+                    continue
+                before = self._seen(parent, one, seen, own, made, latest.storage_id)
+                yield parent, one, before, latest
 
     def due(self, key: dg.AssetKey) -> dict[str | None, list[Change]]:
         """The partitions that automation makes next, by `Follow`, and what changed for each."""
@@ -296,20 +321,6 @@ class Records:
             else max((change.timestamp for change in changed), default=0.0)
         )
         return last_tick(rule.cron, self.now) > since
-
-    def _change(
-        self, key: dg.AssetKey, made: int, seen: int, parent: dg.AssetKey, partition: str | None
-    ) -> Change | None:
-        """How a parent differs from what a materialization saw, if it does."""
-        own = self._record(key, made).run_id
-        latest = self._record(parent, self.made(parent)[partition])
-        if latest.storage_id < made and latest.run_id == own:
-            return None
-        before = self._seen(parent, partition, seen, own, made, latest.storage_id)
-        if before is not None and _version(before) == _version(latest):
-            return None
-        rows = max(0, _rows(latest) - (_rows(before) if before else 0))
-        return Change(parent.to_user_string(), partition, latest.timestamp, rows)
 
     def _seen(
         self,

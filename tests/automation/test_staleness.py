@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from operations.retention import delete, superseded
 from resources.staleness import PARTITION, Follow
 from tests.automation.small_platform import (
     BROKEN,
@@ -51,6 +52,25 @@ def test_changed_content_reaches_the_end_once(platform):
     CONTENT["vectors", THIRD] = "new"
     platform.run("vectors", days=WHOLE)
     assert platform.follow() == [{"index"}, {"site"}]
+
+
+def test_runs_that_are_pruned_make_nothing_out_of_date(platform):
+    """The content is known of runs that are not the last: those that others were made from."""
+    made(platform)
+    for _ in range(2):
+        platform.run("feed", "answers", days=WHOLE)
+        platform.run("words")
+    later = datetime.now(UTC) + timedelta(days=1)
+    gone = [
+        one.dagster_run.run_id for one in superseded(platform.instance, later, [platform.graph])
+    ]
+    assert gone
+    for run_id in gone:
+        delete(platform.instance, run_id)
+    assert platform.tick() == {}
+    CONTENT["words", None] = "new"
+    platform.run("words")
+    assert platform.tick() == {"encoder": {None}}
 
 
 def test_a_change_that_changes_no_content_ends_there(platform):
