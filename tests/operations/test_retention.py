@@ -37,6 +37,7 @@ def is_good() -> dg.AssetCheckResult:
 
 
 DEFS = dg.Definitions(assets=[feed, model], asset_checks=[is_good])
+GRAPH = DEFS.resolve_asset_graph()
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def run(instance, *assets, days=(), tags=None) -> str:
 
 
 def prune(instance) -> set[str]:
-    found = [record.dagster_run.run_id for record in superseded(instance, LATER)]
+    found = [record.dagster_run.run_id for record in superseded(instance, LATER, [GRAPH])]
     for run_id in found:
         delete(instance, run_id)
     return set(found)
