@@ -4,6 +4,7 @@
 # make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
+# make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
 # make test | check         the test suite | linters, types, architecture, definitions
 # make sandbox-weights      train the sandbox's tiny models again
 
@@ -13,9 +14,9 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS
+export OBJECTIVE SEED PAIRS DAYS DRY_RUN
 
-.PHONY: demo pinlanding rl dev rate test check sandbox-weights clean
+.PHONY: demo pinlanding rl dev rate prune test check sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -41,6 +42,9 @@ dev: .venv/installed
 
 rate: .venv/installed
 	@$(BIN)/python -m operations rate
+
+prune: .venv/installed
+	@$(BIN)/python -m operations prune
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,20 +1,34 @@
-"""`python -m operations demo | pinlanding | rl | dev | rate | validate`, for the Makefile."""
+"""`python -m operations demo | pinlanding | rl | dev | rate | validate | bootstrap | prune`.
 
+For the Makefile, and for the units of `deploy/systemd`.
+"""
+
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operations.instance import DAGSTER, environment, only_one, open_instance, serve_command
+from operations.instance import (
+    DAGSTER,
+    environment,
+    only_one,
+    open_instance,
+    serve_command,
+    set_pools,
+)
 from operations.pinlanding import pinlanding
 from operations.rating import serve
+from operations.retention import delete, superseded
 from operations.rl import rl
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
 from resources.studio_config import StudioConfigError
 
 LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
+KEEP_DAYS = 30
 
 
 def demo() -> None:
@@ -72,8 +86,42 @@ def validate() -> None:
     print(f"definitions are valid in {', '.join(LOCATIONS)}")
 
 
+def bootstrap() -> None:
+    """Make the instance's tables and pools; whatever is there is kept."""
+    chosen = settings()
+    environment(chosen)
+    with open_instance() as instance:
+        for pool, slots in set_pools(instance, chosen.pools).items():
+            asked = chosen.pools[pool]
+            kept = "" if slots == asked else f" (kept; the settings ask for {asked})"
+            print(f"pool {pool}: {slots}{kept}")
+
+
+def prune() -> None:
+    """Delete runs that ended over DAYS days ago and are the last word on nothing; with DRY_RUN=1
+    only list them."""
+    days = os.environ.get("DAYS") or str(KEEP_DAYS)
+    if not days.isdecimal():
+        sys.exit(f"DAYS={days!r}: a whole number of days is needed")
+    dry = os.environ.get("DRY_RUN", "0") not in ("", "0")
+    environment(settings())
+    with open_instance() as instance:
+        before = datetime.now(UTC) - timedelta(days=int(days))
+        graphs = [
+            importlib.import_module(f"{name}.definitions").defs().resolve_asset_graph()
+            for name in LOCATIONS
+        ]
+        records = superseded(instance, before, graphs)
+        for record in records:
+            run = record.dagster_run
+            print(f"{run.run_id}  {record.create_timestamp:%Y-%m-%d}  {run.status.value}")
+            if not dry:
+                delete(instance, run.run_id)
+    print(f"{len(records)} superseded runs {'would be' if dry else 'were'} deleted")
+
+
 if __name__ == "__main__":
-    commands = (demo, pinlanding, rl, dev, rate, validate)
+    commands = (demo, pinlanding, rl, dev, rate, validate, bootstrap, prune)
     chosen = {command.__name__: command for command in commands}
     if len(sys.argv) != 2 or sys.argv[1] not in chosen:
         sys.exit(__doc__)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,56 +16,86 @@ import dagster as dg
 import httpx
 from filelock import FileLock, Timeout
 
-from resources.profiles import REPOSITORY, Settings
+from resources.profiles import REPOSITORY, Settings, settings
 
 DAGSTER = (sys.executable, "-m", "dagster")
-POOLS = {"gpu": 1, "gpu_train": 1}
+PG_DRIVER = "postgresql+psycopg2://"
 START_SECONDS = 400  # some 15 s on idle cores
 STOP_SECONDS = 20
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Environment of every Dagster process of this data folder, also set in this process."""
-    dagster_folder = settings.data / "dagster"
-    logs = settings.data / "logs"
-    for folder in (dagster_folder, logs):
-        folder.mkdir(parents=True, exist_ok=True)
-    os.environ |= {
+def environment(chosen: Settings) -> dict[str, str]:
+    """Environment of every Dagster process of this data folder, also set in this process.
+
+    With DAGSTER_PG_URL it is the production instance of `deploy/`; what a server's own environment
+    says of its folders is kept then.
+
+    Raises:
+        SystemExit: DAGSTER_PG_URL leaves the driver open.
+    """
+    folders = {
         "DAGSTER_HOME": str(REPOSITORY),
-        "DAGSTER_STORAGE": str(dagster_folder),
-        "DAGSTER_COMPUTE_LOGS": str(logs),
+        "DAGSTER_STORAGE": str(chosen.data / "dagster"),
+        "DAGSTER_COMPUTE_LOGS": str(chosen.data / "logs"),
+    }
+    if url := os.environ.get("DAGSTER_PG_URL"):
+        if not url.startswith(PG_DRIVER):  # a plain postgresql:// is another driver to SQLAlchemy
+            raise SystemExit(f"DAGSTER_PG_URL has to begin with {PG_DRIVER}")
+        folders |= {"DAGSTER_HOME": str(REPOSITORY / "deploy")}
+        folders |= {name: os.environ[name] for name in folders if os.environ.get(name)}
+    for name in ("DAGSTER_STORAGE", "DAGSTER_COMPUTE_LOGS"):
+        Path(folders[name]).mkdir(parents=True, exist_ok=True)
+    os.environ |= {
+        **folders,
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PYTHONWARNINGS": "ignore",
     }
-    if not settings.truth:  # the rendered catalog is found without being named
-        os.environ["PLATFORM_CATALOG"] = str(settings.catalog)
+    if not chosen.truth:  # the rendered catalog is found without being named
+        os.environ["PLATFORM_CATALOG"] = str(chosen.catalog)
     return dict(os.environ)
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance, its tables made by this one process.
+    """The instance of `environment()`, with its tables and pools.
 
-    On a fresh folder, a daemon and two code servers that start together race to create them.
+    Processes that start together on a fresh folder would race to create the tables: one makes
+    them, the others wait.
+
+    Raises:
+        ValueError: PLATFORM_POOLS is not valid; the message says what is wrong.
     """
-    instance = dg.DagsterInstance.get()
-    instance.get_run_records(limit=1)
-    instance.get_asset_keys(limit=1)
-    instance.all_instigator_state()
-    for pool, limit in POOLS.items():
-        instance.event_log_storage.set_concurrency_slots(pool, limit)
+    pools = settings().pools
+    with FileLock(Path(os.environ["DAGSTER_STORAGE"]) / "first-start.lock"):
+        instance = dg.DagsterInstance.get()
+        instance.get_run_records(limit=1)
+        instance.get_asset_keys(limit=1)
+        instance.all_instigator_state()
+        set_pools(instance, pools)
     return instance
 
 
+def set_pools(instance: dg.DagsterInstance, pools: Mapping[str, int]) -> dict[str, int]:
+    """Give each pool its slots where nobody has yet; returns the slots in force.
+
+    A limit that is there was set by an operator, or by an earlier start: both stay.
+    """
+    storage = instance.event_log_storage
+    limits = {pool.name: pool.limit for pool in storage.get_pool_limits() if not pool.from_default}
+    for pool in pools.keys() - limits:
+        storage.set_concurrency_slots(pool, pools[pool])
+    return {pool: limits.get(pool, slots) for pool, slots in pools.items()}
+
+
 @contextlib.contextmanager
-def only_one(settings: Settings) -> Iterator[None]:
+def only_one(chosen: Settings) -> Iterator[None]:
     """Hold the data folder: a second daemon on the same storage would do everything twice."""
-    lock = FileLock(settings.data / "dagster.lock")
+    lock = FileLock(chosen.data / "dagster.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise SystemExit(
-            f"{settings.data} is in use by another `make dev` or `make demo`; stop it first."
+            f"{chosen.data} is in use by another `make dev` or `make demo`; stop it first."
         ) from None
     try:
         yield
@@ -108,15 +138,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(settings: Settings) -> Iterator[Server]:
+def server(chosen: Settings) -> Iterator[Server]:
     """Start `dagster dev` in a process group of its own, and end the whole group afterwards."""
     port = free_port()
-    log = settings.data / "logs" / "dagster-dev.log"
+    log = chosen.data / "logs" / "dagster-dev.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             serve_command(port),
             cwd=REPOSITORY,
-            env=environment(settings),
+            env=environment(chosen),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,31 +1,29 @@
 """Code location of the first system: a catalog organises itself into shopping collections."""
 
-from datetime import timedelta
-
 import dagster as dg
 
 from pinlanding_assets.attributes import assets as attributes
+from pinlanding_assets.automation import DAILY, FEEDS, followed
 from pinlanding_assets.catalog import assets as catalog
 from pinlanding_assets.clusters import assets as clusters
 from pinlanding_assets.collections import assets as collections
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
 from pinlanding_assets.scorecard import assets as scorecard
 from pinlanding_assets.topics import assets as topics
+from resources.automation import automated
 from resources.profiles import resources, settings
+from resources.reporting import described
 
 STAGES = [catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard]
-# A night is a day apart; the badge turns red when one was missed.
-FRESHNESS = dg.FreshnessPolicy.time_window(
-    fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
-)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Assets of every stage, the rollback job, and the resources of the profile in force."""
+    """Assets of every stage, what runs them, the rollback job, and the resources of the profile."""
     in_process = settings().profile.in_process
-    return dg.Definitions(
+    assets = dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         jobs=[collections.rollback],
         resources=resources(),
@@ -33,8 +31,10 @@ def defs() -> dg.Definitions:
         if in_process
         else dg.multiprocess_executor.configured({"max_concurrent": 2}),
     ).permissive_map_resolved_asset_specs(
-        func=lambda spec: spec.replace_attributes(
-            owners=["team:catalog"], freshness_policy=FRESHNESS
+        func=lambda spec: followed(spec).replace_attributes(
+            owners=["team:catalog"],
+            metadata={**spec.metadata, **described(COLUMNS, spec)},
         ),
         selection=None,
     )
+    return automated(assets, DAILY, FEEDS)

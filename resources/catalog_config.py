@@ -125,6 +125,7 @@ class CatalogConfig(_Settings):
     models: Models = Models()
     vlm_budget: Annotated[int, Field(ge=0)] | None = None
     collections: Collections = Collections()
+    limits: dict[Name, float] = {}  # of data-quality checks; `resources.quality.Limits` names them
     site: Site = Site()
 
     @field_validator("phrases")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,40 @@ class CatalogSource(dg.ConfigurableResource):
                 found.add(self._constant_day)
         return sorted(found)
 
+    def stamps(self, known: Iterable[str]) -> dict[str, str]:
+        """Day -> a stamp of its feed files, which are not read: another stamp, maybe other content.
+
+        A feed with a day column counts for each of the `known` days: any may have changed.
+        """
+        found: dict[str, list[str]] = {}
+        for pattern in self._config.feeds:
+            for day, stamp in self._files.stamps(pattern).items():
+                by_row = not day and self._config.columns.day
+                for one in known if by_row else [day or self._constant_day]:
+                    found.setdefault(one, []).append(stamp)
+        return {day: " ".join(stamps) for day, stamps in found.items()}
+
+    def has_feed(self, day: str) -> bool:
+        """Whether a file that names the day, or no day, is there."""
+        dated = [pattern for pattern in self._config.feeds if "{day}" in pattern]
+        return len(dated) < len(self._config.feeds) or any(
+            self._files.matching(pattern.replace("{day}", day)) for pattern in dated
+        )
+
+    def log_stamps(self) -> dict[str, str]:
+        """Day -> a stamp of its search log, as `stamps`."""
+        log = self._config.search_log
+        found = self._files.stamps(log.path) if log else {}
+        return {day or self._fallback_day: stamp for day, stamp in found.items()}
+
+    def log_provenance(self, day: str) -> list[dict[str, Any]]:
+        """Name, size (bytes) and sha256 of each file of a day's search log.
+
+        Raises:
+            FeedError: a file cannot be read.
+        """
+        return provenance(self._log_files(day))
+
     def read_records(self, day: str) -> pl.DataFrame:
         """The rows of a day as received: file, row (1-based), record, size (bytes), error.
 
@@ -124,10 +158,9 @@ class CatalogSource(dg.ConfigurableResource):
             FeedError: the log cannot be read, or lacks a mapped column.
         """
         log, counts = self._config.search_log, dict[str, int]()
-        if log and ("{day}" in log.path or day == self._fallback_day):
-            files = self._files.matching(log.path.replace("{day}", day))
+        if log:
             wanted = {"search_log.query": log.query, "search_log.count": log.count}
-            for _, row in self._read(files, wanted):
+            for _, row in self._read(self._log_files(day), wanted):
                 value = row.value or {}
                 query = value.get(log.query)
                 query = " ".join(query.split()) if isinstance(query, str) else ""
@@ -147,6 +180,12 @@ class CatalogSource(dg.ConfigurableResource):
         if self._config.day:
             return self._constant_day
         return min(self.days(), default=self._constant_day)
+
+    def _log_files(self, day: str) -> list[LocatedFile]:
+        log = self._config.search_log
+        if log and ("{day}" in log.path or day == self._fallback_day):
+            return self._files.matching(log.path.replace("{day}", day))
+        return []
 
     def _rows(self, day: str) -> Iterator[tuple[LocatedFile, Row]]:
         columns = self._config.columns
@@ -227,6 +266,9 @@ def feed_version(provenance: Sequence[dict[str, Any]]) -> str:
     """A hash of what the feed files of a day hold: it changes when one of them does."""
     text = json.dumps(list(provenance), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+NO_FEED = feed_version([])  # of a day whose feed was withdrawn
 
 
 def _read_day(value: Any) -> str | None:

@@ -1,9 +1,13 @@
 """Hardware for compute steps: which device, held by whom, with how much memory."""
 
 import contextlib
+import functools
+import multiprocessing
 import os
 import random
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +80,8 @@ class Gpu(dg.ConfigurableResource):
 
     `device`: `auto` (first free CUDA device, then MPS, then CPU), `cpu`, `cuda`, `cuda:N`, `mps`.
     `required`: refuse a fall-back to the CPU. A CUDA device is leased by a lock file in
-    `lease_dir`, so that two processes never share one; a killed process gives its lease back.
+    `lease_dir`, so that two processes never share one; a killed process gives its lease back, and
+    a step whose run was killed ends with it.
     """
 
     device: str = "auto"
@@ -135,6 +140,8 @@ class Gpu(dg.ConfigurableResource):
         if candidates[0] == "cpu":
             yield "cpu"  # the CPU is shared by the operating system
             return
+        if multiprocessing.parent_process():  # a step, whose run may be killed
+            end_with_parent()
         folder = Path(self.lease_dir)
         folder.mkdir(parents=True, exist_ok=True)
         locks = {name: FileLock(folder / f"{name.replace(':', '-')}.lock") for name in candidates}
@@ -153,6 +160,23 @@ class Gpu(dg.ConfigurableResource):
             if time.monotonic() > deadline:
                 raise NoDevice(f"every device is leased by another process: {list(locks)}")
             time.sleep(1.0)
+
+
+@functools.cache
+def end_with_parent() -> None:
+    """End this process by SIGKILL as soon as the one that started it is gone.
+
+    A step outlives its run when the run is killed, and would go on holding the device while the
+    run's retry waits for it.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

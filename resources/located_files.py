@@ -17,6 +17,7 @@ from resources.feed_files import FeedError
 from resources.image_fetch import read_local, read_stored
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 
 
 class LocatedFile(NamedTuple):
@@ -49,13 +50,29 @@ class LocatedFiles:
 
     def days(self, pattern: str) -> set[str]:
         """The days (YYYY-MM-DD) that have a file where the pattern says `{day}`."""
-        paths = [file.path for file in self.matching(pattern.replace("{day}", "*"))]
-        candidates = {day for path in paths for day in DAY.findall(path) if _is_day(day)}
-        pattern = self._locate(pattern, as_pattern=True)[1]
+        return set(self.stamps(pattern))
+
+    def stamps(self, pattern: str) -> dict[str, str]:
+        """Day -> what the store says of its files without reading them: another stamp, other files.
+
+        The day is `{day}` in the pattern; without, all files are those of the day "".
+        """
+        filesystem, globbed = self._locate(pattern.replace("{day}", "*"), as_pattern=True)
+        dated = self._locate(pattern, as_pattern=True)[1]
+        found: dict[str, list[str]] = {}
+        for path, about in sorted(filesystem.glob(globbed, detail=True).items()):
+            if about.get("type") != "file":
+                continue
+            days = (
+                {day for day in DAY.findall(path) if _is_day(day)} if "{day}" in pattern else [""]
+            )
+            for day in days:
+                if fnmatch.fnmatchcase(path, dated.replace("{day}", day)):
+                    mark = next((str(about[key]) for key in _MARKS if about.get(key)), "")
+                    found.setdefault(day, []).append(f"{path} {about.get('size')} {mark}")
         return {
-            day
-            for day in candidates
-            if any(fnmatch.fnmatchcase(path, pattern.replace("{day}", day)) for path in paths)
+            day: hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
+            for day, files in found.items()
         }
 
     def image(self, folder: str, reference: str) -> bytes:

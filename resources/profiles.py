@@ -3,11 +3,14 @@
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from dagster._utils.schedules import is_valid_cron_string
+from pydantic import ValidationError
 
 import sandbox
 from resources.catalog_source import CatalogSource
@@ -17,6 +20,7 @@ from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
+from resources.quality import Limits
 from resources.site import SiteStore
 from resources.studio import Studio
 from resources.truth import Truth
@@ -27,6 +31,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
 SANDBOX_WORLD = "world"  # folder of the rendered catalog inside the sandbox's data
 STUDIO = "studio"  # folder of rated pictures inside a catalog's data
+POOLS = {"gpu": 1, "gpu_train": 1}  # slots: steps that apply a model, and that train one
 
 
 @dataclass(frozen=True)
@@ -85,15 +90,19 @@ class Settings:
     lake: str
     truth: str
     profile: Profile
+    limits: dict[str, Any]  # of the data-quality checks, where they are not the defaults
+    pools: Mapping[str, int]  # slots of each pool of steps at the first start
 
 
 def settings() -> Settings:
-    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE and the overrides of models.
+    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE, _LIMITS, _POOLS, overrides of models.
 
-    Precedence of a model's name: environment, `models:` in catalog.yaml, profile.
+    Precedence of a model's name: environment, `models:` in catalog.yaml, profile. Limits of the
+    data-quality checks: PLATFORM_LIMITS (`{reject_rate: 0.1}`), `limits:` in catalog.yaml, default.
 
     Raises:
-        ValueError: an unknown profile; the message lists those there are.
+        ValueError: an unknown profile, or a bad PLATFORM_LIMITS or PLATFORM_POOLS; the message says
+            what there is.
     """
     root = Path(os.environ.get("PLATFORM_DATA", REPOSITORY / ".data"))
     own = os.environ.get("PLATFORM_CATALOG", "")
@@ -121,7 +130,111 @@ def settings() -> Settings:
         lake=os.environ.get("PLATFORM_LAKE", str(root / name / "lake")),
         truth="" if own else str(root / "sandbox" / "truth"),
         profile=profile,
+        limits={
+            **(body["limits"] if isinstance(body.get("limits"), dict) else {}),
+            **_limits_of_environment(),
+        },
+        pools=POOLS | _read_pools(os.environ.get("PLATFORM_POOLS", "")),
     )
+
+
+@dataclass(frozen=True)
+class Automation:
+    """What runs by itself, and when; times are cron schedules in UTC.
+
+    Attributes:
+        running: Whether schedules and sensors are on until somebody switches them in the UI.
+        night_cron: The nightly schedule.
+        deadline_cron: When the night has to be done: what the freshness checks measure against.
+        lookback_days: Closed days that a night looks back over for missing ones.
+        learn_cron: The vocabulary, and the encoder with it, are learned anew at most once after
+            each tick; empty: whenever their inputs changed.
+        reward_cron: Reward models, and the tuning with them, likewise.
+        reward_pairs: So many new preference pairs are as good as a tick of reward_cron.
+        objectives: Of the runs that are tuned again.
+    """
+
+    running: bool
+    night_cron: str
+    deadline_cron: str
+    lookback_days: int
+    learn_cron: str
+    reward_cron: str
+    reward_pairs: int
+    objectives: tuple[str, ...]
+
+
+def automation() -> Automation:
+    """Read PLATFORM_AUTOMATION (on, off; default on in production) and PLATFORM_NIGHT_CRON,
+    _DEADLINE_CRON, _LOOKBACK_DAYS, _LEARN_CRON, _REWARD_CRON, _REWARD_PAIRS, _OBJECTIVES.
+
+    Raises:
+        ValueError: a wrong value; the message names the variable.
+    """
+    switch = os.environ.get("PLATFORM_AUTOMATION", "")
+    if switch not in ("", "on", "off"):
+        raise ValueError(f"PLATFORM_AUTOMATION={switch!r}: on or off")
+    production = os.environ.get("PLATFORM_PROFILE") == "production"
+    return Automation(
+        running=switch == "on" or (production and switch != "off"),
+        night_cron=_cron("PLATFORM_NIGHT_CRON", "30 2 * * *"),
+        deadline_cron=_cron("PLATFORM_DEADLINE_CRON", "0 6 * * *"),
+        lookback_days=_positive("PLATFORM_LOOKBACK_DAYS", 14),
+        learn_cron=_cron("PLATFORM_LEARN_CRON", ""),
+        reward_cron=_cron("PLATFORM_REWARD_CRON", "0 5 * * 0"),
+        reward_pairs=_positive("PLATFORM_REWARD_PAIRS", 2000),
+        objectives=tuple((os.environ.get("PLATFORM_OBJECTIVES") or "joint").split(",")),
+    )
+
+
+def _cron(variable: str, default: str) -> str:
+    value = os.environ.get(variable) or default
+    if value and not is_valid_cron_string(value):
+        raise ValueError(f"{variable}={value!r}: not a cron schedule")
+    return value
+
+
+def _positive(variable: str, default: int) -> int:
+    value = os.environ.get(variable) or str(default)
+    if not value.isdigit() or int(value) < 1:
+        raise ValueError(f"{variable}={value!r}: not a whole number from 1")
+    return int(value)
+
+
+def _limits_of_environment() -> dict[str, Any]:
+    text = os.environ.get("PLATFORM_LIMITS", "")
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"PLATFORM_LIMITS={text!r} is no mapping like {{reject_rate: 0.1}}")
+    return found
+
+
+def _limits(chosen: Settings) -> Limits:
+    where = f"PLATFORM_LIMITS or `limits:` of {chosen.catalog}"
+    if unknown := sorted(set(chosen.limits) - set(Limits.model_fields)):
+        raise ValueError(f"{where}: no limits: {unknown}; there are {sorted(Limits.model_fields)}")
+    try:
+        return Limits(**chosen.limits)
+    except ValidationError as error:
+        wrong = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError("\n".join([f"{where}: wrong settings:", *wrong])) from None
+
+
+def _read_pools(text: str) -> dict[str, int]:
+    """Slots by pool, from `gpu=2,gpu_train=1`."""
+    pools = {}
+    for part in filter(None, text.split(",")):
+        found = re.fullmatch(r"\s*(\w+)\s*=\s*(\d+)\s*", part)
+        if not found or found[1] not in POOLS or int(found[2]) < 1:
+            raise ValueError(
+                f"PLATFORM_POOLS={text!r}: {part.strip()!r} is not a pool ({', '.join(POOLS)}), "
+                "`=` and a number of slots from 1"
+            )
+        pools[found[1]] = int(found[2])
+    return pools
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -156,6 +269,7 @@ def resources() -> dict[str, Any]:
             location=os.environ.get("PLATFORM_QDRANT_URL", str(data / "vector_index"))
         ),
         "site": SiteStore(root=str(data / "site")),
+        "limits": _limits(chosen),
         "gpu": Gpu(
             device=profile.device,
             required=profile.gpu_required,

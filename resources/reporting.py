@@ -5,6 +5,7 @@ import html
 import io
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -13,38 +14,80 @@ import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
 from resources.lake import Manifest
+from resources.staleness import DATA_VERSION
 
 SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of an asset's main table: its type, what it holds, and what it is made from.
+
+    Attributes:
+        type: As Polars writes it, without the width of arrays.
+        description: What it holds, with its unit.
+        sources: `asset.column` each, of upstream assets.
+    """
+
+    type: str
+    description: str
+    sources: tuple[str, ...] = ()
+
+    @property
+    def dependencies(self) -> list[dg.TableColumnDep]:
+        """The sources as Dagster wants them."""
+        return [
+            dg.TableColumnDep(dg.AssetKey(asset), column)
+            for asset, _, column in (source.partition(".") for source in self.sources)
+        ]
+
+
+def described(
+    columns: Mapping[str, Mapping[str, Column]], spec: dg.AssetSpec
+) -> dict[str, dg.TableSchema]:
+    """The column schema of an asset, as metadata of its definition."""
+    known = columns.get(spec.key.to_user_string())
+    return {"dagster/column_schema": schema_of(known)} if known else {}
+
+
+def schema_of(columns: Mapping[str, Column]) -> dg.TableSchema:
+    """What an asset's main table will hold, shown before it is materialized."""
+    return dg.TableSchema(
+        [dg.TableColumn(name, column.type, column.description) for name, column in columns.items()]
+    )
+
+
+def lineage_of(columns: Mapping[str, Column]) -> dg.TableColumnLineage:
+    """Which upstream columns the columns are made from."""
+    return dg.TableColumnLineage(
+        {name: column.dependencies for name, column in columns.items() if column.sources}
+    )
+
+
 def table_metadata(
-    manifest: Manifest,
-    main: str,
-    *,
-    descriptions: Mapping[str, str] | None = None,
-    lineage: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    manifest: Manifest, main: str, columns: Mapping[str, Column] | None = None
 ) -> dict[str, Any]:
     """Row counts and schema of a committed partition, and where its columns come from.
 
     Args:
         manifest: what `Lake.commit` returned.
         main: the table that stands for the asset in the UI.
-        descriptions: column -> what it holds.
-        lineage: column -> [(upstream asset, upstream column)].
+        columns: what is known of its columns.
     """
-    columns = [
-        dg.TableColumn(name, kind, (descriptions or {}).get(name))
-        for name, kind in manifest.tables[main].columns.items()
-    ]
+    known = columns or {}
+    schema = dg.TableSchema(
+        [
+            dg.TableColumn(name, kind, known[name].description if name in known else None)
+            for name, kind in manifest.tables[main].columns.items()
+        ]
+    )
+    lineage = lineage_of(known)
     counts = {f"rows_{name}": table.rows for name, table in manifest.tables.items() if name != main}
-    dependencies = {
-        column: [dg.TableColumnDep(dg.AssetKey(asset), source) for asset, source in sources]
-        for column, sources in (lineage or {}).items()
-    }
     return {
         "dagster/row_count": manifest.tables[main].rows,
-        "dagster/column_schema": dg.TableSchema(columns),
-        **({"dagster/column_lineage": dg.TableColumnLineage(dependencies)} if lineage else {}),
+        DATA_VERSION: manifest.data_version,
+        "dagster/column_schema": schema,
+        **({"dagster/column_lineage": lineage} if lineage.deps_by_column else {}),
         **counts,
     }
 

@@ -71,6 +71,14 @@ class Studio(dg.ConfigurableResource):
                 found.add(self._constant_day)
         return sorted(found)
 
+    def stamps(self) -> dict[str, str]:
+        """Day -> a stamp of its rating files, which are not read: another stamp, maybe others."""
+        found: dict[str, list[str]] = {}
+        for settings in self._config.ratings:
+            for day, stamp in self._files.stamps(settings.path).items():
+                found.setdefault(day or self._constant_day, []).append(stamp)
+        return {day: " ".join(stamps) for day, stamps in found.items()}
+
     def prompt_files(self) -> list[ReceivedPrompts]:
         """The rows of every file of prompts, as received.
 

@@ -62,13 +62,15 @@ class VectorIndex(dg.ConfigurableResource):
             return ServerEngine(QdrantClient(self.location, timeout=60), self.collection)
         return EdgeEngine(Path(self.location) / self.collection)
 
-    def publish(self, version: str, ids: Sequence[str], vectors: np.ndarray) -> dict[str, Any]:
+    def publish(
+        self, version: str, ids: Sequence[str], vectors: np.ndarray, *, min_recall: float = 0.95
+    ) -> dict[str, Any]:
         """Build `version` from ids and unit vectors (n, d), verify it, and point the alias at it.
 
         Returns points, and the recall@10 of a seeded sample of queries against an exact scan.
 
         Raises:
-            IndexUnfit: points are missing, or recall is under 0.95.
+            IndexUnfit: points are missing, or recall is under `min_recall`.
         """
         engine = self._engine
         if version in engine.versions() and engine.alias() != version:
@@ -79,7 +81,7 @@ class VectorIndex(dg.ConfigurableResource):
                 stop = start + WRITE_BATCH
                 engine.add(version, start, ids[start:stop], vectors[start:stop])
         points, recall = engine.count(version), self._recall(version, ids, vectors)
-        if points != len(ids) or recall < 0.95:
+        if points != len(ids) or recall < min_recall:
             raise IndexUnfit(
                 f"vector index {version}: {points} of {len(ids)} points, recall@10 {recall:.3f}; "
                 "the previous version stays in use"

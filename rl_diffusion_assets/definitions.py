@@ -1,10 +1,13 @@
 """Code location of the second system: a text-to-image model is tuned to what people prefer."""
 
-from datetime import timedelta
-
 import dagster as dg
 
+from resources.automation import automated
 from resources.profiles import resources, settings
+from resources.reporting import described
+from rl_diffusion_assets import checks
+from rl_diffusion_assets.automation import DAILY, FEEDS, followed
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation import assets as evaluation
 from rl_diffusion_assets.policy import assets as policy
 from rl_diffusion_assets.preferences import assets as preferences
@@ -13,26 +16,25 @@ from rl_diffusion_assets.prompts import assets as prompts
 from rl_diffusion_assets.rewards import assets as rewards
 
 STAGES = [prompts, preferences, rewards, policy, evaluation, promotion]
-# Ratings come daily, but nothing is tuned more often than weekly.
-FRESHNESS = dg.FreshnessPolicy.time_window(
-    fail_window=timedelta(days=9), warn_window=timedelta(days=8)
-)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Assets of every stage, the job that undoes a promotion, and the resources of the profile."""
+    """Assets of every stage, what runs them, the job that undoes a promotion, and the resources."""
     in_process = settings().profile.in_process
-    return dg.Definitions(
+    assets = dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[promotion.demote],
         resources=resources() | {"pipes": dg.PipesSubprocessClient()},
         executor=dg.in_process_executor
         if in_process
         else dg.multiprocess_executor.configured({"max_concurrent": 2}),
     ).permissive_map_resolved_asset_specs(
-        func=lambda spec: spec.replace_attributes(
-            owners=["team:generation"], freshness_policy=FRESHNESS
+        func=lambda spec: followed(spec).replace_attributes(
+            owners=["team:generation"],
+            metadata={**spec.metadata, **described(COLUMNS, spec)},
         ),
         selection=None,
     )
+    return automated(assets, DAILY, FEEDS)

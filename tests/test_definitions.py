@@ -9,6 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from resources.freshness import OF_DAILY, OF_FOLLOWING
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DAILY = {
     *("raw_catalog", "catalog", "vlm_attributes", "search_log"),
@@ -44,7 +46,7 @@ LINEAGE = {
     "collection_covers": {"collections", "attribute_vocabulary", "promoted_diffusion_weights"},
     "published_collections": {
         *("collections", "collection_covers", "product_attributes", "catalog"),
-        "attribute_vocabulary",
+        *("attribute_vocabulary", "product_embeddings", "scorecard"),
     },
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
@@ -80,6 +82,9 @@ POOLS = {
 }
 
 
+FRESHNESS = {one.name for one in (*OF_DAILY, *OF_FOLLOWING)}
+
+
 @pytest.fixture(scope="module", params=["pinlanding_assets", "rl_diffusion_assets"])
 def location(request) -> tuple[str, dg.Definitions]:
     lazy = importlib.import_module(f"{request.param}.definitions").defs
@@ -111,6 +116,34 @@ def test_every_asset_says_what_an_operator_asks(location):
         assert (node.partitions_def is not None) == (name in PARTITIONED), name
         if name in (*DAILY, "preference_pairs"):
             assert node.backfill_policy == dg.BackfillPolicy.single_run(), name
+
+
+def test_every_asset_has_checks_and_every_column_a_meaning(location):
+    graph = location[1].resolve_asset_graph()
+    known = {
+        asset: importlib.import_module(f"{module}.columns").COLUMNS.get(asset)
+        for module, lineage in (("pinlanding_assets", LINEAGE), ("rl_diffusion_assets", RL_LINEAGE))
+        for asset in lineage
+    }
+    for key in graph.materializable_asset_keys:
+        asset = key.to_user_string()
+        names = {one.name for one in graph.asset_check_keys if one.asset_key == key}
+        assert names - FRESHNESS, asset  # those are about when, these about what
+        schema = graph.get(key).metadata["dagster/column_schema"]
+        assert all(column.type and column.description for column in schema.columns), asset
+        for column, about in known[asset].items():
+            for source in about.sources:
+                parent, _, origin = source.partition(".")
+                assert origin in known[parent], f"{asset}.{column} from {source}"
+
+
+def test_a_check_says_what_holds_and_what_to_do(location):
+    checks = importlib.import_module(f"{location[0]}.checks").CHECKS
+    for asset, several in checks.items():
+        for check in several:
+            assert check.description.endswith("."), (asset, check.name)
+            assert len(check.remedy) > 30, (asset, check.name)
+            assert check.remedy.endswith("."), (asset, check.name)
 
 
 def test_assets_that_run_models_wait_for_the_gpu(location):

@@ -1,5 +1,7 @@
 """Attributes are read from fields, titles and images, and squeezed into a clean vocabulary."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
@@ -8,11 +10,14 @@ from pinlanding_assets.attributes.extraction import from_catalog, from_text
 from pinlanding_assets.attributes.vocabulary import build_vocabulary
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from resources.catalog_source import CatalogSource
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
+from resources.quality import Limits, check_results, daily_results, specs, stop
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
 from resources.vision_language import VisionLanguage
 
@@ -27,6 +32,7 @@ DEFAULT_VLM_BUDGET = 150  # images a day
     kinds={"huggingface", "parquet"},
     code_version="1",
     pool="gpu",
+    check_specs=specs(CHECKS, "vlm_attributes"),
 )
 def vlm_attributes(
     context: dg.AssetExecutionContext,
@@ -35,11 +41,12 @@ def vlm_attributes(
     cache: ComputeCache,
     gpu: Gpu,
     vision_language: VisionLanguage,
-) -> dg.MaterializeResult:
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
     """What fields, titles and, for a budgeted and varied sample, images say about the products."""
     config, version = source.config(), vision_language.version
     budget = DEFAULT_VLM_BUDGET if config.vlm_budget is None else config.vlm_budget
-    namespace = f"vlm:{version}"
+    namespace, checked = f"vlm:{version}", {}
     with gpu.session() as session:
         for day in context.partition_keys:
             products = lake.read("catalog", "products", day)
@@ -86,7 +93,7 @@ def vlm_attributes(
             sheet = chosen.join(said, on="product_id").head(18)
             context.add_asset_metadata(
                 {
-                    **table_metadata(manifest, "mentions"),
+                    **table_metadata(manifest, "mentions", COLUMNS["vlm_attributes"]),
                     "model_calls": found.calls,
                     "answers_reused": found.reused,
                     "invalid_answers": found.answers.filter(~pl.col("valid")).height,
@@ -103,7 +110,10 @@ def vlm_attributes(
                 f"vlm_attributes {day}: {mentions.height:,} mentions, {found.calls:,} images asked,"
                 f" {found.reused:,} answers reused"
             )
-        return dg.MaterializeResult(metadata=session.metadata())
+            checked[day] = answers_day(found.answers, limits)
+    results = daily_results(CHECKS, "vlm_attributes", "mentions", checked, lake, limits)
+    yield dg.MaterializeResult(metadata=session.metadata(), check_results=results)
+    stop(results)
 
 
 def _images_before(lake: Lake, day: str) -> pl.Series:
@@ -122,10 +132,11 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
     group_name="attributes",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "attribute_vocabulary"),
 )
 def attribute_vocabulary(
-    source: CatalogSource, lake: Lake, sentences: SentenceEncoder
-) -> dg.MaterializeResult:
+    source: CatalogSource, lake: Lake, sentences: SentenceEncoder, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """What collections may be made of: attributes cleaned, merged and judged, with an audit log."""
     products = live(lake.scan("catalog", "products")).collect()
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
@@ -136,16 +147,21 @@ def attribute_vocabulary(
         product_type=source.config().product_type or next(iter(source.config().attributes), None),
     )
     manifest = lake.commit("attribute_vocabulary", vars(found))
-    return dg.MaterializeResult(
+    kept = _kept_share(found.aliases)
+    checked = {None: vocabulary(found.entries.height, kept, limits)}
+    results = check_results(CHECKS, "attribute_vocabulary", checked)
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "entries", lineage={"value": [("vlm_attributes", "value")]}),
+            **table_metadata(manifest, "entries", COLUMNS["attribute_vocabulary"]),
             "raw_values": found.aliases.height,
-            "mentions_kept": _kept_share(found.aliases),
+            "mentions_kept": kept,
             "keys": markdown_table(found.keys.to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=results,
     )
+    stop(results)
 
 
 def _kept_share(aliases: pl.DataFrame) -> float:

@@ -1,23 +1,27 @@
 """Feeds become validated products, images and rejects."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
+import pydantic
 
 from pinlanding_assets.catalog.feed import finish, parse_records
 from pinlanding_assets.catalog.images import normalise_all
 from pinlanding_assets.catalog.schema import Records
+from pinlanding_assets.checks import CHECKS, catalog_day, raw_day
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, RANGE
-from resources.catalog_source import CatalogSource, feed_version
+from resources.catalog_source import NO_FEED, CatalogSource, feed_version
 from resources.lake import Lake
+from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
 
-PRODUCT_COLUMNS = {
-    "operation": "upsert or delete",
-    "images": "content hashes, the main image first",
-    "price": "in units of `currency`",
-    "attributes": "what the catalog itself says, as received",
-    "row": "line of the feed, from 1",
-}
+
+class Feeds(dg.Config):
+    """Days whose feed was withdrawn: they become empty. For any other day a feed must be there."""
+
+    withdrawn: list[str] = pydantic.Field(default_factory=list)
 
 
 @dg.asset(
@@ -26,14 +30,25 @@ PRODUCT_COLUMNS = {
     group_name="catalog",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "raw_catalog"),
 )
 def raw_catalog(
-    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext,
+    config: Feeds,
+    source: CatalogSource,
+    lake: Lake,
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
     """The day's feed as received: one row a record, with the hash of the file that it came in."""
+    found = {}
     for day in context.partition_keys:
-        provenance = source.provenance(day)
-        records = Records.validate(source.read_records(day))
+        withdrawn = not source.has_feed(day) and (
+            day in config.withdrawn or is_withdrawn(lake, day)
+        )
+        provenance = [] if withdrawn else source.provenance(day)
+        records = (
+            Records.create_empty() if withdrawn else Records.validate(source.read_records(day))
+        )
         manifest = lake.commit(
             "raw_catalog",
             {"records": records},
@@ -42,14 +57,29 @@ def raw_catalog(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "records"),
+                **table_metadata(manifest, "records", COLUMNS["raw_catalog"]),
                 "broken_rows": records.height - records["error"].null_count(),
                 "feeds": markdown_table(provenance),
             },
             partition_key=day,
         )
-        context.log.info(f"raw_catalog {day}: {records.height:,} records")
-    return dg.MaterializeResult()
+        said = " (the feed was withdrawn)" if withdrawn else ""
+        context.log.info(f"raw_catalog {day}: {records.height:,} records{said}")
+        found[day] = raw_day(records, _records_before(lake, day), limits)
+    results = daily_results(CHECKS, "raw_catalog", "records", found, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)
+
+
+def _records_before(lake: Lake, day: str) -> pl.DataFrame | None:
+    earlier = [known for known in lake.partitions("raw_catalog") if known < day]
+    return lake.read("raw_catalog", "records", earlier[-1]) if earlier else None
+
+
+def is_withdrawn(lake: Lake, day: str) -> bool:
+    """Whether the day was emptied before, so that a later backfill leaves it empty."""
+    found = lake.manifest("raw_catalog", day)
+    return found is not None and found.versions["feed"] == NO_FEED
 
 
 @dg.asset(
@@ -59,12 +89,13 @@ def raw_catalog(
     group_name="catalog",
     kinds={"parquet", "polars"},
     code_version="1",
+    check_specs=specs(CHECKS, "catalog"),
 )
 def catalog(
-    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """The day's new, changed and deleted products, validated; every reject with its reason."""
-    mapping = source.config().model_dump()
+    mapping, found = source.config().model_dump(), {}
     for day in context.partition_keys:
         records = lake.read("raw_catalog", "records", day)
         parsed = parse_records(records, mapping)
@@ -81,15 +112,7 @@ def catalog(
         sample = pictured.sample(min(18, pictured.height), seed=0)
         context.add_asset_metadata(
             {
-                **table_metadata(
-                    manifest,
-                    "products",
-                    descriptions=PRODUCT_COLUMNS,
-                    lineage={
-                        column: [("raw_catalog", "record")]
-                        for column in manifest.tables["products"].columns
-                    },
-                ),
+                **table_metadata(manifest, "products", COLUMNS["catalog"]),
                 "reject_rate": tables["rejects"]["row"].n_unique() / max(1, records.height),
                 "superseded_rows": parsed.superseded,
                 "rejects": markdown_table(
@@ -110,4 +133,7 @@ def catalog(
             f"catalog {day}: {tables['products'].height:,} products, "
             f"{tables['rejects'].height:,} rejects"
         )
-    return dg.MaterializeResult()
+        found[day] = catalog_day(records.height, tables["rejects"], limits)
+    results = daily_results(CHECKS, "catalog", "products", found, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)

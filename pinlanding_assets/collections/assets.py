@@ -2,25 +2,30 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.checks import CHECKS, accepted_share, blank_covers, publication
 from pinlanding_assets.collections.covers import cover_captions, cover_jpeg
-from pinlanding_assets.collections.gates import Gates, verify_gates
+from pinlanding_assets.collections.gates import Gates
 from pinlanding_assets.collections.matching import Arrangement, match
 from pinlanding_assets.collections.pages import pages_table
 from pinlanding_assets.collections.publishing import SiteSettings, render_site
-from pinlanding_assets.embeddings.assets import current_assignments
+from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.embeddings.assets import current_assignments, current_embeddings
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.topics.assets import topics
 from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
-from resources.lake import Lake
+from resources.lake import Lake, MissingPartition
+from resources.quality import Limits, check_results, specs, stop
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
 from resources.site import SiteStore
 
@@ -46,8 +51,11 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     group_name="collections",
     kinds={"polars", "parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "collections"),
 )
-def collections(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
+def collections(
+    source: CatalogSource, lake: Lake, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """Every topic with its ranked products, without twins, and whether it passed the gates."""
     products = live(lake.scan("catalog", "products"))
     version = ["product_id", "date"]
@@ -66,9 +74,10 @@ def collections(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
     )
     manifest = lake.commit("collections", {"collections": found, "items": items})
     accepted = found.filter(pl.col("accepted"))
-    return dg.MaterializeResult(
+    results = check_results(CHECKS, "collections", {None: accepted_share(found, limits)})
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "collections", lineage={"title": [("topics", "title")]}),
+            **table_metadata(manifest, "collections", COLUMNS["collections"]),
             "accepted": accepted.height,
             "refusals": markdown_table(
                 found.filter(~pl.col("accepted"))
@@ -81,7 +90,9 @@ def collections(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
             "first_products_sheet": _sheet(lake, accepted, items, shelf),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=results,
     )
+    stop(results)
 
 
 def _sheet(
@@ -106,6 +117,7 @@ COVERS = {**dict.fromkeys(("topic_id", "caption", "image"), pl.String), "seed": 
     kinds={"pytorch", "parquet"},
     pool="gpu",
     code_version="1",
+    check_specs=specs(CHECKS, "collection_covers"),
 )
 def collection_covers(
     context: dg.AssetExecutionContext,
@@ -118,6 +130,7 @@ def collection_covers(
     promoted = lake.manifest("promoted_diffusion_weights")
     version = promoted.versions.get("checkpoint") if promoted else None
     rows: list[tuple[str, str, str, int]] = []
+    drawn = np.empty((0, 1, 1, 3), np.uint8)
     if version:
         captions = cover_captions(
             lake.read("collections", "collections"),
@@ -144,11 +157,12 @@ def collection_covers(
     pictures = [lake.image(image) for image in sheet["image"]]
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "covers"),
+            **table_metadata(manifest, "covers", COLUMNS["collection_covers"]),
             "checkpoint": version or "none",
             "sheet": contact_sheet(pictures, list(sheet["caption"])),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=check_results(CHECKS, "collection_covers", {None: blank_covers(drawn)}),
     )
 
 
@@ -164,10 +178,18 @@ def _covers(lake: Lake) -> dict[str, str]:
     return dict(lake.read("collection_covers", "covers").select("topic_id", "image").iter_rows())
 
 
+class Publication(dg.Config):
+    """What a person may allow for one publication."""
+
+    accept_fewer_pages: bool = False  # the site is meant to lose most of its pages
+
+
 @dg.asset(
     deps=[
         collections,
         collection_covers,
+        "scorecard",
+        dg.AssetDep("product_embeddings", partition_mapping=EVERY_DAY),
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
         attribute_vocabulary,
@@ -175,47 +197,96 @@ def _covers(lake: Lake) -> dict[str, str]:
     group_name="collections",
     kinds={"html"},
     code_version="1",
+    check_specs=specs(CHECKS, "published_collections"),
 )
 def published_collections(
-    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake, site: SiteStore
-) -> dg.MaterializeResult:
-    """The site that shoppers see, switched atomically; the gates are verified again before."""
-    config = source.config()
+    context: dg.AssetExecutionContext,
+    config: Publication,
+    source: CatalogSource,
+    lake: Lake,
+    site: SiteStore,
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """The site that shoppers see, switched atomically; every gate is verified again before."""
+    shop = source.config()
     shelf = live(lake.scan("catalog", "products")).collect()
     found, items = (lake.read("collections", table) for table in ("collections", "items"))
-    verify_gates(found, items, shelf, gates_of(source))
+    assignments, before = current_assignments(lake), _pages_before(lake)
+    # a backfill starts this run whatever the checks of others said: nothing is taken on trust
+    verified = publication(
+        found,
+        items,
+        shelf,
+        gates_of(source),
+        current_embeddings(lake),
+        assignments,
+        _figures(lake),
+        before.height,
+        limits,
+        accept_fewer_pages=config.accept_fewer_pages,
+    )
+    results = check_results(CHECKS, "published_collections", {None: verified})
+    if not all(result.passed for result in results):
+        yield from results
+        stop(results)
     files = render_site(
         found,
         items,
         shelf,
         lake.read("attribute_vocabulary", "entries"),
         site=SiteSettings(
-            title=config.site.title or re.sub("[-_]", " ", config.name).title(),
-            base_url=config.site.base_url,
-            tagline=config.site.tagline,
-            currency=config.defaults.currency,
+            title=shop.site.title or re.sub("[-_]", " ", shop.name).title(),
+            base_url=shop.site.base_url,
+            tagline=shop.site.tagline,
+            currency=shop.defaults.currency,
             type_key=_type_key(lake),
         ),
         image_bytes=lake.image,
         covers=_covers(lake),
-        assignments=current_assignments(lake).select("product_id", "entry_id"),
+        assignments=assignments.select("product_id", "entry_id"),
     )
     progress = Progress(context.log.info, "published_collections", found.height, "pages")
-    before = site.current()
+    version_before = site.current()
     version = site.publish(_counted(files, progress))
     site.prune(keep=5)
     pages = pages_table(found, items, shelf)
     manifest = lake.commit("published_collections", {"pages": pages}, versions={"site": version})
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "pages", lineage={"title": [("collections", "title")]}),
+            **table_metadata(manifest, "pages", COLUMNS["published_collections"]),
+            "pages_new": pages.join(before, on="topic_id", how="anti").height,
+            "pages_gone": before.join(pages, on="topic_id", how="anti").height,
+            "products_on_pages": items["product_id"].n_unique(),
             "version": version,
-            "previous_version": before or "none",
+            "previous_version": version_before or "none",
             "site": dg.MetadataValue.path(f"{site.root}/current/index.html"),
             "pages": markdown_table(pages.select("title", "path", "products").head(40).to_dicts()),
         },
         data_version=dg.DataVersion(version),
+        check_results=results,
     )
+
+
+def _pages_before(lake: Lake) -> pl.DataFrame:
+    """topic_id of the pages of the last publication."""
+    if lake.manifest("published_collections") is None:
+        return pl.DataFrame(schema={"topic_id": pl.String})
+    return lake.read("published_collections", "pages").select("topic_id")
+
+
+def _figures(lake: Lake) -> pl.DataFrame:
+    """The scorecard of the collections as they are now.
+
+    Raises:
+        MissingPartition: it was made of other collections, or not at all.
+    """
+    made_of, scored = lake.manifest("collections"), lake.manifest("scorecard")
+    version = scored.versions.get("collections") if scored else None
+    if made_of is None or version != made_of.data_version:
+        raise MissingPartition(
+            "scorecard has not measured these collections; materialize scorecard first"
+        )
+    return lake.read("scorecard", "figures")
 
 
 def _counted(files, progress: Progress):

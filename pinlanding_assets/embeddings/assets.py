@@ -1,6 +1,7 @@
 """Every product gets a vector and calibrated attributes; the vectors get an index."""
 
 import hashlib
+from collections.abc import Iterator
 
 import dagster as dg
 import numpy as np
@@ -10,6 +11,8 @@ from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day, index_figures
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assignment import assign
 from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
 from pinlanding_assets.encoder.assets import dual_encoder
@@ -19,8 +22,23 @@ from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake, MissingPartition
-from resources.reporting import Progress, markdown_table, table_metadata
-from resources.vector_index import VectorIndex
+from resources.quality import (
+    Finding,
+    Limits,
+    check_results,
+    daily_results,
+    specs,
+    stop,
+)
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    lineage_of,
+    markdown_table,
+    schema_of,
+    table_metadata,
+)
+from resources.vector_index import IndexUnfit, VectorIndex
 
 
 class CachedVectors:
@@ -47,6 +65,7 @@ class CachedVectors:
     kinds={"pytorch", "parquet"},
     code_version="1",
     pool="gpu",
+    check_specs=specs(CHECKS, "product_embeddings"),
 )
 def product_embeddings(
     context: dg.AssetExecutionContext,
@@ -55,9 +74,10 @@ def product_embeddings(
     gpu: Gpu,
     encoders: Encoders,
     checkpoints: Checkpoints,
-) -> dg.MaterializeResult:
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
     """A unit vector for every product of the day, from image and text, by the current encoder."""
-    checkpoint = current_checkpoint(lake)
+    checkpoint, checked = current_checkpoint(lake), {}
     with gpu.session() as session:
         model = DualEncoder.load(
             checkpoints.path("dual_encoder", checkpoint), encoders.backbone(session.device)
@@ -77,11 +97,7 @@ def product_embeddings(
             )
             context.add_asset_metadata(
                 {
-                    **table_metadata(
-                        manifest,
-                        "embeddings",
-                        lineage={"vector": [("catalog", "images"), ("catalog", "title")]},
-                    ),
+                    **table_metadata(manifest, "embeddings", COLUMNS["product_embeddings"]),
                     "model_calls": found.computed,
                     "vectors_reused": found.reused,
                     "products_without_content": found.skipped,
@@ -91,7 +107,12 @@ def product_embeddings(
             context.log.info(
                 f"product_embeddings {day}: {found.computed:,} computed, {found.reused:,} reused"
             )
-        return dg.MaterializeResult(metadata={"checkpoint": checkpoint, **session.metadata()})
+            checked[day] = embeddings_day(found.embeddings, products.height, limits)
+    results = daily_results(CHECKS, "product_embeddings", "embeddings", checked, lake, limits)
+    yield dg.MaterializeResult(
+        metadata={"checkpoint": checkpoint, **session.metadata()}, check_results=results
+    )
+    stop(results)
 
 
 @dg.asset(
@@ -108,8 +129,11 @@ def product_embeddings(
     group_name="embeddings",
     kinds={"numpy", "parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "product_attributes"),
 )
-def product_attributes(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+def product_attributes(
+    context: dg.AssetExecutionContext, lake: Lake, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """The attributes of every product of the day, with calibrated probabilities and sources."""
     entries, aliases, keys = (
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
@@ -123,6 +147,7 @@ def product_attributes(context: dg.AssetExecutionContext, lake: Lake) -> dg.Mate
     named = aliases.filter(pl.col("entry_id").is_not_null()).select(
         "key", pl.col("raw_value").alias("value"), "entry_id"
     )
+    checked = {}
     for day in context.partition_keys:
         products = (
             lake.scan("catalog", "products", [day])
@@ -154,25 +179,37 @@ def product_attributes(context: dg.AssetExecutionContext, lake: Lake) -> dg.Mate
         carried = found.group_by("product_id").len()["len"]
         context.add_asset_metadata(
             {
-                **table_metadata(
-                    manifest,
-                    "assignments",
-                    lineage={
-                        "entry_id": [("attribute_vocabulary", "entry_id")],
-                        "p": [("product_embeddings", "vector"), ("dual_encoder", "slope")],
-                        "source": [("vlm_attributes", "source")],
-                    },
-                ),
+                **table_metadata(manifest, "assignments", COLUMNS["product_attributes"]),
                 "attributes_a_product": float(carried.mean() or 0.0),  # type: ignore[arg-type]
                 "coverage": carried.len() / max(1, products.height),
                 "sources": markdown_table(
                     found.group_by("source").len("assignments").sort("source").to_dicts()
                 ),
+                "attributes_sheet": _attributes_sheet(lake, products, found),
             },
             partition_key=day,
         )
         context.log.info(f"product_attributes {day}: {found.height:,} assignments")
-    return dg.MaterializeResult()
+        checked[day] = attributes_day(found, products["product_id"], limits)
+    results = daily_results(CHECKS, "product_attributes", "assignments", checked, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)
+
+
+def _attributes_sheet(
+    lake: Lake, products: pl.DataFrame, found: pl.DataFrame
+) -> dg.MarkdownMetadataValue:
+    """Some products of the day with the attributes that they got, the surest first."""
+    said = (
+        found.sort("p", "entry_id", descending=[True, False])
+        .group_by("product_id")
+        .agg(pl.col("value").unique(maintain_order=True).str.join(" "))
+    )
+    pictured = products.filter(pl.col("images").list.len() > 0).join(said, on="product_id")
+    sample = pictured.sort("product_id").sample(min(18, pictured.height), seed=0)
+    return contact_sheet(
+        [lake.image(images[0]) for images in sample["images"]], list(sample["value"])
+    )
 
 
 @dg.asset(
@@ -184,17 +221,58 @@ def product_attributes(context: dg.AssetExecutionContext, lake: Lake) -> dg.Mate
     group_name="embeddings",
     kinds={"qdrant"},
     code_version="1",
+    check_specs=specs(CHECKS, "vector_index"),
 )
-def vector_index(lake: Lake, index: VectorIndex) -> dg.MaterializeResult:
+def vector_index(
+    lake: Lake, index: VectorIndex, limits: Limits
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Nearest products by vector: built beside the old index, verified, then switched."""
     embeddings = current_embeddings(lake)
     content = "\n".join(embeddings["product_id"] + " " + embeddings["content_hash"])
     version = hashlib.sha256(content.encode()).hexdigest()[:16]
-    figures = index.publish(version, list(embeddings["product_id"]), vector_matrix(embeddings))
-    return dg.MaterializeResult(
-        metadata={"dagster/row_count": figures["points"], "version": version, **figures},
+    ids, vectors = list(embeddings["product_id"]), vector_matrix(embeddings)
+    try:
+        figures = index.publish(version, ids, vectors, min_recall=limits.index_recall)
+    except IndexUnfit as error:
+        unfit = Finding(failure=str(error.description))
+        yield from check_results(CHECKS, "vector_index", {None: {"recall": unfit}})
+        raise
+    found = index_figures(figures["recall_at_10"], limits)
+    yield dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": figures["points"],
+            "dagster/column_schema": schema_of(COLUMNS["vector_index"]),
+            "dagster/column_lineage": lineage_of(COLUMNS["vector_index"]),
+            "version": version,
+            **figures,
+            "neighbours_sheet": _neighbours_sheet(lake, index, ids, vectors),
+        },
         data_version=dg.DataVersion(version),
+        check_results=check_results(CHECKS, "vector_index", {None: found}),
     )
+
+
+def _neighbours_sheet(
+    lake: Lake, index: VectorIndex, ids: list[str], vectors: np.ndarray
+) -> dg.MarkdownMetadataValue:
+    """A row a product: the product itself, and its nearest ones with their similarity."""
+    products = live(lake.scan("catalog", "products")).filter(pl.col("images").list.len() > 0)
+    images = dict(
+        products.select("product_id", pl.col("images").list.first()).collect().iter_rows()
+    )
+    pictured = [at for at, product in enumerate(ids) if product in images]
+    chosen = np.random.default_rng(0).permutation(pictured)[:4].astype(int)
+    pictures, captions = [], []
+    for at, hits in zip(
+        chosen, index.search(vectors[chosen], 12) if len(chosen) else [], strict=True
+    ):
+        others = [hit for hit in hits if hit.product_id != ids[at] and hit.product_id in images][:5]
+        pictures += [
+            lake.image(images[ids[at]]),
+            *(lake.image(images[h.product_id]) for h in others),
+        ]
+        captions += [f"{ids[at]}:", *(f"{hit.score:.3f}" for hit in others)]
+    return contact_sheet(pictures, captions)
 
 
 def current_checkpoint(lake: Lake) -> str:

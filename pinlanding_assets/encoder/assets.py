@@ -1,5 +1,7 @@
 """A dual encoder learns the vocabulary from the labelled sample, to label every product."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
@@ -7,12 +9,15 @@ from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.labels import resolve_labels
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.checks import CHECKS, encoder_figures
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.encoder.training import train
 from pinlanding_assets.partitions import EVERY_DAY
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import Lake
+from resources.quality import Limits, check_results, specs, stop
 from resources.reporting import markdown_table, table_metadata
 
 
@@ -26,6 +31,7 @@ from resources.reporting import markdown_table, table_metadata
     kinds={"pytorch"},
     code_version="1",
     pool="gpu_train",
+    check_specs=specs(CHECKS, "dual_encoder"),
 )
 def dual_encoder(
     context: dg.AssetExecutionContext,
@@ -33,7 +39,8 @@ def dual_encoder(
     gpu: Gpu,
     encoders: Encoders,
     checkpoints: Checkpoints,
-) -> dg.MaterializeResult:
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
     """The checkpoint that labels every product: tuned to the vocabulary, calibrated by entry."""
     products = live(lake.scan("catalog", "products")).collect()
     entries, aliases, keys = (
@@ -60,11 +67,12 @@ def dual_encoder(
             "dual_encoder", model.save, about={"base": encoders.base, **trained.metrics}
         )
         cost = session.metadata()
+    entry_vectors = pl.DataFrame({"entry_id": entries["entry_id"], "vector": vectors})
     manifest = lake.commit(
         "dual_encoder",
         {
             "calibration": trained.calibration,
-            "entry_vectors": pl.DataFrame({"entry_id": entries["entry_id"], "vector": vectors}),
+            "entry_vectors": entry_vectors,
             "retrieval": trained.retrieval,
         },
         versions={
@@ -74,13 +82,11 @@ def dual_encoder(
             "bias": repr(model.bias),
         },
     )
-    return dg.MaterializeResult(
+    found = encoder_figures(entry_vectors, trained.retrieval, limits)
+    results = check_results(CHECKS, "dual_encoder", {None: found})
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(
-                manifest,
-                "calibration",
-                lineage={"entry_id": [("attribute_vocabulary", "entry_id")]},
-            ),
+            **table_metadata(manifest, "calibration", COLUMNS["dual_encoder"]),
             **trained.metrics,
             **cost,
             "checkpoint": version,
@@ -88,4 +94,6 @@ def dual_encoder(
             "retrieval": markdown_table(trained.retrieval.to_dicts()),
         },
         data_version=dg.DataVersion(f"{version}-{manifest.data_version}"),
+        check_results=results,
     )
+    stop(results)

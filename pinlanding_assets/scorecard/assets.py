@@ -1,19 +1,24 @@
 """The collections made from content, measured against those made from the search log."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.checks import CHECKS, accepted_share, measured
 from pinlanding_assets.collections.assets import arrangement_of, collections, gates_of
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.scorecard import search_log_arm
 from pinlanding_assets.scorecard.metrics import scorecard as measure
 from resources.catalog_source import CatalogSource
 from resources.lake import Lake
-from resources.reporting import markdown_table, table_metadata
+from resources.quality import Finding, Limits, check_results, specs, stop
+from resources.reporting import contact_sheet, markdown_table, table_metadata
 from resources.truth import Truth
 
 
@@ -26,14 +31,18 @@ from resources.truth import Truth
     group_name="scorecard",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "search_log_collections"),
 )
-def search_log_collections(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
+def search_log_collections(
+    source: CatalogSource, lake: Lake, limits: Limits
+) -> dg.MaterializeResult:
     """The baseline: what people searched for, filled by words of titles, behind the same gates."""
     entries, aliases = (
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases")
     )
+    queries = lake.scan("search_log", "queries").rename({"date": "day"}).collect()
     found, items = search_log_arm.search_log_collections(
-        lake.scan("search_log", "queries").rename({"date": "day"}).collect(),
+        queries,
         live(lake.scan("catalog", "products")).collect(),
         entries,
         aliases,
@@ -41,12 +50,15 @@ def search_log_collections(source: CatalogSource, lake: Lake) -> dg.MaterializeR
         gates=gates_of(source),
     )
     manifest = lake.commit("search_log_collections", {"collections": found, "items": items})
+    # a shop without a search log has nothing to compare with, and nothing to mend
+    checked = accepted_share(found, limits) if queries.height else {"not_empty": Finding(0)}
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "collections", lineage={"title": [("search_log", "query")]}),
+            **table_metadata(manifest, "collections", COLUMNS["search_log_collections"]),
             "accepted": found.filter(pl.col("accepted")).height,
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=check_results(CHECKS, "search_log_collections", {None: checked}),
     )
 
 
@@ -62,8 +74,9 @@ def search_log_collections(source: CatalogSource, lake: Lake) -> dg.MaterializeR
     group_name="scorecard",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "scorecard"),
 )
-def scorecard(lake: Lake, truth: Truth) -> dg.MaterializeResult:
+def scorecard(lake: Lake, truth: Truth, limits: Limits) -> Iterator[dg.MaterializeResult]:
     """How good the collections are: P@10, topics and coverage of both arms; null without truth."""
     products = live(lake.scan("catalog", "products")).collect()
     figures, judgements = measure(
@@ -81,13 +94,37 @@ def scorecard(lake: Lake, truth: Truth) -> dg.MaterializeResult:
         lake.read("attribute_vocabulary", "aliases"),
         truth.attributes(),
     )
-    manifest = lake.commit("scorecard", {"figures": figures, "judgements": judgements})
+    measured_of = lake.manifest("collections")
+    manifest = lake.commit(
+        "scorecard",
+        {"figures": figures, "judgements": judgements},
+        versions={"collections": measured_of.data_version} if measured_of else {},
+    )
+    results = check_results(CHECKS, "scorecard", {None: measured(figures, limits)})
     known = figures.filter(pl.col("value").is_not_null())
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "figures"),
+            **table_metadata(manifest, "figures", COLUMNS["scorecard"]),
             **dict(known.select("name", "value").iter_rows()),
             "figures": markdown_table(figures.to_dicts()),
+            "wrong_products_sheet": _wrong_products(lake, judgements, products),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=results,
     )
+    stop(results)
+
+
+def _wrong_products(
+    lake: Lake, judgements: pl.DataFrame, products: pl.DataFrame
+) -> dg.MarkdownMetadataValue:
+    """Products that lack an attribute of the page that shows them first, under its title."""
+    titles = lake.read("collections", "collections").select("topic_id", "title")
+    wrong = (
+        judgements.filter(pl.col("arm") == "collections", ~pl.col("correct"))
+        .join(titles, on="topic_id")
+        .join(products.filter(pl.col("images").list.len() > 0), on="product_id", suffix="_shop")
+        .sort("rank", "topic_id")
+        .head(24)
+    )
+    return contact_sheet([lake.image(names[0]) for names in wrong["images"]], list(wrong["title"]))

@@ -1,19 +1,24 @@
 """What people ask for, and the topics that the content itself offers."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.checks import CHECKS, accepted_share, searches_understood
 from pinlanding_assets.clusters.assets import product_clusters
+from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
 from pinlanding_assets.topics.mining import mine
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
-from resources.catalog_source import CatalogSource
+from resources.catalog_source import CatalogSource, feed_version
 from resources.lake import Lake
+from resources.quality import Limits, check_results, daily_results, specs, stop
 from resources.reporting import markdown_table, table_metadata
 
 
@@ -23,24 +28,33 @@ from resources.reporting import markdown_table, table_metadata
     group_name="topics",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "search_log"),
 )
 def search_log(
-    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """What shoppers searched for on the day, cleaned and counted; no rows where there is no log."""
     for day in context.partition_keys:
         queries = searches.clean_queries(source.search_log(day))
-        manifest = lake.commit("search_log", {"queries": queries}, partition=day)
+        manifest = lake.commit(
+            "search_log",
+            {"queries": queries},
+            partition=day,
+            versions={"feed": feed_version(source.log_provenance(day))},
+        )
         top = queries.sort("count", "query", descending=[True, False]).head(20)
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "queries"),
+                **table_metadata(manifest, "queries", COLUMNS["search_log"]),
                 "searches": int(queries["count"].sum()),
                 "top": markdown_table(top.to_dicts()),
             },
             partition_key=day,
         )
-    return dg.MaterializeResult()
+    found = {day: {} for day in context.partition_keys}
+    results = daily_results(CHECKS, "search_log", "queries", found, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)
 
 
 @dg.asset(
@@ -48,8 +62,9 @@ def search_log(
     group_name="topics",
     kinds={"parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "demand"),
 )
-def demand(lake: Lake) -> dg.MaterializeResult:
+def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     """The shopping intents behind the searches: prefixes and misspellings folded, parsed."""
     entries, aliases = (
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases")
@@ -57,14 +72,17 @@ def demand(lake: Lake) -> dg.MaterializeResult:
     logs = lake.scan("search_log", "queries").rename({"date": "day"}).collect()
     found = searches.demand(logs, entries, aliases)
     manifest = lake.commit("demand", {"queries": found})
-    return dg.MaterializeResult(
+    results = check_results(CHECKS, "demand", {None: searches_understood(found["parsed"], limits)})
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "queries", lineage={"query": [("search_log", "query")]}),
+            **table_metadata(manifest, "queries", COLUMNS["demand"]),
             "understood": float(found["parsed"].mean() or 0.0),  # type: ignore[arg-type]
             "top": markdown_table(found.head(30).to_dicts()),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=results,
     )
+    stop(results)
 
 
 @dg.asset(
@@ -78,8 +96,9 @@ def demand(lake: Lake) -> dg.MaterializeResult:
     group_name="topics",
     kinds={"duckdb", "parquet"},
     code_version="1",
+    check_specs=specs(CHECKS, "topics"),
 )
-def topics(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
+def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
     products = live(lake.scan("catalog", "products"))
@@ -94,11 +113,10 @@ def topics(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
     found = judge(write_titles(candidates, phraser), entries)
     manifest = lake.commit("topics", {"topics": found})
     accepted = found.filter(pl.col("accepted"))
-    return dg.MaterializeResult(
+    results = check_results(CHECKS, "topics", {None: accepted_share(found, limits)})
+    yield dg.MaterializeResult(
         metadata={
-            **table_metadata(
-                manifest, "topics", lineage={"entries": [("product_attributes", "entry_id")]}
-            ),
+            **table_metadata(manifest, "topics", COLUMNS["topics"]),
             "accepted": accepted.height,
             "titles": markdown_table(
                 accepted.select("title", "support", "demand", "searchability", "coherence")
@@ -107,4 +125,6 @@ def topics(source: CatalogSource, lake: Lake) -> dg.MaterializeResult:
             ),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=results,
     )
+    stop(results)

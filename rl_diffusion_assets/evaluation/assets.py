@@ -1,5 +1,7 @@
 """Evaluation of tuned weights by a judge that no training has seen."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -8,7 +10,10 @@ from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
+from resources.quality import Limits, check_results, specs, stop
 from resources.reporting import Progress, markdown_table, picture_value, table_metadata
+from rl_diffusion_assets.checks import CHECKS, evaluation_figures
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation.evaluate import Plan, draw, examine, make_suites
 from rl_diffusion_assets.evaluation.pictures import before_after, encode
 from rl_diffusion_assets.policy.assets import OBJECTIVE, rl_diffusion_weights
@@ -33,6 +38,7 @@ class Evaluation(dg.Config):
     kinds={"pytorch", "parquet"},
     pool="gpu",
     code_version="1",
+    check_specs=specs(CHECKS, "rl_evaluation"),
 )
 def rl_evaluation(
     context: dg.AssetExecutionContext,
@@ -41,12 +47,17 @@ def rl_evaluation(
     diffusion: Diffusion,
     checkpoints: Checkpoints,
     gpu: Gpu,
-) -> dg.MaterializeResult:
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
     """Base and tuned model on the same captions and seeds: preferred, fair, composed, whole."""
+    checked = {}
     for objective in context.partition_keys:
         weights = lake.manifest("rl_diffusion_weights", objective)
         if weights is None:
-            raise dg.Failure(f"rl_diffusion_weights has no {objective}: materialize it first")
+            raise dg.Failure(
+                f"rl_diffusion_weights has no {objective}: materialize this partition first",
+                allow_retries=False,
+            )
         versions = weights.versions
         suites = make_suites(lake.read("prompt_sets", "prompts"), Plan(**config.model_dump()))
         total = 2 * sum(len(suite.prompts) for suite in suites)
@@ -83,7 +94,7 @@ def rl_evaluation(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "figures"),
+                **table_metadata(manifest, "figures", COLUMNS["rl_evaluation"]),
                 **session.metadata(),
                 **{name: one.value for name, one in figures.items() if np.isfinite(one.value)},
                 "figures": markdown_table(
@@ -100,4 +111,8 @@ def rl_evaluation(
             },
             partition_key=objective,
         )
-    return dg.MaterializeResult()
+        values = {name: one.value for name, one in figures.items()}
+        checked[objective] = evaluation_figures(values, limits)
+    results = check_results(CHECKS, "rl_evaluation", checked)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)

@@ -13,8 +13,11 @@ from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
+from resources.quality import Limits, check_results, stop
 from resources.reporting import contact_sheet, line_chart, markdown_table, table_metadata
 from resources.studio import Studio
+from rl_diffusion_assets.checks import CHECKS, reward_figures
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.policy.ddim import make_schedule
 from rl_diffusion_assets.policy.jobs import SCORES, make_job, train_command, write_job
 from rl_diffusion_assets.policy.rollout import roll_out
@@ -61,7 +64,7 @@ def base_diffusion(
         context.log.info(f"base_diffusion: checkpoint {version}")
         return dg.MaterializeResult(
             metadata={
-                **table_metadata(manifest, "samples"),
+                **table_metadata(manifest, "samples", COLUMNS["base_diffusion"]),
                 **session.metadata(),
                 "checkpoint": version,
                 "source": Path(diffusion.base).name,
@@ -80,12 +83,22 @@ class Tuning(dg.Config):
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
-def _parents(lake: Lake) -> dict[str, str]:
-    """Checkpoint versions of everything that a run learns from or is judged by."""
+def _parents(lake: Lake, limits: Limits) -> dict[str, str]:
+    """Checkpoint versions of everything that a run learns from or is judged by.
+
+    Raises:
+        Failure: one is missing, or a reward model failed its examination: hours of tuning towards
+            it would be lost. A backfill starts this run whatever the checks of others said.
+    """
     found = {"base_diffusion": lake.manifest("base_diffusion")}
     found |= {f"reward_{name}": lake.manifest("reward_models", name) for name in (*SCORES, "judge")}
     if missing := [name for name, manifest in found.items() if manifest is None]:
         raise dg.Failure(f"materialize {', '.join(missing)} first", allow_retries=False)
+    examined = {
+        name: reward_figures(lake.read("reward_models", "figures", name), limits)
+        for name in (*SCORES, "judge")
+    }
+    stop(check_results(CHECKS, "reward_models", examined))
     return {name: manifest.versions["checkpoint"] for name, manifest in found.items() if manifest}
 
 
@@ -116,10 +129,11 @@ def rl_diffusion_weights(
     checkpoints: Checkpoints,
     gpu: Gpu,
     pipes: dg.PipesSubprocessClient,
+    limits: Limits,
 ) -> dg.MaterializeResult:
     """Weights tuned by reinforcement to an objective, in a process that can be killed."""
     for objective in context.partition_keys:
-        parents = _parents(lake)
+        parents = _parents(lake, limits)
         paths = {
             name.removeprefix("reward_").removesuffix("_diffusion"): checkpoints.path(name, version)
             for name, version in parents.items()

@@ -1,5 +1,6 @@
 """The day's ratings become pairs of images with their votes, and a measure of agreement."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -8,8 +9,11 @@ import polars as pl
 from resources.catalog_source import feed_version
 from resources.image_fetch import ImageUnavailable
 from resources.lake import Lake
+from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
 from resources.studio import Studio
+from rl_diffusion_assets.checks import CHECKS, rating_figures
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import DAILY, RANGE
 from rl_diffusion_assets.preferences.agreement import cohen_kappas, krippendorff_alpha
 from rl_diffusion_assets.preferences.formats import Vote, read_votes
@@ -21,14 +25,6 @@ from rl_diffusion_assets.preferences.pairs import (
 )
 from rl_diffusion_assets.prompts.assets import prompt_sets
 
-PAIR_COLUMNS = {
-    "pair_id": "hash of the prompt and both images, in either order",
-    "image_a": "content hash; null where the ratings come without pixels",
-    "name_a": "the image as the first of the pair's ratings names it",
-    "share_a": "votes for a, ties counting half, as a share of all",
-    "split": "by the prompt's text, but held_out wherever prompt_sets holds the prompt out",
-    "source": "file:row of the first rating",
-}
 _SHEET_PAIRS = 12
 
 
@@ -39,13 +35,14 @@ _SHEET_PAIRS = 12
     group_name="preferences",
     kinds={"parquet", "polars"},
     code_version="1",
+    check_specs=specs(CHECKS, "preference_pairs"),
 )
 def preference_pairs(
-    context: dg.AssetExecutionContext, studio: Studio, lake: Lake
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, studio: Studio, lake: Lake, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """The day's ratings as pairs of images, with votes, ties and the agreement of raters."""
     prompts = lake.read("prompt_sets", "prompts")
-    held_out = set(prompts.filter(split="held_out")["prompt_id"])
+    held_out, checked = set(prompts.filter(split="held_out")["prompt_id"]), {}
     for day in context.partition_keys:
         votes: list[Vote] = []
         rejects, pixels = [], {}
@@ -72,7 +69,7 @@ def preference_pairs(
             return image_hash
 
         built = build_pairs(votes, rejects, keep, held_out)
-        provenance = studio.provenance(day)
+        provenance, agreement = studio.provenance(day), _agreement(built)
         manifest = lake.commit(
             "preference_pairs",
             {"pairs": built.pairs, "votes": built.votes, "rejects": built.rejects},
@@ -81,13 +78,8 @@ def preference_pairs(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(
-                    manifest,
-                    "pairs",
-                    descriptions=PAIR_COLUMNS,
-                    lineage={"split": [("prompt_sets", "split")]},
-                ),
-                **_agreement(built),
+                **table_metadata(manifest, "pairs", COLUMNS["preference_pairs"]),
+                **agreement,
                 "files": markdown_table(provenance),
                 "rejects": markdown_table(
                     built.rejects.group_by("field", "reason")
@@ -104,7 +96,16 @@ def preference_pairs(
             f"preference_pairs {day}: {built.pairs.height:,} pairs, {built.votes.height:,} votes, "
             f"{built.rejects.height:,} rejects"
         )
-    return dg.MaterializeResult()
+        checked[day] = rating_figures(
+            built.votes,
+            built.rejects,
+            agreement.get("krippendorff_alpha"),
+            agreement.get("share_of_first_shown"),
+            limits,
+        )
+    results = daily_results(CHECKS, "preference_pairs", "pairs", checked, lake, limits)
+    yield dg.MaterializeResult(check_results=results)
+    stop(results)
 
 
 def _agreement(built: Preferences) -> dict[str, Any]:

@@ -9,11 +9,14 @@ import polars as pl
 
 from resources.checkpoints import Checkpoints
 from resources.lake import Lake
+from resources.quality import Limits, check_results, specs
 from resources.reporting import markdown_table, table_metadata
+from rl_diffusion_assets.checks import CHECKS, gate_figures, reward_figures
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation.assets import rl_evaluation
 from rl_diffusion_assets.policy.assets import EVERY_REWARD
 from rl_diffusion_assets.promotion.card import model_card
-from rl_diffusion_assets.promotion.gates import Bars, judge_gates
+from rl_diffusion_assets.promotion.gates import Bars, Verdict, judge_gates
 from rl_diffusion_assets.promotion.words import taught_words
 
 ASSET = "promoted_diffusion_weights"
@@ -55,11 +58,14 @@ def commit_promotions(
     )
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "promotions"),
+            **table_metadata(manifest, "promotions", COLUMNS[ASSET]),
             "in_use": current or "none",
+            "gates_passed": int(verdicts["passed"].sum()),
+            "gates_refused": int((~verdicts["passed"]).sum()),
             "verdicts": markdown_table(verdicts.to_dicts()),
         },
         data_version=dg.DataVersion(current or "none"),
+        check_results=check_results(CHECKS, ASSET, {None: gate_figures(verdicts)}),
     )
 
 
@@ -68,18 +74,28 @@ def commit_promotions(
     group_name="promotion",
     kinds={"safetensors"},
     code_version="1",
+    check_specs=specs(CHECKS, ASSET),
 )
 def promoted_diffusion_weights(
-    context: dg.AssetExecutionContext, config: Promotion, lake: Lake, checkpoints: Checkpoints
+    context: dg.AssetExecutionContext,
+    config: Promotion,
+    lake: Lake,
+    checkpoints: Checkpoints,
+    limits: Limits,
 ) -> dg.MaterializeResult:
     """The weights in use: a candidate that passed every gate, else those in use before."""
     evaluation = lake.manifest("rl_evaluation", config.objective)
     if evaluation is None:
-        raise dg.Failure(f"rl_evaluation has no {config.objective}: materialize it first")
+        raise dg.Failure(
+            f"rl_evaluation has no {config.objective}: materialize this partition first, or name "
+            "another objective in the run config",
+            allow_retries=False,
+        )
     figures = figures_of(lake.read("rl_evaluation", "figures", config.objective))
     folder = checkpoints.path(f"rl_{config.objective}", evaluation.versions["checkpoint"])
     about = json.loads((folder / "manifest.json").read_text())["about"]
     verdicts = judge_gates(figures, about["summary"]["status"], config.bars())
+    verdicts.append(judge_verdict(lake, evaluation.versions["reward_judge"], limits))
     table = pl.DataFrame([vars(verdict) for verdict in verdicts])
     rows = promoted(lake)
     refused = [verdict.gate for verdict in verdicts if not verdict.passed]
@@ -98,6 +114,19 @@ def promoted_diffusion_weights(
         rows = pl.concat([rows, pl.DataFrame(row, schema=HISTORY, orient="row")])
     context.log.info(f"promoted: checkpoint {version}")
     return commit_promotions(lake, rows, table)
+
+
+def judge_verdict(lake: Lake, version: str, limits: Limits) -> Verdict:
+    """Whether the judge that the figures rest on can judge, whatever the checks of its run said.
+
+    A judge that was trained anew since then was not asked: its figures are missing.
+    """
+    wanted = "the judge that was asked passed its own examination"
+    manifest = lake.manifest("reward_models", "judge")
+    if manifest is None or manifest.versions["checkpoint"] != version:
+        return Verdict("judge", None, wanted, False)
+    found = reward_figures(lake.read("reward_models", "figures", "judge"), limits)
+    return Verdict("judge", None, wanted, not any(one.failure for one in found.values()))
 
 
 def figures_of(table: pl.DataFrame) -> dict[str, float]:

@@ -5,25 +5,24 @@ import polars as pl
 
 from resources.catalog_source import feed_version
 from resources.lake import Lake
+from resources.quality import Limits, check_results, specs
 from resources.reporting import markdown_table, table_metadata
 from resources.studio import Studio
+from rl_diffusion_assets.checks import CHECKS, prompt_figures
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.prompts.formats import read_prompts
 from rl_diffusion_assets.prompts.prompts import REJECTS, assemble
 from rl_diffusion_assets.prompts.templates import default_templates, template_prompts
 
-PROMPT_COLUMNS = {
-    "prompt_id": "hash of the text without case, punctuation and articles",
-    "split": "train or held_out; the same for a prompt in every objective",
-    "objects": "those that a template or a format states",
-    "held_out_objects": "whether it names an object that is never trained on",
-    "source": "template, or file:row of the first one received",
-    "count": "received prompts that this row stands for",
-}
 
-
-@dg.asset(group_name="prompts", kinds={"parquet", "polars"}, code_version="1")
+@dg.asset(
+    group_name="prompts",
+    kinds={"parquet", "polars"},
+    code_version="1",
+    check_specs=specs(CHECKS, "prompt_sets"),
+)
 def prompt_sets(
-    context: dg.AssetExecutionContext, studio: Studio, lake: Lake
+    context: dg.AssetExecutionContext, studio: Studio, lake: Lake, limits: Limits
 ) -> dg.MaterializeResult:
     """Prompts of the preference, fairness and composition objectives: to train on, and held out."""
     given = studio.config().templates
@@ -46,9 +45,11 @@ def prompt_sets(
         pl.len().alias("prompts"), pl.col("held_out_objects").sum().alias("with held-out objects")
     )
     sample = table.sample(fraction=1, shuffle=True, seed=0).group_by("objective", "split").head(3)
+    checked = prompt_figures(table, len(rejects), limits)
+    results = check_results(CHECKS, "prompt_sets", {None: checked})
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(manifest, "prompts", descriptions=PROMPT_COLUMNS),
+            **table_metadata(manifest, "prompts", COLUMNS["prompt_sets"]),
             "merged_duplicates": int(table["count"].sum()) - table.height,
             "counts": markdown_table(counts.sort("objective", "family", "split").to_dicts()),
             "sample": markdown_table(
@@ -57,4 +58,5 @@ def prompt_sets(
             "files": markdown_table(provenance),
         },
         data_version=dg.DataVersion(manifest.data_version),
+        check_results=results,
     )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from resources.feed_files import Row
 from resources.lake import Lake
+from resources.quality import Limits
 from resources.studio import Studio
 from rl_diffusion_assets.preferences.agreement import cohen_kappas, krippendorff_alpha
 from rl_diffusion_assets.preferences.assets import preference_pairs
@@ -250,7 +251,11 @@ def materialized(folder: Path, settings: dict, first: str, last: str, files: dic
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     (folder / "studio.yaml").write_text(yaml.safe_dump({"name": "test"} | settings))
     lake = Lake(root=str(folder / "lake"))
-    used = {"studio": Studio(config_path=str(folder / "studio.yaml")), "lake": lake}
+    used = {
+        "studio": Studio(config_path=str(folder / "studio.yaml")),
+        "lake": lake,
+        "limits": Limits(),
+    }
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize([prompt_sets], resources=used, instance=instance)
         done = dg.materialize(

@@ -10,6 +10,7 @@ import yaml
 
 from resources.feed_files import Row
 from resources.lake import Lake
+from resources.quality import Limits
 from resources.studio import Studio
 from resources.studio_config import Templates
 from rl_diffusion_assets.prompts.assets import prompt_sets
@@ -46,7 +47,11 @@ def materialized(folder: Path, settings: dict) -> tuple[pl.DataFrame, pl.DataFra
     """The tables and the metadata of prompt_sets on a studio.yaml."""
     (folder / "studio.yaml").write_text(yaml.safe_dump({"name": "test"} | settings))
     lake = Lake(root=str(folder / "lake"))
-    used = {"studio": Studio(config_path=str(folder / "studio.yaml")), "lake": lake}
+    used = {
+        "studio": Studio(config_path=str(folder / "studio.yaml")),
+        "lake": lake,
+        "limits": Limits(),
+    }
     done = dg.materialize([prompt_sets], resources=used)
     metadata = done.asset_materializations_for_node("prompt_sets")[0].metadata
     tables = [lake.read("prompt_sets", name) for name in ("prompts", "rejects")]
