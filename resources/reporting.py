@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from resources.lake import Manifest
 from resources.staleness import DATA_VERSION
 
+# What Markdown would make a link, a picture or a new cell of; sellers and shoppers write cells.
+MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "|[]`*~\\"} | {"\n": " ", "\r": " "})
 SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
 
 
@@ -149,13 +151,13 @@ def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> A
 
 
 def markdown_table(rows: Iterable[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
-    """Rows as a Markdown table; cells are escaped."""
+    """Rows as a Markdown table; cells are text, whatever is in them."""
     rows = list(rows)
     if not rows:
         return dg.MetadataValue.md("no rows")
     lines = [" | ".join(rows[0]), " | ".join("---" for _ in rows[0])]
     lines += [
-        " | ".join(html.escape(str(cell)).replace("|", "&#124;") for cell in row.values())
+        " | ".join(html.escape(str(cell)).translate(MARKDOWN) for cell in row.values())
         for row in rows
     ]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))

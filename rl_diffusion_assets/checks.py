@@ -43,8 +43,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "reject_rate",
             "Few received prompts are refused.",
-            "the table `rejects` names file, row and reason: mend the file, or its `format:` in "
-            "studio.yaml.",
+            "`rejects` in the metadata names file, row and reason: mend the file, or its `format:` "
+            "in studio.yaml.",
         ),
     ],
     "preference_pairs": [

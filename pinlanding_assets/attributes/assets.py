@@ -90,13 +90,17 @@ def vlm_attributes(
             said = found.mentions.group_by("product_id", maintain_order=True).agg(
                 (pl.col("key") + "=" + pl.col("value")).str.join(" ").alias("text")
             )
+            invalid = found.answers.filter(~pl.col("valid"))
             sheet = chosen.join(said, on="product_id").head(18)
             context.add_asset_metadata(
                 {
                     **table_metadata(manifest, "mentions", COLUMNS["vlm_attributes"]),
                     "model_calls": found.calls,
                     "answers_reused": found.reused,
-                    "invalid_answers": found.answers.filter(~pl.col("valid")).height,
+                    "invalid_answers": invalid.height,
+                    "invalid": markdown_table(
+                        invalid.select("reason", pl.col("raw").str.slice(0, 80)).head(20).to_dicts()
+                    ),
                     "sources": markdown_table(
                         mentions.group_by("source").len("mentions").sort("source").to_dicts()
                     ),
@@ -157,6 +161,13 @@ def attribute_vocabulary(
             "mentions_kept": kept,
             "keys": markdown_table(found.keys.to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
+            "dropped": markdown_table(
+                found.aliases.filter(pl.col("entry_id").is_null())
+                .select("key", "raw_value", "count", "reason")
+                .sort("count", "key", "raw_value", descending=[True, False, False])
+                .head(40)
+                .to_dicts()
+            ),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,

@@ -60,6 +60,12 @@ def raw_catalog(
                 **table_metadata(manifest, "records", COLUMNS["raw_catalog"]),
                 "broken_rows": records.height - records["error"].null_count(),
                 "feeds": markdown_table(provenance),
+                "unreadable": markdown_table(
+                    records.filter(pl.col("error").is_not_null())
+                    .select("file", "row", "error")
+                    .head(20)
+                    .to_dicts()
+                ),
             },
             partition_key=day,
         )

@@ -18,7 +18,7 @@ from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import line_chart, markdown_table, table_metadata
 
 
 @dg.asset(
@@ -48,6 +48,13 @@ def dual_encoder(
     )
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
     labels = resolve_labels(mentions, aliases, keys)
+    curves: list[dict[str, float]] = []
+
+    def progress(step: int, steps: int, figures: dict[str, float]) -> None:
+        said = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        context.log.info(f"dual_encoder: {step:,}/{steps:,} steps {said}")
+        curves.append({"step": step, **figures})
+
     with gpu.session() as session:
         trained = train(
             encoders.backbone(session.device),
@@ -56,10 +63,7 @@ def dual_encoder(
             entries,
             keys,
             load_image=lake.image,
-            progress=lambda step, steps, figures: context.log.info(
-                f"dual_encoder: {step:,}/{steps:,} steps "
-                + " ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            ),
+            progress=progress,
         )
         model = trained.model
         vectors = model.entry_vectors(list(entries["entry_id"]), list(entries["phrase"]))
@@ -91,6 +95,7 @@ def dual_encoder(
             **cost,
             "checkpoint": version,
             "labelled_products": labels["product_id"].n_unique(),
+            "training_curves": line_chart(pl.from_dicts(curves), "step"),
             "retrieval": markdown_table(trained.retrieval.to_dicts()),
         },
         data_version=dg.DataVersion(f"{version}-{manifest.data_version}"),

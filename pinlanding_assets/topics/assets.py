@@ -47,7 +47,7 @@ def search_log(
             {
                 **table_metadata(manifest, "queries", COLUMNS["search_log"]),
                 "searches": int(queries["count"].sum()),
-                "top": markdown_table(top.to_dicts()),
+                "top_queries": markdown_table(top.to_dicts()),
             },
             partition_key=day,
         )
@@ -77,7 +77,7 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
         metadata={
             **table_metadata(manifest, "queries", COLUMNS["demand"]),
             "understood": float(found["parsed"].mean() or 0.0),  # type: ignore[arg-type]
-            "top": markdown_table(found.head(30).to_dicts()),
+            "top_queries": markdown_table(found.head(30).to_dicts()),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
@@ -118,6 +118,13 @@ def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.Mat
         metadata={
             **table_metadata(manifest, "topics", COLUMNS["topics"]),
             "accepted": accepted.height,
+            "refusals": markdown_table(
+                found.filter(~pl.col("accepted"))
+                .group_by(pl.col("reason").str.extract(r"^([^\d“]+)"))
+                .len("topics")
+                .sort("topics", "reason", descending=[True, False])
+                .to_dicts()
+            ),
             "titles": markdown_table(
                 accepted.select("title", "support", "demand", "searchability", "coherence")
                 .head(40)

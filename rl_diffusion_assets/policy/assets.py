@@ -68,7 +68,7 @@ def base_diffusion(
                 **session.metadata(),
                 "checkpoint": version,
                 "source": Path(diffusion.base).name,
-                "sheet": contact_sheet(drawn.images(), captions),
+                "pictures_sheet": contact_sheet(drawn.images(), captions),
             },
             data_version=dg.DataVersion(version),
         )
@@ -171,7 +171,7 @@ def rl_diffusion_weights(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "history"),
+                **table_metadata(manifest, "history", COLUMNS["rl_diffusion_weights"]),
                 **session.metadata(),
                 **{key: summary[key] for key in ("status", "reason", "best_iteration", "seed")},
                 "checkpoint": version,

@@ -35,9 +35,10 @@ def prompt_sets(
         rejects += refused
     provenance = studio.provenance()
     table = assemble(prompts, templates["held_out_objects"])
+    refusals = pl.DataFrame(rejects, schema=REJECTS, orient="row")
     manifest = lake.commit(
         "prompt_sets",
-        {"prompts": table, "rejects": pl.DataFrame(rejects, schema=REJECTS, orient="row")},
+        {"prompts": table, "rejects": refusals},
         versions={"feed": feed_version(provenance)},
     )
     context.log.info(f"prompt_sets: {table.height:,} prompts, {len(rejects):,} rejects")
@@ -55,6 +56,7 @@ def prompt_sets(
             "sample": markdown_table(
                 sample.select("objective", "split", "family", "prompt").to_dicts()
             ),
+            "rejects": markdown_table(refusals.head(30).to_dicts()),
             "files": markdown_table(provenance),
         },
         data_version=dg.DataVersion(manifest.data_version),

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from PIL import Image
 
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import contact_sheet, markdown_table, table_metadata
 from resources.studio import Studio
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import EVERY_DAY
 from rl_diffusion_assets.preferences.assets import preference_pairs
 from rl_diffusion_assets.rewards.building import REWARDS, Material, build
@@ -20,6 +22,7 @@ from rl_diffusion_assets.rewards.material import (
     make_pairs,
     make_people,
 )
+from rl_diffusion_assets.rewards.showing import sheets
 from rl_diffusion_assets.rewards.training import Fit
 
 REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
@@ -90,6 +93,7 @@ def reward_models(
                 figures.extend(build(name, material, start, config.fits(), target))  # noqa: B023
 
             version = checkpoints.save(f"reward_{name}", write, about=config.model_dump())
+            made = sheets(name, checkpoints.path(f"reward_{name}", version), material)
         manifest = lake.commit(
             "reward_models",
             {"figures": pl.DataFrame(figures)},
@@ -98,12 +102,16 @@ def reward_models(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "figures"),
+                **table_metadata(manifest, "figures", COLUMNS["reward_models"]),
                 **session.metadata(),
                 "checkpoint": version,
                 "pairs": len(pairs.first),
                 "examination": markdown_table(figures),
                 **{one["name"]: one["value"] for one in figures if "recall" not in one["name"]},
+                **{
+                    f"{kind}_sheet": contact_sheet([*map(Image.fromarray, pictures)], captions)
+                    for kind, (pictures, captions) in made.items()
+                },
             },
             partition_key=name,
         )
