@@ -11,7 +11,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "objective": Column("String", "preference, fairness or composition"),
         "family": Column("String", "kind of prompt"),
         "split": Column("String", "train or held_out; the same for a prompt in every objective"),
-        "objects": Column("List(Struct", "those that a template or a format states"),
+        "objects": Column("List(Struct)", "those that a template or a format states"),
         "relation": Column("String", "of the first object to the second"),
         "held_out_objects": Column(
             "Boolean", "whether it names an object that is never trained on"
@@ -45,7 +45,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "reward_models": {
         "name": Column("String", "what was examined"),
         "value": Column("Float64", "share, or log loss", ("preference_pairs.share_a",)),
-        "n": Column("Int64", "what it was measured on"),
+        "n": Column("Int64", "pictures or pairs that it was measured on"),
     },
     "rl_diffusion_weights": {
         "iteration": Column("Int64", "of the training, from 1"),
@@ -56,7 +56,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "value": Column("Float64", "share or ratio"),
         "low": Column("Float64", "lower end of the 95 % interval; NaN where there is none"),
         "high": Column("Float64", "upper end of the 95 % interval; NaN where there is none"),
-        "n": Column("Int64", "what it was measured on"),
+        "n": Column("Int64", "pictures or pairs that it was measured on"),
     },
     "promoted_diffusion_weights": {
         "checkpoint": Column("String", "the weights' version"),

@@ -18,7 +18,13 @@ from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
 from resources.quality import Limits, check_results, daily_results, specs, stop
-from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from resources.vision_language import VisionLanguage
 
 DEFAULT_VLM_BUDGET = 150  # images a day
@@ -88,7 +94,7 @@ def vlm_attributes(
                 versions={"vision_language": version},
             )
             said = found.mentions.group_by("product_id", maintain_order=True).agg(
-                (pl.col("key") + "=" + pl.col("value")).str.join(" ").alias("text")
+                pl.col("value").unique(maintain_order=True).str.join(", ").alias("text")
             )
             invalid = found.answers.filter(~pl.col("valid"))
             sheet = chosen.join(said, on="product_id").head(18)
@@ -158,7 +164,7 @@ def attribute_vocabulary(
         metadata={
             **table_metadata(manifest, "entries", COLUMNS["attribute_vocabulary"]),
             "raw_values": found.aliases.height,
-            "mentions_kept": kept,
+            **rounded({"mentions_kept": kept}),
             "keys": markdown_table(found.keys.to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
             "dropped": markdown_table(

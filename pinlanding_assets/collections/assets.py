@@ -26,7 +26,13 @@ from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake, MissingPartition
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    markdown_table,
+    reasons,
+    table_metadata,
+)
 from resources.site import SiteStore
 
 
@@ -79,20 +85,13 @@ def collections(
         metadata={
             **table_metadata(manifest, "collections", COLUMNS["collections"]),
             "accepted": accepted.height,
-            "refusals": refusals(found),
+            "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "collections"),
             "first_products_sheet": first_products_sheet(lake, accepted, items, shelf),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
     )
     stop(results)
-
-
-def refusals(found: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """Why topics became no collections, the most frequent reasons first."""
-    reasons = found.filter(~pl.col("accepted")).group_by(pl.col("reason").str.slice(0, 40))
-    counted = reasons.len("collections").sort("collections", "reason", descending=[True, False])
-    return markdown_table(counted.head(20).to_dicts())
 
 
 def first_products_sheet(

@@ -18,7 +18,12 @@ from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import line_chart, markdown_table, table_metadata
+from resources.reporting import (
+    line_chart,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 
 
 @dg.asset(
@@ -91,12 +96,16 @@ def dual_encoder(
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "calibration", COLUMNS["dual_encoder"]),
-            **trained.metrics,
+            **rounded(trained.metrics),
             **cost,
             "checkpoint": version,
             "labelled_products": labels["product_id"].n_unique(),
             "training_curves": line_chart(pl.from_dicts(curves), "step"),
-            "retrieval": markdown_table(trained.retrieval.to_dicts()),
+            "retrieval": markdown_table(
+                trained.retrieval.with_columns(pl.concat_str("method", "modality", separator=", "))
+                .pivot("method", index="figure", values="value")
+                .to_dicts()
+            ),
         },
         data_version=dg.DataVersion(f"{version}-{manifest.data_version}"),
         check_results=results,

@@ -14,7 +14,6 @@ from pinlanding_assets.collections.assets import (
     collections,
     first_products_sheet,
     gates_of,
-    refusals,
 )
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments
@@ -24,7 +23,13 @@ from pinlanding_assets.scorecard.metrics import scorecard as measure
 from resources.catalog_source import CatalogSource
 from resources.lake import Lake
 from resources.quality import Finding, Limits, check_results, specs, stop
-from resources.reporting import contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    markdown_table,
+    reasons,
+    rounded,
+    table_metadata,
+)
 from resources.truth import Truth
 
 
@@ -64,7 +69,7 @@ def search_log_collections(
         metadata={
             **table_metadata(manifest, "collections", COLUMNS["search_log_collections"]),
             "accepted": accepted.height,
-            "refusals": refusals(found),
+            "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "collections"),
             "first_products_sheet": first_products_sheet(lake, accepted, items, shelf),
         },
         data_version=dg.DataVersion(manifest.data_version),
@@ -115,7 +120,7 @@ def scorecard(lake: Lake, truth: Truth, limits: Limits) -> Iterator[dg.Materiali
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "figures", COLUMNS["scorecard"]),
-            **dict(known.select("name", "value").iter_rows()),
+            **rounded(dict(known.select("name", "value").iter_rows())),
             "figures": markdown_table(figures.to_dicts()),
             "wrong_products_sheet": _wrong_products(lake, judgements, products),
         },

@@ -14,7 +14,12 @@ from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, stop
-from resources.reporting import contact_sheet, line_chart, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    line_chart,
+    markdown_table,
+    table_metadata,
+)
 from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, reward_figures
 from rl_diffusion_assets.columns import COLUMNS

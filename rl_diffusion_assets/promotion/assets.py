@@ -11,7 +11,12 @@ import polars as pl
 from resources.checkpoints import Checkpoints
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs
-from resources.reporting import contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from rl_diffusion_assets.checks import CHECKS, gate_figures, reward_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation.assets import rl_evaluation
@@ -72,11 +77,13 @@ def commit_promotions(
             "gates_passed": int(verdicts["passed"].sum()),
             "gates_refused": int((~verdicts["passed"]).sum()),
             "verdicts": markdown_table(verdicts.to_dicts()),
-            **{
-                f"gate_{gate}": value
-                for gate, value in verdicts.select("gate", "value").iter_rows()
-                if value is not None and math.isfinite(value)
-            },
+            **rounded(
+                {
+                    f"gate_{gate}": value
+                    for gate, value in verdicts.select("gate", "value").iter_rows()
+                    if value is not None and math.isfinite(value)
+                }
+            ),
             "before_after_sheet": _before_after(lake, objective),
         },
         data_version=dg.DataVersion(current or "none"),

@@ -6,7 +6,11 @@ import polars as pl
 from resources.catalog_source import feed_version
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import (
+    feeds_table,
+    markdown_table,
+    table_metadata,
+)
 from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, prompt_figures
 from rl_diffusion_assets.columns import COLUMNS
@@ -57,7 +61,7 @@ def prompt_sets(
                 sample.select("objective", "split", "family", "prompt").to_dicts()
             ),
             "rejects": markdown_table(refusals.head(30).to_dicts()),
-            "files": markdown_table(provenance),
+            "files": feeds_table(provenance),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,

@@ -10,7 +10,12 @@ from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
-from resources.reporting import contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from resources.studio import Studio
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import EVERY_DAY
@@ -107,7 +112,9 @@ def reward_models(
                 "checkpoint": version,
                 "pairs": len(pairs.first),
                 "examination": markdown_table(figures),
-                **{one["name"]: one["value"] for one in figures if "recall" not in one["name"]},
+                **rounded(
+                    {one["name"]: one["value"] for one in figures if "recall" not in one["name"]}
+                ),
                 **{
                     f"{kind}_sheet": contact_sheet([*map(Image.fromarray, pictures)], captions)
                     for kind, (pictures, captions) in made.items()

@@ -17,9 +17,8 @@ from rl_diffusion_assets.rewards.composition import fully_right
 from rl_diffusion_assets.rewards.models import open_reward
 
 Array = np.ndarray
-Sheet = tuple[Array, list[str]]  # pictures, uint8 [n, h, w, 3], and captions of two lines
+Sheet = tuple[Array, list[str]]  # pictures, uint8 [n, h, w, 3], and captions
 SHOWN = 24
-LINE = 22  # characters of a line
 
 
 def sheets(name: str, folder: Path, material: Material) -> Mapping[str, Sheet]:
@@ -44,10 +43,6 @@ def _errors_first(wrong: Array, sureness: Array, count: int) -> Array:
     return np.concatenate([errors, order[~wrong[order]][: count - len(errors)]]).astype(int)
 
 
-def _two_lines(first: str, second: str) -> str:
-    return f"{first[:LINE]:<{LINE}}{second[:LINE]}"
-
-
 def _pairs(folder: Path, material: Material, judge: bool) -> Sheet:
     """Held-out pairs, what people chose left of the other, with votes and scores."""
     kept = np.flatnonzero((judged(material) == judge) & material.held_out)
@@ -63,7 +58,7 @@ def _pairs(folder: Path, material: Material, judge: bool) -> Sheet:
         for at, votes in ((chosen[row], share[row]), (other[row], 1 - share[row])):
             pictures.append(pairs.pictures[at])
             said = f"votes {votes:.0%}, score {scores[at]:.1f}"
-            captions.append(_two_lines(said, pairs.captions[at]))
+            captions.append(f"{said}\n{pairs.captions[at]}")
     return np.array(pictures), captions
 
 
@@ -77,10 +72,8 @@ def _people(folder: Path, material: Material, judge: bool) -> Sheet:
     wrong = (tone != people.tone[kept]) | (gender != people.gender[kept])
     rows = _errors_first(wrong, seen.tone.max(1) * seen.gender.max(1), SHOWN)
     return pictures[rows], [
-        _two_lines(
-            f"{TONES[people.tone[kept[row]]]} {GENDERS[people.gender[kept[row]]]}",
-            f"read: {TONES[tone[row]]} {GENDERS[gender[row]]}",
-        )
+        f"{TONES[people.tone[kept[row]]]} {GENDERS[people.gender[kept[row]]]}\n"
+        f"read: {TONES[tone[row]]} {GENDERS[gender[row]]}"
         for row in rows
     ]
 
@@ -105,5 +98,5 @@ def _objects(folder: Path, material: Material, judge: bool) -> Sheet:
             f"{sure:.2f} {colour} {name}"
             for (name, colour), sure in zip(wanted[row].objects, confidence[row], strict=True)
         ]
-        captions.append(_two_lines(*[*lines, "", ""][:2]))
+        captions.append("\n".join(lines))
     return pictures[rows], captions
