@@ -1,18 +1,19 @@
 """What a materialization shows in the UI: schema, counts, column lineage, pictures, progress."""
 
 import base64
+import contextlib
 import html
 import io
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from resources.lake import Manifest
 from resources.staleness import DATA_VERSION
@@ -20,6 +21,19 @@ from resources.staleness import DATA_VERSION
 # What Markdown would make a link, a picture or a new cell of; sellers and shoppers write cells.
 MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "|[]`*~\\"} | {"\n": " ", "\r": " "})
 SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
+
+
+@contextlib.contextmanager
+def explained(remedy: str) -> Iterator[None]:
+    """A ValueError of pure logic becomes the first line of the run's page, with what to do.
+
+    Raises:
+        Failure: in its place.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise dg.Failure(f"{error}\nWhat to do: {remedy}", allow_retries=False) from error
 
 
 @dataclass(frozen=True)
@@ -122,8 +136,7 @@ def contact_sheet(
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for index, (source, caption) in enumerate(zip(images, captions, strict=True)):
         picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
-        picture = picture.convert("RGB")
-        picture.thumbnail((tile, tile))
+        picture = ImageOps.contain(picture.convert("RGB"), (tile, tile))
         x = gap + index % columns * (tile + gap)
         y = gap + index // columns * (tile + text + gap)
         sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
@@ -191,7 +204,7 @@ def feeds_table(provenance: Iterable[Mapping[str, Any]]) -> dg.MarkdownMetadataV
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:
         return "–"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"

@@ -36,9 +36,9 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "not_empty",
             "Every objective has prompts to train on and held-out ones.",
-            "look at `counts`: add prompts under `prompts:` or words under `templates:` in "
-            "studio.yaml, and materialize prompt_sets again. An objective without prompts cannot "
-            "be tuned to; the others can.",
+            "look at `prompts_by_family`: add prompts under `prompts:` or words under `templates:` "
+            "in studio.yaml, and materialize prompt_sets again. An objective without prompts "
+            "cannot be tuned to; the others can.",
         ),
         Check(
             "reject_rate",

@@ -19,10 +19,16 @@ from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs, stop
 from resources.reporting import (
+    explained,
     line_chart,
     markdown_table,
     rounded,
     table_metadata,
+)
+
+FEW_LABELS = (
+    "look at `keys` of attribute_vocabulary and `sources` of vlm_attributes: more days, more "
+    "columns under `attributes:` in catalog.yaml or a vision-language model give more labels."
 )
 
 
@@ -60,7 +66,7 @@ def dual_encoder(
         context.log.info(f"dual_encoder: {step:,}/{steps:,} steps {said}")
         curves.append({"step": step, **figures})
 
-    with gpu.session() as session:
+    with gpu.session() as session, explained(FEW_LABELS):
         trained = train(
             encoders.backbone(session.device),
             products,

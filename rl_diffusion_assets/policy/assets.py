@@ -35,6 +35,10 @@ from rl_diffusion_assets.rewards.assets import reward_models
 OBJECTIVE = dg.StaticPartitionsDefinition(list(RUNS))
 EVERY_REWARD = dg.AllPartitionMapping()
 SHEET = 24
+TRAINING_ENDED = (
+    "What to do: the process's own error is in this run's log, and in the stderr of this step. "
+    "Mend it and materialize again: training goes on from its last checkpoint."
+)
 
 
 @dg.asset(
@@ -155,7 +159,10 @@ def rl_diffusion_weights(
             prompts = lake.read("prompt_sets", "prompts")
             write_job(job, folder, prompts, _captioned(studio))
             command = train_command(folder, config.processes)
-            pipes.run(command=command, context=context).get_results()
+            try:
+                pipes.run(command=command, context=context).get_results()
+            except dg.DagsterError as error:
+                raise dg.Failure(f"{error}\n{TRAINING_ENDED}", allow_retries=False) from error
         summary = json.loads((folder / SUMMARY).read_text())
 
         def write(target: Path, made: Path = folder / PIPELINE) -> None:

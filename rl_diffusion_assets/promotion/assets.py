@@ -76,7 +76,9 @@ def commit_promotions(
             "in_use": current or "none",
             "gates_passed": int(verdicts["passed"].sum()),
             "gates_refused": int((~verdicts["passed"]).sum()),
-            "verdicts": markdown_table(verdicts.to_dicts()),
+            "verdicts": markdown_table(
+                verdicts.select("gate", "passed", "value", "wanted").to_dicts()
+            ),
             **rounded(
                 {
                     f"gate_{gate}": value

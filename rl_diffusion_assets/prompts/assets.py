@@ -49,6 +49,7 @@ def prompt_sets(
     counts = table.group_by("objective", "family", "split").agg(
         pl.len().alias("prompts"), pl.col("held_out_objects").sum().alias("with held-out objects")
     )
+    counts = counts.sort("objective", "family", "split")
     sample = table.sample(fraction=1, shuffle=True, seed=0).group_by("objective", "split").head(3)
     checked = prompt_figures(table, len(rejects), limits)
     results = check_results(CHECKS, "prompt_sets", {None: checked})
@@ -56,8 +57,8 @@ def prompt_sets(
         metadata={
             **table_metadata(manifest, "prompts", COLUMNS["prompt_sets"]),
             "merged_duplicates": int(table["count"].sum()) - table.height,
-            "counts": markdown_table(counts.sort("objective", "family", "split").to_dicts()),
-            "sample": markdown_table(
+            "prompts_by_family": markdown_table(counts.to_dicts()),
+            "sample_prompts": markdown_table(
                 sample.select("objective", "split", "family", "prompt").to_dicts()
             ),
             "rejects": markdown_table(refusals.head(30).to_dicts()),

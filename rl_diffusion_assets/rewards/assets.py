@@ -12,6 +12,7 @@ from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.reporting import (
     contact_sheet,
+    explained,
     markdown_table,
     rounded,
     table_metadata,
@@ -31,6 +32,10 @@ from rl_diffusion_assets.rewards.showing import sheets
 from rl_diffusion_assets.rewards.training import Fit
 
 REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
+TOO_LITTLE = (
+    "look at the row counts of preference_pairs and at the labelled files that studio.yaml names; "
+    "materialize reward_models again when they have what is missing."
+)
 
 
 class RewardFits(dg.Config):
@@ -72,7 +77,7 @@ def reward_models(
 ) -> dg.MaterializeResult:
     """Models that score pictures, and a judge of other data and build that no run learns from."""
     for name in context.partition_keys:
-        with gpu.session() as session:
+        with gpu.session() as session, explained(TOO_LITTLE):
             pinned = lake.manifest("base_diffusion")
             if pinned is None:
                 raise dg.Failure("base_diffusion is not materialized; materialize it first")
