@@ -4,6 +4,7 @@ import base64
 import contextlib
 import html
 import io
+import math
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -182,7 +183,7 @@ def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> A
 def rounded(figures: Mapping[str, float]) -> dict[str, float]:
     """Figures with four digits, or whole: more say nothing, and make a page unreadable."""
     return {
-        name: round(value) if abs(value) >= 1_000 else float(f"{value:.4g}")
+        name: round(value) if 1_000 <= abs(value) < math.inf else float(f"{value:.4g}")
         for name, value in figures.items()
     }
 

@@ -106,7 +106,7 @@ def dual_encoder(
             **cost,
             "checkpoint": version,
             "labelled_products": labels["product_id"].n_unique(),
-            "training_curves": line_chart(pl.from_dicts(curves), "step"),
+            "training_curves": line_chart(pl.DataFrame(curves, infer_schema_length=None), "step"),
             "retrieval": markdown_table(
                 trained.retrieval.with_columns(pl.concat_str("method", "modality", separator=", "))
                 .pivot("method", index="figure", values="value")
