@@ -182,10 +182,13 @@ def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> A
 
 def rounded(figures: Mapping[str, float]) -> dict[str, float]:
     """Figures with four digits, or whole: more say nothing, and make a page unreadable."""
-    return {
-        name: round(value) if 1_000 <= abs(value) < math.inf else float(f"{value:.4g}")
-        for name, value in figures.items()
-    }
+    return {name: _digits(value) for name, value in figures.items()}
+
+
+def _digits(value: float) -> float:
+    if isinstance(value, int) or 1_000 <= abs(value) < math.inf:
+        return round(value)
+    return float(f"{value:.4g}")
 
 
 def reasons(refused: pl.Series, what: str) -> dg.MarkdownMetadataValue:
