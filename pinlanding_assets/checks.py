@@ -64,7 +64,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "broken_rows",
             "Few rows cannot be read at all.",
-            "open the feed named in `feeds` at the rows that `error` of the table names; get it "
+            "open the feed named in `feeds` at the rows that `unreadable` names, with why; get it "
             "sent again and materialize the day again.",
         ),
     ],
@@ -84,7 +84,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "valid_answers",
             "The vision-language model's answers can be used.",
-            "read `raw` and `reason` of the table `answers`: the model may be the wrong one, or "
+            "`invalid` shows answers with what is wrong: the model may be the wrong one, or "
             "its server down. Then materialize the day again; good answers are kept.",
         ),
     ],
@@ -93,14 +93,14 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "mentions_kept",
             "The vocabulary can still say most of what was mentioned.",
-            "read the table `aliases`: it says what was dropped, and why.",
+            "`dropped` says what is left out most often, and why.",
         ),
     ],
     "dual_encoder": [
         Check(
             "entry_vectors",
             "The vector of every attribute is finite and of length 1.",
-            "training has diverged: look at the loss in the step's log and at `entries` of "
+            "training has diverged: look at `training_curves` and at `entries` of "
             "attribute_vocabulary, and materialize dual_encoder again before anything below it.",
             stops=True,
         ),
@@ -156,7 +156,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "understood",
             "The vocabulary knows a good part of the words that people search with.",
-            "look at `top`: words that are missing can be added under `lexicon:` in catalog.yaml.",
+            "look at `top_queries`: words that are missing can be added under `lexicon:` in "
+            "catalog.yaml.",
         ),
     ],
     "topics": [
@@ -191,7 +192,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "not_blank",
             "Every cover shows something.",
-            "look at `sheet`; run the job demote of rl_diffusion_assets, then materialize again.",
+            "look at `covers_sheet`; run the job demote of rl_diffusion_assets, then materialize "
+            "again.",
         ),
     ],
     "published_collections": [

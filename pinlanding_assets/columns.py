@@ -25,12 +25,12 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "description": Column("String", "cleaned description; may be empty", RECORD),
         "images": Column("List(String)", "content hashes, the main image first", RECORD),
         "price": Column("Float64", "in units of `currency`", RECORD),
-        "currency": Column("String", "three letters", RECORD),
+        "currency": Column("String", "code of three letters (ISO 4217)", RECORD),
         "seller": Column("String", "who sells or makes it", RECORD),
         "availability": Column("String", "in_stock, out_of_stock, preorder or unknown", RECORD),
         "url": Column("String", "the product's page in the shop", RECORD),
         "attributes": Column(
-            "List(Struct", "what the catalog itself says, as received: key and value", RECORD
+            "List(Struct)", "what the catalog itself says, as received: key and value", RECORD
         ),
         "file": Column("String", "the feed's file", ("raw_catalog.file",)),
         "row": Column("Int64", "row of the file, from 1", ("raw_catalog.row",)),
@@ -67,7 +67,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "dual_encoder": {
         "entry_id": Column("String", "the attribute", ("attribute_vocabulary.entry_id",)),
         "slope": Column("Float64", "of the calibration from log-odds to probability"),
-        "intercept": Column("Float64", "of the calibration"),
+        "intercept": Column("Float64", "of the calibration from log-odds to probability"),
         "threshold": Column("Float64", "probability from which a product carries it"),
         "precision": Column("Float64", "measured at the threshold, on calibration products"),
         "recall": Column("Float64", "measured at the threshold, on calibration products"),
@@ -80,7 +80,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
             "String", "hash of checkpoint, image and text", ("catalog.images", "catalog.title")
         ),
         "vector": Column(
-            "Array(Float32",
+            "Array(Float32)",
             "of length 1; products near each other look and read alike",
             ("catalog.images", "catalog.title", "catalog.description"),
         ),
@@ -109,14 +109,18 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
             "String", "payload of a point: the product", ("product_embeddings.product_id",)
         ),
         "product": Column(
-            "Array(Float32", "vector of the point, of length 1", ("product_embeddings.vector",)
+            "Array(Float32)", "vector of the point, of length 1", ("product_embeddings.vector",)
         ),
     },
     "product_clusters": {
-        "cluster_id": Column("Int64", "from the largest on", ("product_embeddings.vector",)),
-        "size": Column("Int64", "products", ("product_embeddings.product_id",)),
+        "cluster_id": Column(
+            "Int64", "number of the cluster, from the largest on", ("product_embeddings.vector",)
+        ),
+        "size": Column("Int64", "products in it", ("product_embeddings.product_id",)),
         "label": Column("String", "attributes that it has more of", ("product_attributes.value",)),
-        "entries": Column("List(String)", "the same as ids", ("product_attributes.entry_id",)),
+        "entries": Column(
+            "List(String)", "ids of these attributes", ("product_attributes.entry_id",)
+        ),
     },
     "search_log": {
         "query": Column("String", "what was searched for, cleaned"),
@@ -217,7 +221,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         ),
         "low": Column("Float64", "lower end of the 95 % interval"),
         "high": Column("Float64", "upper end of the 95 % interval"),
-        "n": Column("Int64", "what it was measured on"),
+        "n": Column("Int64", "pages, products or labels that it was measured on"),
         "unit": Column("String", "share, topics or ratio"),
     },
 }

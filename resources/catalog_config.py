@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any
 
+import dagster as dg
 import yaml
 from pydantic import (
     BaseModel,
@@ -18,8 +19,11 @@ from pydantic import (
 )
 
 
-class CatalogConfigError(ValueError):
-    """A catalog.yaml that cannot be used; the message names the file and the setting."""
+class CatalogConfigError(dg.Failure, ValueError):
+    """A catalog.yaml that cannot be used; the message names the file and the setting.
+
+    A failure, so that the page of a run begins with the message.
+    """
 
 
 class _Settings(BaseModel):

@@ -8,13 +8,22 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import IO, Any, NamedTuple
 
+import dagster as dg
+
 MAX_RECORD_BYTES = 1 << 20  # 1 MiB: a product's row with a long description has a few KiB
 EXCERPT_CHARACTERS = 200
 _CHUNK = 1 << 16
 
 
-class FeedError(RuntimeError):
-    """A feed file that is missing or cannot be read; the message names it."""
+class FeedError(dg.Failure):
+    """A feed file that is missing or cannot be read; the message names it, and what to do."""
+
+    def __init__(self, description: str) -> None:
+        remedy = (
+            "What to do: have the file sent again, or mend the setting that names it. The sensor "
+            "of late feeds makes the day when its file has changed; or materialize it."
+        )
+        super().__init__(f"{description}\n{remedy}", allow_retries=False)
 
 
 class Row(NamedTuple):

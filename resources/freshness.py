@@ -7,7 +7,7 @@ not turn red while a night is at work before it. An asset that was never made is
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -56,31 +56,46 @@ OF_FOLLOWING = (
 )
 SHOWN = 20  # days in a message
 
-Verdict = tuple[bool, str]  # whether a check passed, and what to say
+PLOTTED = {  # check -> what its number counts
+    "newest_day_present": "days_behind",
+    "window_complete": "days_missing",
+    "no_failed_day": "days_failed",
+    "not_older_than_inputs": "changes_not_seen",
+}
+
+
+class Verdict(NamedTuple):
+    """Whether a check passed, what to say, and the number of what is wrong."""
+
+    passed: bool
+    said: str
+    wrong: int
 
 
 def newest_day_present(records: Records, key: dg.AssetKey, closed: Sequence[str]) -> Verdict:
     """Is the last of the closed days there?"""
     made = max((day for day in records.made(key) if day), default="none")
     if not closed:
-        return False, "no day was closed at the last deadline"
+        return Verdict(False, "no day was closed at the last deadline", 1)
     said = f"newest closed day {closed[-1]}, newest made {made}"
-    return closed[-1] in records.made(key), said
+    behind = sum(day > made for day in closed) if made != "none" else len(closed)
+    return Verdict(closed[-1] in records.made(key), said, behind)
 
 
 def window_complete(records: Records, key: dg.AssetKey, window: Sequence[str]) -> Verdict:
     """Are all days of the window there?"""
     missing = [day for day in window if day not in records.made(key)]
     said = f"missing: {_shown(missing)}" if missing else f"{len(window)} days, none missing"
-    return bool(window) and not missing, said
+    return Verdict(bool(window) and not missing, said, len(missing))
 
 
 def no_failed_day(records: Records, key: dg.AssetKey) -> Verdict:
     """Has no day's last attempt failed?"""
     failed = sorted(str(day) for day in records.failed(key))
     if not failed and not records.made(key):
-        return False, "never materialized"
-    return not failed, f"failed: {_shown(failed)}" if failed else "no day has failed"
+        return Verdict(False, "never materialized", 1)
+    said = f"failed: {_shown(failed)}" if failed else "no day has failed"
+    return Verdict(not failed, said, len(failed))
 
 
 def not_older_than_inputs(records: Records, key: dg.AssetKey, deadline: float) -> Verdict:
@@ -89,13 +104,14 @@ def not_older_than_inputs(records: Records, key: dg.AssetKey, deadline: float) -
     What follows on a cadence of its own, upstream, may wait for it.
     """
     if None not in records.made(key):
-        return False, "never materialized"
+        return Verdict(False, "never materialized", 1)
     behind = [
         f"{one.to_user_string()} is older than {change}"
         for one in sorted({key, *records.ancestors(key)})
         for change in _old_changes(records, one, deadline)
     ]
-    return not behind, _shown(behind) if behind else "up to date with its inputs"
+    said = _shown(behind) if behind else "up to date with its inputs"
+    return Verdict(not behind, said, len(behind))
 
 
 def _old_changes(records: Records, key: dg.AssetKey, deadline: float) -> Iterator[str]:
@@ -138,16 +154,20 @@ def freshness_checks(
             closed = [day for day in due.partitions(key) if day]
             match name:
                 case "newest_day_present":
-                    passed, said = newest_day_present(records, key, closed)
+                    found = newest_day_present(records, key, closed)
                 case "window_complete":
-                    passed, said = window_complete(records, key, closed[-lookback:])
+                    found = window_complete(records, key, closed[-lookback:])
                 case "no_failed_day":
-                    passed, said = no_failed_day(records, key)
+                    found = no_failed_day(records, key)
                 case _:
-                    passed, said = not_older_than_inputs(records, key, deadline)
-            todo = "" if passed else f". What to do: {checks[key, name].remedy}"
+                    found = not_older_than_inputs(records, key, deadline)
+            todo = "" if found.passed else f". What to do: {checks[key, name].remedy}"
             yield dg.AssetCheckResult(
-                passed=passed, asset_key=key, check_name=name, description=said + todo
+                passed=found.passed,
+                asset_key=key,
+                check_name=name,
+                description=found.said + todo,
+                metadata={PLOTTED[name]: found.wrong},
             )
 
     return check

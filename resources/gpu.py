@@ -66,10 +66,10 @@ class Session:
         return results
 
     def metadata(self) -> dict[str, Any]:
-        """What the step took, for its materialization. Memory in MiB, time in seconds."""
+        """What the step took, with all its partitions. Memory in MiB, time in seconds."""
         return {
             "device": self.device,
-            "seconds": round(time.monotonic() - self.started, 3),
+            "step_seconds": round(time.monotonic() - self.started, 3),
             "peak_memory_mib": round(_peak_memory(self.device), 1),
             "batch_halvings": self.halvings,
         }

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.lake import Lake, Manifest
+from resources.reporting import rounded
 
 SHOWN = 5  # failures named in a description
 
@@ -130,6 +131,7 @@ def check_results(
             if finding.failure
         ]
         values = [one.value for one in findings.values() if one.value is not None]
+        value = values[-1] if values else math.nan
         more = f" (and {len(failures) - SHOWN} more)" if len(failures) > SHOWN else ""
         told = "; ".join(failures[:SHOWN]) + more
         results.append(
@@ -140,7 +142,7 @@ def check_results(
                 severity=dg.AssetCheckSeverity.ERROR if check.stops else dg.AssetCheckSeverity.WARN,
                 description=f"{told}. What to do: {check.remedy}" if failures else None,
                 metadata={
-                    **({"value": values[-1]} if values and math.isfinite(values[-1]) else {}),
+                    **(rounded({"value": value}) if math.isfinite(value) else {}),
                     **({"partitions": len(findings)} if None not in findings else {}),
                 },
             )

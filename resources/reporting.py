@@ -1,22 +1,40 @@
 """What a materialization shows in the UI: schema, counts, column lineage, pictures, progress."""
 
 import base64
+import contextlib
 import html
 import io
+import math
+import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from resources.lake import Manifest
 from resources.staleness import DATA_VERSION
 
+# What Markdown would make a link, a picture or a new cell of; sellers and shoppers write cells.
+MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "|[]`*~\\"} | {"\n": " ", "\r": " "})
 SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
+
+
+@contextlib.contextmanager
+def explained(remedy: str) -> Iterator[None]:
+    """A ValueError of pure logic becomes the first line of the run's page, with what to do.
+
+    Raises:
+        Failure: in its place.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise dg.Failure(f"{error}\nWhat to do: {remedy}", allow_retries=False) from error
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,16 @@ class Column:
     type: str
     description: str
     sources: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """What it holds and is made from: Dagster's own web UI keeps column lineage, and shows it
+        nowhere but here."""
+        links = [
+            f"[{asset}](/assets/{asset}).{column}"
+            for asset, _, column in (source.partition(".") for source in self.sources)
+        ]
+        return f"{self.description} ← {', '.join(links)}" if links else self.description
 
     @property
     def dependencies(self) -> list[dg.TableColumnDep]:
@@ -53,7 +81,7 @@ def described(
 def schema_of(columns: Mapping[str, Column]) -> dg.TableSchema:
     """What an asset's main table will hold, shown before it is materialized."""
     return dg.TableSchema(
-        [dg.TableColumn(name, column.type, column.description) for name, column in columns.items()]
+        [dg.TableColumn(name, column.type, column.told) for name, column in columns.items()]
     )
 
 
@@ -77,7 +105,7 @@ def table_metadata(
     known = columns or {}
     schema = dg.TableSchema(
         [
-            dg.TableColumn(name, kind, known[name].description if name in known else None)
+            dg.TableColumn(name, kind, known[name].told if name in known else None)
             for name, kind in manifest.tables[main].columns.items()
         ]
     )
@@ -95,8 +123,11 @@ def table_metadata(
 def contact_sheet(
     images: Sequence[bytes | Image.Image], captions: Sequence[str], *, columns: int = 6
 ) -> dg.MarkdownMetadataValue:
-    """Pictures with captions in a grid, as one JPEG inside a Markdown value of at most ~120 kB."""
-    tile, gap, text = 128, 8, 30
+    """Pictures with captions in a grid, as one JPEG inside a Markdown value of at most ~120 kB.
+
+    A caption has up to three lines of some 22 characters, its own and those that its words need.
+    """
+    tile, gap, text = 128, 8, 43
     images, captions = images[: columns * 4], captions[: columns * 4]
     if not images:
         return dg.MetadataValue.md("no pictures")
@@ -106,13 +137,12 @@ def contact_sheet(
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for index, (source, caption) in enumerate(zip(images, captions, strict=True)):
         picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
-        picture = picture.convert("RGB")
-        picture.thumbnail((tile, tile))
+        picture = ImageOps.contain(picture.convert("RGB"), (tile, tile))
         x = gap + index % columns * (tile + gap)
         y = gap + index // columns * (tile + text + gap)
         sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
-        lines = [caption[:22], caption[22:44]]
-        draw.multiline_text((x, y + tile + 2), "\n".join(filter(None, lines)), "black", font)
+        lines = [part for line in caption.split("\n") for part in textwrap.wrap(line, 22)]
+        draw.multiline_text((x, y + tile + 2), "\n".join(lines[:3]), "black", font)
     return picture_value(sheet)
 
 
@@ -128,17 +158,19 @@ def picture_value(picture: Image.Image) -> dg.MarkdownMetadataValue:
 
 
 def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> Any:
-    """Curves of numeric columns over `x`, each in a small panel of its own."""
+    """Curves of numeric columns over `x`, each in a small panel of its own, three in a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     names = [c for c in columns or table.columns if c != x and table[c].dtype.is_numeric()]
     if not names:
         return dg.MetadataValue.md("no numbers")
-    rows = -(-len(names) // 3)
-    figure = Figure(figsize=(9, 2.1 * rows), dpi=90, layout="constrained")
+    across = min(3, len(names))
+    rows = -(-len(names) // across)
+    figure = Figure(figsize=(9, (2.1 if across == 3 else 3) * rows), dpi=90, layout="constrained")
+    figure.supxlabel(x, fontsize=8)
     for at, name in enumerate(names, 1):
-        axes = figure.add_subplot(rows, 3, at)
+        axes = figure.add_subplot(rows, across, at)
         axes.plot(table[x], table[name], marker=".", linewidth=1.2, color="#2f5d8a")
         axes.set_title(name, fontsize=8)
         axes.tick_params(labelsize=7)
@@ -148,16 +180,48 @@ def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> A
     return picture_value(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
 
 
+def rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures with four digits, or whole: more say nothing, and make a page unreadable."""
+    return {name: _digits(value) for name, value in figures.items()}
+
+
+def _digits(value: float) -> float:
+    if isinstance(value, int) or 1_000 <= abs(value) < math.inf:
+        return round(value)
+    return float(f"{value:.4g}")
+
+
+def reasons(refused: pl.Series, what: str) -> dg.MarkdownMetadataValue:
+    """How often each reason was given, whatever they quote; the most frequent first."""
+    plain = refused.str.replace_all(r"[“\"][^”\"]*[”\"]?", "another")
+    return markdown_table(
+        plain.value_counts(name=what)
+        .sort(what, plain.name, descending=[True, False])
+        .head(20)
+        .to_dicts()
+    )
+
+
+def feeds_table(provenance: Iterable[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """The files that something was read from; of each hash as much as tells two files apart."""
+    return markdown_table({**file, "sha256": file["sha256"][:12]} for file in provenance)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return html.escape(str(value)).translate(MARKDOWN)
+
+
 def markdown_table(rows: Iterable[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
-    """Rows as a Markdown table; cells are escaped."""
+    """Rows as a Markdown table; cells are text, whatever is in them."""
     rows = list(rows)
     if not rows:
         return dg.MetadataValue.md("no rows")
     lines = [" | ".join(rows[0]), " | ".join("---" for _ in rows[0])]
-    lines += [
-        " | ".join(html.escape(str(cell)).replace("|", "&#124;") for cell in row.values())
-        for row in rows
-    ]
+    lines += [" | ".join(map(_cell, row.values())) for row in rows]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
 
 

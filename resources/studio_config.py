@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
+import dagster as dg
 import yaml
 from pydantic import (
     BaseModel,
@@ -22,8 +23,11 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Words = Annotated[list[Word], Field(max_length=10_000)]
 
 
-class StudioConfigError(ValueError):
-    """A studio.yaml that cannot be used; the message names the file and the setting."""
+class StudioConfigError(dg.Failure, ValueError):
+    """A studio.yaml that cannot be used; the message names the file and the setting.
+
+    A failure, so that the page of a run begins with the message.
+    """
 
 
 class _Settings(BaseModel):

@@ -36,15 +36,15 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "not_empty",
             "Every objective has prompts to train on and held-out ones.",
-            "look at `counts`: add prompts under `prompts:` or words under `templates:` in "
-            "studio.yaml, and materialize prompt_sets again. An objective without prompts cannot "
-            "be tuned to; the others can.",
+            "look at `prompts_by_family`: add prompts under `prompts:` or words under `templates:` "
+            "in studio.yaml, and materialize prompt_sets again. An objective without prompts "
+            "cannot be tuned to; the others can.",
         ),
         Check(
             "reject_rate",
             "Few received prompts are refused.",
-            "the table `rejects` names file, row and reason: mend the file, or its `format:` in "
-            "studio.yaml.",
+            "`rejects` in the metadata names file, row and reason: mend the file, or its `format:` "
+            "in studio.yaml.",
         ),
     ],
     "preference_pairs": [

@@ -4,6 +4,19 @@ from collections.abc import Mapping
 
 from resources.reporting import Column
 
+OF_TASK = {
+    "reward": "mean reward of the iteration's pictures",
+    "reward_deviation": "standard deviation of the rewards",
+    "gradient": "mean length of the gradient",
+}
+JUDGED = {  # where the judge was asked; `value` is what the best checkpoint is chosen by
+    "judge_win": "share of the judge's own comparisons with the base that are won",
+    "judge_score": "mean score of the judge",
+    "proxy_win": "share of the trained-on scorer's comparisons with the base that are won",
+    "proxy_score": "mean score of the trained-on scorer",
+    "value": "mean gain over the objectives, in units of each bar",
+}
+
 COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "prompt_sets": {
         "prompt_id": Column("String", "hash of the text without case, punctuation and articles"),
@@ -11,7 +24,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "objective": Column("String", "preference, fairness or composition"),
         "family": Column("String", "kind of prompt"),
         "split": Column("String", "train or held_out; the same for a prompt in every objective"),
-        "objects": Column("List(Struct", "those that a template or a format states"),
+        "objects": Column("List(Struct)", "those that a template or a format states"),
         "relation": Column("String", "of the first object to the second"),
         "held_out_objects": Column(
             "Boolean", "whether it names an object that is never trained on"
@@ -45,18 +58,25 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "reward_models": {
         "name": Column("String", "what was examined"),
         "value": Column("Float64", "share, or log loss", ("preference_pairs.share_a",)),
-        "n": Column("Int64", "what it was measured on"),
+        "n": Column("Int64", "pictures or pairs that it was measured on"),
     },
     "rl_diffusion_weights": {
         "iteration": Column("Int64", "of the training, from 1"),
-        "seconds": Column("Float64", "wall time of the iteration, s"),
+        **{
+            f"{task}_{name}": Column("Float64", f"{task}: {about}")
+            for task in ("preference", "fairness", "composition")
+            for name, about in OF_TASK.items()
+        },
+        "pretraining_loss": Column("Float64", "of captioned pictures, mean of the iteration"),
+        **{f"judge_{name}": Column("Float64", about) for name, about in JUDGED.items()},
+        "seconds": Column("Float64", "wall time of the training until then, s"),
     },
     "rl_evaluation": {
         "name": Column("String", "what was measured; `_base` is the model before tuning"),
         "value": Column("Float64", "share or ratio"),
         "low": Column("Float64", "lower end of the 95 % interval; NaN where there is none"),
         "high": Column("Float64", "upper end of the 95 % interval; NaN where there is none"),
-        "n": Column("Int64", "what it was measured on"),
+        "n": Column("Int64", "pictures or pairs that it was measured on"),
     },
     "promoted_diffusion_weights": {
         "checkpoint": Column("String", "the weights' version"),

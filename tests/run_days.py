@@ -1,13 +1,16 @@
 """Runs assets over all days of a catalog in this process, and dies by SIGKILL where it is told to.
 
 `python tests/run_days.py a,b,c [asset count]`: materialize a, b and c one after the other; kill
-the process before the count-th durable write of `asset`.
+the process before the count-th durable write of `asset`. What the UI would show of each goes to
+`shown.json` in the data folder.
 """
 
+import json
 import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 import dagster as dg
 
@@ -22,6 +25,7 @@ warnings.simplefilter("ignore")
 def materialize(assets: list[str], kill_asset: str = "", kill_at: int = 0) -> None:
     """Materialize the assets in order, each over all days that have a feed."""
     writes = {"asset": "", "count": 0}
+    shown: dict[str, dict[str, object]] = {}
 
     def counted(write):
         def before(*args, **kwargs):
@@ -53,6 +57,18 @@ def materialize(assets: list[str], kill_asset: str = "", kill_at: int = 0) -> No
                 instance=instance,
                 tags=span if asset in partitioned else {},
             )
+            made = instance.get_latest_materialization_event(dg.AssetKey(asset))
+            shown[asset] = dict(map(_shown, made.asset_materialization.metadata.items()))
+    path = Path(os.environ["PLATFORM_DATA"]) / "shown.json"
+    path.write_text(json.dumps(shown))
+
+
+def _shown(entry: tuple[str, dg.MetadataValue]) -> tuple[str, object]:
+    """A metadata value as text or number; of a schema, its columns with their descriptions."""
+    name, found = entry
+    if isinstance(found, dg.TableSchemaMetadataValue):
+        return name, {column.name: column.description for column in found.schema.columns}
+    return name, found.value if isinstance(found.value, int | float | str) else str(found.value)
 
 
 if __name__ == "__main__":

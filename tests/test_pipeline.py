@@ -12,9 +12,23 @@ import polars as pl
 import pytest
 
 from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, TAIL
+from pinlanding_assets.columns import COLUMNS
 from resources.lake import Lake
 from sandbox.world import write_world
 
+# what people look at rather than read
+PICTURES = {
+    ("catalog", "products_sheet"),
+    ("vlm_attributes", "answers_sheet"),
+    ("dual_encoder", "training_curves"),
+    ("product_attributes", "attributes_sheet"),
+    ("vector_index", "neighbours_sheet"),
+    ("product_clusters", "central_products_sheet"),
+    ("collections", "first_products_sheet"),
+    ("search_log_collections", "first_products_sheet"),
+    ("scorecard", "wrong_products_sheet"),
+    ("published_collections", "first_products_sheet"),
+}
 REPOSITORY = Path(__file__).resolve().parent.parent
 DAYS, PRODUCTS = 2, 360
 # asset -> the durable write before which the process dies: in the middle of its work
@@ -71,10 +85,38 @@ def finished(world, tmp_path_factory) -> Path:
     shutil.copytree(world / "sandbox", data / "sandbox")
     done = run(data, [*DAILY_HEAD, *LEARNING, *DAILY_TAIL, *TAIL])
     assert done.returncode == 0, done.stderr[-4000:]
+    shutil.copy(data / "shown.json", data / "shown-of-all.json")
     shutil.copytree(world / "truth", data / "sandbox" / "truth")
     done = run(data, ["scorecard"])
     assert done.returncode == 0, done.stderr[-4000:]
     return data / "sandbox"
+
+
+@pytest.fixture(scope="module")
+def shown(finished) -> dict[str, dict[str, object]]:
+    """asset -> what its newest materialization shows; the scorecard's is the one with truth."""
+    folder = finished.parent
+    texts = [(folder / name).read_text() for name in ("shown-of-all.json", "shown.json")]
+    return json.loads(texts[0]) | json.loads(texts[1])
+
+
+def test_every_page_has_counts_columns_numbers_and_pictures_to_look_at(shown):
+    for asset, known in COLUMNS.items():
+        page = shown[asset]
+        assert isinstance(page["dagster/row_count"], int), asset
+        columns = page["dagster/column_schema"]
+        # vectors are no columns of a table that a person would read
+        assert {name for name, about in columns.items() if not about} <= {"date"}, asset
+        assert set(columns) == set(known), asset
+        has_sources = any(about.sources for about in known.values())
+        assert ("dagster/column_lineage" in page) == has_sources, asset
+        plotted = {name for name, value in page.items() if isinstance(value, int | float)}
+        assert plotted, asset
+        assert all(len(repr(page[name])) <= 9 for name in plotted), asset
+        pictures = {name for name, value in page.items() if "data:image/jpeg" in str(value)}
+        assert pictures == {name for at, name in PICTURES if at == asset}, asset
+        sizes = {name: len(str(page[name])) for name in pictures}
+        assert all(2_000 < size < 150_000 for size in sizes.values()), (asset, sizes)
 
 
 def test_collections_are_published_from_the_content(finished):

@@ -18,7 +18,13 @@ from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
 from resources.quality import Limits, check_results, daily_results, specs, stop
-from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from resources.vision_language import VisionLanguage
 
 DEFAULT_VLM_BUDGET = 150  # images a day
@@ -88,15 +94,19 @@ def vlm_attributes(
                 versions={"vision_language": version},
             )
             said = found.mentions.group_by("product_id", maintain_order=True).agg(
-                (pl.col("key") + "=" + pl.col("value")).str.join(" ").alias("text")
+                pl.col("value").unique(maintain_order=True).str.join(", ").alias("text")
             )
+            invalid = found.answers.filter(~pl.col("valid"))
             sheet = chosen.join(said, on="product_id").head(18)
             context.add_asset_metadata(
                 {
                     **table_metadata(manifest, "mentions", COLUMNS["vlm_attributes"]),
                     "model_calls": found.calls,
                     "answers_reused": found.reused,
-                    "invalid_answers": found.answers.filter(~pl.col("valid")).height,
+                    "invalid_answers": invalid.height,
+                    "invalid": markdown_table(
+                        invalid.select("reason", pl.col("raw").str.slice(0, 80)).head(20).to_dicts()
+                    ),
                     "sources": markdown_table(
                         mentions.group_by("source").len("mentions").sort("source").to_dicts()
                     ),
@@ -154,9 +164,16 @@ def attribute_vocabulary(
         metadata={
             **table_metadata(manifest, "entries", COLUMNS["attribute_vocabulary"]),
             "raw_values": found.aliases.height,
-            "mentions_kept": kept,
+            **rounded({"mentions_kept": kept}),
             "keys": markdown_table(found.keys.to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
+            "dropped": markdown_table(
+                found.aliases.filter(pl.col("entry_id").is_null())
+                .select("key", "raw_value", "count", "reason")
+                .sort("count", "key", "raw_value", descending=[True, False, False])
+                .head(40)
+                .to_dicts()
+            ),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,

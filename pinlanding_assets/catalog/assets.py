@@ -15,7 +15,14 @@ from pinlanding_assets.partitions import DAILY, RANGE
 from resources.catalog_source import NO_FEED, CatalogSource, feed_version
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
-from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    feeds_table,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 
 
 class Feeds(dg.Config):
@@ -59,7 +66,13 @@ def raw_catalog(
             {
                 **table_metadata(manifest, "records", COLUMNS["raw_catalog"]),
                 "broken_rows": records.height - records["error"].null_count(),
-                "feeds": markdown_table(provenance),
+                "feeds": feeds_table(provenance),
+                "unreadable": markdown_table(
+                    records.filter(pl.col("error").is_not_null())
+                    .select("file", "row", "error")
+                    .head(20)
+                    .to_dicts()
+                ),
             },
             partition_key=day,
         )
@@ -109,11 +122,12 @@ def catalog(
         tables = vars(finish(parsed, results))
         manifest = lake.commit("catalog", tables, partition=day)
         pictured = tables["products"].filter(pl.col("images").list.len() > 0)
+        refused = tables["rejects"]["row"].n_unique()
         sample = pictured.sample(min(18, pictured.height), seed=0)
         context.add_asset_metadata(
             {
                 **table_metadata(manifest, "products", COLUMNS["catalog"]),
-                "reject_rate": tables["rejects"]["row"].n_unique() / max(1, records.height),
+                **rounded({"reject_rate": refused / max(1, records.height)}),
                 "superseded_rows": parsed.superseded,
                 "rejects": markdown_table(
                     tables["rejects"]

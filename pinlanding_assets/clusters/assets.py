@@ -13,7 +13,12 @@ from pinlanding_assets.embeddings.assets import current_assignments, current_emb
 from pinlanding_assets.partitions import EVERY_DAY
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 
 
 @dg.asset(
@@ -36,7 +41,11 @@ def product_clusters(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResul
     central = (
         members.sort("cluster_id", "similarity", "product_id", descending=[False, True, False])
         .unique("cluster_id", keep="first", maintain_order=True)
-        .join(products.select("product_id", "images").collect(), on="product_id")
+        .join(
+            products.select("product_id", "images").collect(),
+            on="product_id",
+            maintain_order="left",
+        )
         .join(clusters.select("cluster_id", "label"), on="cluster_id", maintain_order="left")
     )
     pictured = [
@@ -49,8 +58,8 @@ def product_clusters(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResul
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "clusters", COLUMNS["product_clusters"]),
-            "largest_cluster": found["largest_cluster"].value or 0.0,
-            "largest": markdown_table(clusters.drop("entries").head(20).to_dicts()),
+            **rounded({"largest_cluster": found["largest_cluster"].value or 0.0}),
+            "largest_clusters": markdown_table(clusters.drop("entries").head(20).to_dicts()),
             "central_products_sheet": contact_sheet(
                 [lake.image(image) for image, _ in pictured[:24]],
                 [text for _, text in pictured[:24]],

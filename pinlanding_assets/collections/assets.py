@@ -26,7 +26,13 @@ from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake, MissingPartition
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    markdown_table,
+    reasons,
+    table_metadata,
+)
 from resources.site import SiteStore
 
 
@@ -79,15 +85,8 @@ def collections(
         metadata={
             **table_metadata(manifest, "collections", COLUMNS["collections"]),
             "accepted": accepted.height,
-            "refusals": markdown_table(
-                found.filter(~pl.col("accepted"))
-                .group_by(pl.col("reason").str.slice(0, 40))
-                .len("collections")
-                .sort("collections", "reason", descending=[True, False])
-                .head(20)
-                .to_dicts()
-            ),
-            "first_products_sheet": _sheet(lake, accepted, items, shelf),
+            "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "collections"),
+            "first_products_sheet": first_products_sheet(lake, accepted, items, shelf),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
@@ -95,9 +94,10 @@ def collections(
     stop(results)
 
 
-def _sheet(
+def first_products_sheet(
     lake: Lake, accepted: pl.DataFrame, items: pl.DataFrame, shelf: pl.DataFrame
 ) -> dg.MarkdownMetadataValue:
+    """The first product of some collections, under their titles."""
     first = (
         accepted.head(24)
         .select("topic_id", "title")
@@ -159,7 +159,7 @@ def collection_covers(
         metadata={
             **table_metadata(manifest, "covers", COLUMNS["collection_covers"]),
             "checkpoint": version or "none",
-            "sheet": contact_sheet(pictures, list(sheet["caption"])),
+            "covers_sheet": contact_sheet(pictures, list(sheet["caption"])),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=check_results(CHECKS, "collection_covers", {None: blank_covers(drawn)}),
@@ -260,6 +260,9 @@ def published_collections(
             "version": version,
             "previous_version": version_before or "none",
             "site": dg.MetadataValue.path(f"{site.root}/current/index.html"),
+            "first_products_sheet": first_products_sheet(
+                lake, found.filter(pl.col("accepted")), items, shelf
+            ),
             "pages": markdown_table(pages.select("title", "path", "products").head(40).to_dicts()),
         },
         data_version=dg.DataVersion(version),

@@ -35,6 +35,7 @@ from resources.reporting import (
     contact_sheet,
     lineage_of,
     markdown_table,
+    rounded,
     schema_of,
     table_metadata,
 )
@@ -180,8 +181,12 @@ def product_attributes(
         context.add_asset_metadata(
             {
                 **table_metadata(manifest, "assignments", COLUMNS["product_attributes"]),
-                "attributes_a_product": float(carried.mean() or 0.0),  # type: ignore[arg-type]
-                "coverage": carried.len() / max(1, products.height),
+                **rounded(
+                    {
+                        "attributes_a_product": float(carried.mean() or 0.0),  # type: ignore[arg-type]
+                        "coverage": carried.len() / max(1, products.height),
+                    }
+                ),
                 "sources": markdown_table(
                     found.group_by("source").len("assignments").sort("source").to_dicts()
                 ),
@@ -203,7 +208,7 @@ def _attributes_sheet(
     said = (
         found.sort("p", "entry_id", descending=[True, False])
         .group_by("product_id")
-        .agg(pl.col("value").unique(maintain_order=True).str.join(" "))
+        .agg(pl.col("value").unique(maintain_order=True).str.join(", "))
     )
     pictured = products.filter(pl.col("images").list.len() > 0).join(said, on="product_id")
     sample = pictured.sort("product_id").sample(min(18, pictured.height), seed=0)
@@ -244,7 +249,7 @@ def vector_index(
             "dagster/column_schema": schema_of(COLUMNS["vector_index"]),
             "dagster/column_lineage": lineage_of(COLUMNS["vector_index"]),
             "version": version,
-            **figures,
+            **rounded(figures),
             "neighbours_sheet": _neighbours_sheet(lake, index, ids, vectors),
         },
         data_version=dg.DataVersion(version),

@@ -18,7 +18,18 @@ from resources.encoders import Encoders
 from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import (
+    explained,
+    line_chart,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
+
+FEW_LABELS = (
+    "look at `keys` of attribute_vocabulary and `sources` of vlm_attributes: more days, more "
+    "columns under `attributes:` in catalog.yaml or a vision-language model give more labels."
+)
 
 
 @dg.asset(
@@ -48,7 +59,14 @@ def dual_encoder(
     )
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
     labels = resolve_labels(mentions, aliases, keys)
-    with gpu.session() as session:
+    curves: list[dict[str, float]] = []
+
+    def progress(step: int, steps: int, figures: dict[str, float]) -> None:
+        said = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        context.log.info(f"dual_encoder: {step:,}/{steps:,} steps {said}")
+        curves.append({"step": step, **figures})
+
+    with gpu.session() as session, explained(FEW_LABELS):
         trained = train(
             encoders.backbone(session.device),
             products,
@@ -56,10 +74,7 @@ def dual_encoder(
             entries,
             keys,
             load_image=lake.image,
-            progress=lambda step, steps, figures: context.log.info(
-                f"dual_encoder: {step:,}/{steps:,} steps "
-                + " ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            ),
+            progress=progress,
         )
         model = trained.model
         vectors = model.entry_vectors(list(entries["entry_id"]), list(entries["phrase"]))
@@ -87,11 +102,16 @@ def dual_encoder(
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "calibration", COLUMNS["dual_encoder"]),
-            **trained.metrics,
+            **rounded(trained.metrics),
             **cost,
             "checkpoint": version,
             "labelled_products": labels["product_id"].n_unique(),
-            "retrieval": markdown_table(trained.retrieval.to_dicts()),
+            "training_curves": line_chart(pl.DataFrame(curves, infer_schema_length=None), "step"),
+            "retrieval": markdown_table(
+                trained.retrieval.with_columns(pl.concat_str("method", "modality", separator=", "))
+                .pivot("method", index="figure", values="value")
+                .to_dicts()
+            ),
         },
         data_version=dg.DataVersion(f"{version}-{manifest.data_version}"),
         check_results=results,

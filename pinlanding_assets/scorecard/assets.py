@@ -9,7 +9,12 @@ from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, accepted_share, measured
-from pinlanding_assets.collections.assets import arrangement_of, collections, gates_of
+from pinlanding_assets.collections.assets import (
+    arrangement_of,
+    collections,
+    first_products_sheet,
+    gates_of,
+)
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import EVERY_DAY
@@ -18,7 +23,13 @@ from pinlanding_assets.scorecard.metrics import scorecard as measure
 from resources.catalog_source import CatalogSource
 from resources.lake import Lake
 from resources.quality import Finding, Limits, check_results, specs, stop
-from resources.reporting import contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    markdown_table,
+    reasons,
+    rounded,
+    table_metadata,
+)
 from resources.truth import Truth
 
 
@@ -41,21 +52,25 @@ def search_log_collections(
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases")
     )
     queries = lake.scan("search_log", "queries").rename({"date": "day"}).collect()
+    shelf = live(lake.scan("catalog", "products")).collect()
     found, items = search_log_arm.search_log_collections(
         queries,
-        live(lake.scan("catalog", "products")).collect(),
+        shelf,
         entries,
         aliases,
         arrangement=arrangement_of(source),
         gates=gates_of(source),
     )
     manifest = lake.commit("search_log_collections", {"collections": found, "items": items})
+    accepted = found.filter(pl.col("accepted"))
     # a shop without a search log has nothing to compare with, and nothing to mend
     checked = accepted_share(found, limits) if queries.height else {"not_empty": Finding(0)}
     return dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "collections", COLUMNS["search_log_collections"]),
-            "accepted": found.filter(pl.col("accepted")).height,
+            "accepted": accepted.height,
+            "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "collections"),
+            "first_products_sheet": first_products_sheet(lake, accepted, items, shelf),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=check_results(CHECKS, "search_log_collections", {None: checked}),
@@ -105,7 +120,7 @@ def scorecard(lake: Lake, truth: Truth, limits: Limits) -> Iterator[dg.Materiali
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "figures", COLUMNS["scorecard"]),
-            **dict(known.select("name", "value").iter_rows()),
+            **rounded(dict(known.select("name", "value").iter_rows())),
             "figures": markdown_table(figures.to_dicts()),
             "wrong_products_sheet": _wrong_products(lake, judgements, products),
         },

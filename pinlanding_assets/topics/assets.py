@@ -19,7 +19,12 @@ from pinlanding_assets.topics.phrasing import Phraser, write_titles
 from resources.catalog_source import CatalogSource, feed_version
 from resources.lake import Lake
 from resources.quality import Limits, check_results, daily_results, specs, stop
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import (
+    markdown_table,
+    reasons,
+    rounded,
+    table_metadata,
+)
 
 
 @dg.asset(
@@ -47,7 +52,7 @@ def search_log(
             {
                 **table_metadata(manifest, "queries", COLUMNS["search_log"]),
                 "searches": int(queries["count"].sum()),
-                "top": markdown_table(top.to_dicts()),
+                "top_queries": markdown_table(top.to_dicts()),
             },
             partition_key=day,
         )
@@ -76,8 +81,8 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "queries", COLUMNS["demand"]),
-            "understood": float(found["parsed"].mean() or 0.0),  # type: ignore[arg-type]
-            "top": markdown_table(found.head(30).to_dicts()),
+            **rounded({"understood": float(found["parsed"].mean() or 0.0)}),  # type: ignore[arg-type]
+            "top_queries": markdown_table(found.head(30).to_dicts()),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
@@ -118,6 +123,7 @@ def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.Mat
         metadata={
             **table_metadata(manifest, "topics", COLUMNS["topics"]),
             "accepted": accepted.height,
+            "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "topics"),
             "titles": markdown_table(
                 accepted.select("title", "support", "demand", "searchability", "coherence")
                 .head(40)

@@ -11,7 +11,13 @@ from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs, stop
-from resources.reporting import Progress, markdown_table, picture_value, table_metadata
+from resources.reporting import (
+    Progress,
+    markdown_table,
+    picture_value,
+    rounded,
+    table_metadata,
+)
 from rl_diffusion_assets.checks import CHECKS, evaluation_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation.evaluate import Plan, draw, examine, make_suites
@@ -96,10 +102,10 @@ def rl_evaluation(
             {
                 **table_metadata(manifest, "figures", COLUMNS["rl_evaluation"]),
                 **session.metadata(),
-                **{name: one.value for name, one in figures.items() if np.isfinite(one.value)},
-                "figures": markdown_table(
-                    table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
+                **rounded(
+                    {name: one.value for name, one in figures.items() if np.isfinite(one.value)}
                 ),
+                "figures": markdown_table(table.to_dicts()),
                 "people": markdown_table(people.to_dicts()),
                 **{
                     f"before_after_{suite.name}": picture_value(

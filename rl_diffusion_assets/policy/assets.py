@@ -14,7 +14,12 @@ from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
 from resources.quality import Limits, check_results, stop
-from resources.reporting import contact_sheet, line_chart, markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    line_chart,
+    markdown_table,
+    table_metadata,
+)
 from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, reward_figures
 from rl_diffusion_assets.columns import COLUMNS
@@ -30,6 +35,10 @@ from rl_diffusion_assets.rewards.assets import reward_models
 OBJECTIVE = dg.StaticPartitionsDefinition(list(RUNS))
 EVERY_REWARD = dg.AllPartitionMapping()
 SHEET = 24
+TRAINING_ENDED = (
+    "What to do: the process's own error is in this run's log, and in the stderr of this step. "
+    "Mend it and materialize again: training goes on from its last checkpoint."
+)
 
 
 @dg.asset(
@@ -68,7 +77,7 @@ def base_diffusion(
                 **session.metadata(),
                 "checkpoint": version,
                 "source": Path(diffusion.base).name,
-                "sheet": contact_sheet(drawn.images(), captions),
+                "pictures_sheet": contact_sheet(drawn.images(), captions),
             },
             data_version=dg.DataVersion(version),
         )
@@ -150,7 +159,10 @@ def rl_diffusion_weights(
             prompts = lake.read("prompt_sets", "prompts")
             write_job(job, folder, prompts, _captioned(studio))
             command = train_command(folder, config.processes)
-            pipes.run(command=command, context=context).get_results()
+            try:
+                pipes.run(command=command, context=context).get_results()
+            except dg.DagsterError as error:
+                raise dg.Failure(f"{error}\n{TRAINING_ENDED}", allow_retries=False) from error
         summary = json.loads((folder / SUMMARY).read_text())
 
         def write(target: Path, made: Path = folder / PIPELINE) -> None:
@@ -171,7 +183,7 @@ def rl_diffusion_weights(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "history"),
+                **table_metadata(manifest, "history", COLUMNS["rl_diffusion_weights"]),
                 **session.metadata(),
                 **{key: summary[key] for key in ("status", "reason", "best_iteration", "seed")},
                 "checkpoint": version,

@@ -10,7 +10,14 @@ from resources.catalog_source import feed_version
 from resources.image_fetch import ImageUnavailable
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
-from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
+from resources.reporting import (
+    Progress,
+    contact_sheet,
+    feeds_table,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, rating_figures
 from rl_diffusion_assets.columns import COLUMNS
@@ -80,7 +87,7 @@ def preference_pairs(
             {
                 **table_metadata(manifest, "pairs", COLUMNS["preference_pairs"]),
                 **agreement,
-                "files": markdown_table(provenance),
+                "files": feeds_table(provenance),
                 "rejects": markdown_table(
                     built.rejects.group_by("field", "reason")
                     .len("rows")
@@ -121,7 +128,7 @@ def _agreement(built: Preferences) -> dict[str, Any]:
         "held_out_share": (built.pairs["split"] == "held_out").mean(),
     }
     return {
-        **{name: value for name, value in numbers.items() if value is not None},
+        **rounded({name: value for name, value in numbers.items() if value is not None}),
         "raters": built.votes["rater"].n_unique() - (built.votes["rater"].null_count() > 0),
         "repeated_votes": built.repeated,
         "contradicting_votes": built.contradictions,

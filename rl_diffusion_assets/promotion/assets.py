@@ -1,6 +1,7 @@
 """Tuned weights become the ones in use, through gates; one step back undoes it."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import polars as pl
 from resources.checkpoints import Checkpoints
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from rl_diffusion_assets.checks import CHECKS, gate_figures, reward_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.evaluation.assets import rl_evaluation
@@ -20,6 +26,7 @@ from rl_diffusion_assets.promotion.gates import Bars, Verdict, judge_gates
 from rl_diffusion_assets.promotion.words import taught_words
 
 ASSET = "promoted_diffusion_weights"
+SHEET_PAIRS = 12
 HISTORY = {"checkpoint": pl.String, "objective": pl.String, "base": pl.String}
 
 
@@ -46,9 +53,16 @@ def promoted(lake: Lake) -> pl.DataFrame:
 
 
 def commit_promotions(
-    lake: Lake, rows: pl.DataFrame, verdicts: pl.DataFrame
+    lake: Lake, rows: pl.DataFrame, verdicts: pl.DataFrame, objective: str
 ) -> dg.MaterializeResult:
-    """Write what is in use, and the words it was taught; the same weights, the same version."""
+    """Write what is in use, and the words it was taught; the same weights, the same version.
+
+    Args:
+        lake: Where to.
+        rows: Every promotion, the one in use last.
+        verdicts: Of the last candidate.
+        objective: What that was tuned to; its pictures are shown.
+    """
     current = rows["checkpoint"][-1] if rows.height else ""
     words = taught_words(lake.read("prompt_sets", "prompts"))
     manifest = lake.commit(
@@ -62,7 +76,17 @@ def commit_promotions(
             "in_use": current or "none",
             "gates_passed": int(verdicts["passed"].sum()),
             "gates_refused": int((~verdicts["passed"]).sum()),
-            "verdicts": markdown_table(verdicts.to_dicts()),
+            "verdicts": markdown_table(
+                verdicts.select("gate", "passed", "value", "wanted").to_dicts()
+            ),
+            **rounded(
+                {
+                    f"gate_{gate}": value
+                    for gate, value in verdicts.select("gate", "value").iter_rows()
+                    if value is not None and math.isfinite(value)
+                }
+            ),
+            "before_after_sheet": _before_after(lake, objective),
         },
         data_version=dg.DataVersion(current or "none"),
         check_results=check_results(CHECKS, ASSET, {None: gate_figures(verdicts)}),
@@ -101,7 +125,7 @@ def promoted_diffusion_weights(
     refused = [verdict.gate for verdict in verdicts if not verdict.passed]
     if refused:
         context.log.warning(f"refused by {', '.join(refused)}; what was in use stays in use")
-        return commit_promotions(lake, rows, table)
+        return commit_promotions(lake, rows, table, config.objective)
 
     def write(target: Path) -> None:
         shutil.copytree(folder, target, dirs_exist_ok=True)
@@ -113,7 +137,19 @@ def promoted_diffusion_weights(
         row = [(version, config.objective, evaluation.versions["base_diffusion"])]
         rows = pl.concat([rows, pl.DataFrame(row, schema=HISTORY, orient="row")])
     context.log.info(f"promoted: checkpoint {version}")
-    return commit_promotions(lake, rows, table)
+    return commit_promotions(lake, rows, table, config.objective)
+
+
+def _before_after(lake: Lake, objective: str) -> dg.MarkdownMetadataValue:
+    """Some pictures of the last evaluation, the base's left of the tuned model's."""
+    if lake.manifest("rl_evaluation", objective) is None:
+        return contact_sheet([], [])
+    samples = lake.read("rl_evaluation", "samples", objective)
+    pictures, captions = [], []
+    for row in samples.sample(min(SHEET_PAIRS, samples.height), seed=0).to_dicts():
+        pictures += [lake.image(row["base_image"]), lake.image(row["tuned_image"])]
+        captions += [f"base: {row['prompt']}", "tuned"]
+    return contact_sheet(pictures, captions)
 
 
 def judge_verdict(lake: Lake, version: str, limits: Limits) -> Verdict:
@@ -145,7 +181,8 @@ def step_back(context: dg.OpExecutionContext, lake: Lake) -> None:
     rows = promoted(lake)
     if rows.height < 2:
         raise dg.Failure("there is no earlier promotion to go back to", allow_retries=False)
-    result = commit_promotions(lake, rows.head(-1), lake.read(ASSET, "verdicts"))
+    kept = rows.head(-1)
+    result = commit_promotions(lake, kept, lake.read(ASSET, "verdicts"), kept["objective"][-1])
     context.log_event(
         dg.AssetMaterialization(
             ASSET,

@@ -6,7 +6,11 @@ import polars as pl
 from resources.catalog_source import feed_version
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import (
+    feeds_table,
+    markdown_table,
+    table_metadata,
+)
 from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, prompt_figures
 from rl_diffusion_assets.columns import COLUMNS
@@ -35,15 +39,17 @@ def prompt_sets(
         rejects += refused
     provenance = studio.provenance()
     table = assemble(prompts, templates["held_out_objects"])
+    refusals = pl.DataFrame(rejects, schema=REJECTS, orient="row")
     manifest = lake.commit(
         "prompt_sets",
-        {"prompts": table, "rejects": pl.DataFrame(rejects, schema=REJECTS, orient="row")},
+        {"prompts": table, "rejects": refusals},
         versions={"feed": feed_version(provenance)},
     )
     context.log.info(f"prompt_sets: {table.height:,} prompts, {len(rejects):,} rejects")
     counts = table.group_by("objective", "family", "split").agg(
         pl.len().alias("prompts"), pl.col("held_out_objects").sum().alias("with held-out objects")
     )
+    counts = counts.sort("objective", "family", "split")
     sample = table.sample(fraction=1, shuffle=True, seed=0).group_by("objective", "split").head(3)
     checked = prompt_figures(table, len(rejects), limits)
     results = check_results(CHECKS, "prompt_sets", {None: checked})
@@ -51,11 +57,12 @@ def prompt_sets(
         metadata={
             **table_metadata(manifest, "prompts", COLUMNS["prompt_sets"]),
             "merged_duplicates": int(table["count"].sum()) - table.height,
-            "counts": markdown_table(counts.sort("objective", "family", "split").to_dicts()),
-            "sample": markdown_table(
+            "prompts_by_family": markdown_table(counts.to_dicts()),
+            "sample_prompts": markdown_table(
                 sample.select("objective", "split", "family", "prompt").to_dicts()
             ),
-            "files": markdown_table(provenance),
+            "rejects": markdown_table(refusals.head(30).to_dicts()),
+            "files": feeds_table(provenance),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,

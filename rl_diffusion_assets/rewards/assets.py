@@ -4,13 +4,21 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from PIL import Image
 
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
 from resources.lake import Lake
-from resources.reporting import markdown_table, table_metadata
+from resources.reporting import (
+    contact_sheet,
+    explained,
+    markdown_table,
+    rounded,
+    table_metadata,
+)
 from resources.studio import Studio
+from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import EVERY_DAY
 from rl_diffusion_assets.preferences.assets import preference_pairs
 from rl_diffusion_assets.rewards.building import REWARDS, Material, build
@@ -20,9 +28,14 @@ from rl_diffusion_assets.rewards.material import (
     make_pairs,
     make_people,
 )
+from rl_diffusion_assets.rewards.showing import sheets
 from rl_diffusion_assets.rewards.training import Fit
 
 REWARD = dg.StaticPartitionsDefinition(list(REWARDS))
+TOO_LITTLE = (
+    "look at the row counts of preference_pairs and at the labelled files that studio.yaml names; "
+    "materialize reward_models again when they have what is missing."
+)
 
 
 class RewardFits(dg.Config):
@@ -64,7 +77,7 @@ def reward_models(
 ) -> dg.MaterializeResult:
     """Models that score pictures, and a judge of other data and build that no run learns from."""
     for name in context.partition_keys:
-        with gpu.session() as session:
+        with gpu.session() as session, explained(TOO_LITTLE):
             pinned = lake.manifest("base_diffusion")
             if pinned is None:
                 raise dg.Failure("base_diffusion is not materialized; materialize it first")
@@ -90,6 +103,7 @@ def reward_models(
                 figures.extend(build(name, material, start, config.fits(), target))  # noqa: B023
 
             version = checkpoints.save(f"reward_{name}", write, about=config.model_dump())
+            made = sheets(name, checkpoints.path(f"reward_{name}", version), material)
         manifest = lake.commit(
             "reward_models",
             {"figures": pl.DataFrame(figures)},
@@ -98,12 +112,18 @@ def reward_models(
         )
         context.add_asset_metadata(
             {
-                **table_metadata(manifest, "figures"),
+                **table_metadata(manifest, "figures", COLUMNS["reward_models"]),
                 **session.metadata(),
                 "checkpoint": version,
                 "pairs": len(pairs.first),
                 "examination": markdown_table(figures),
-                **{one["name"]: one["value"] for one in figures if "recall" not in one["name"]},
+                **rounded(
+                    {one["name"]: one["value"] for one in figures if "recall" not in one["name"]}
+                ),
+                **{
+                    f"{kind}_sheet": contact_sheet([*map(Image.fromarray, pictures)], captions)
+                    for kind, (pictures, captions) in made.items()
+                },
             },
             partition_key=name,
         )

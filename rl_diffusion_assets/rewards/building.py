@@ -116,7 +116,7 @@ def take_pairs(pairs: Pairs, rows: Array) -> Pairs:
     )
 
 
-def _half(n: int, judge: bool) -> tuple[Array, Array]:
+def half(n: int, judge: bool) -> tuple[Array, Array]:
     """Rows of one side to learn from and to examine with: every sixth of a side is examined."""
     rows = np.arange(n)[np.arange(n) % 2 == int(judge)]
     return rows[np.arange(len(rows)) % 6 != 0], rows[np.arange(len(rows)) % 6 == 0]
@@ -152,7 +152,7 @@ def build_preference(
     material: Material, start: Path, fit: Fit, target: Path
 ) -> list[dict[str, Any]]:
     """A CLIP tuned to the pairs that are not the judge's, and its tower."""
-    rows = np.flatnonzero(~_judged(material) & ~material.held_out)
+    rows = np.flatnonzero(~judged(material) & ~material.held_out)
     made = training.fit_clip_scorer(
         start,
         take_pairs(material.pairs, rows),
@@ -169,7 +169,7 @@ def build_preference(
 
 def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
     """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it."""
-    rows = np.flatnonzero(_judged(material) & ~material.held_out)
+    rows = np.flatnonzero(judged(material) & ~material.held_out)
     side = material.pairs.pictures.shape[1]
     module = training.fit_judge_scorer(
         take_pairs(material.pairs, rows),
@@ -184,7 +184,8 @@ def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[
     return _examine_scorer(material, target, config, JudgeScorer, judge=True)
 
 
-def _judged(material: Material) -> Array:
+def judged(material: Material) -> Array:
+    """Which of the pairs are the judge's, bool ``[k]``."""
     pairs = material.pairs
     names = [f"{row}" for row in range(len(pairs.pictures))]
     return sides([names[i] for i in pairs.first], [names[i] for i in pairs.second])
@@ -194,7 +195,7 @@ def _examine_scorer(
     material: Material, target: Path, config: dict[str, Any], kind: Any, *, judge: bool
 ) -> list[dict[str, Any]]:
     """Calibrates the scale on one half of the side's held-out pairs, examines on the other."""
-    mine = _judged(material) == judge
+    mine = judged(material) == judge
     kept = np.flatnonzero(mine & material.held_out)
     if len(kept) < 20:
         raise ValueError(
@@ -228,10 +229,10 @@ def build_person(
 ) -> list[dict[str, Any]]:
     """A classifier of tone and perceived gender, which says when it finds nobody."""
     people, rng = material.people, np.random.default_rng([fit.seed, 7])
-    learn, examine = _half(len(people.pictures), judge)
+    learn, examine = half(len(people.pictures), judge)
     drawn = people.pictures[learn]
     shown = np.concatenate([drawn, material.decode(drawn)])
-    other_learn, other_examine = _half(len(material.objects.pictures), judge)
+    other_learn, other_examine = half(len(material.objects.pictures), judge)
     others = material.objects.pictures[other_learn]
     ruined = _ruined(shown[rng.permutation(len(shown))[: len(drawn)]], rng)
     nobody = np.concatenate([others, material.decode(others[::4]), ruined])
@@ -297,13 +298,13 @@ def build_detector(
     labelled = material.objects
     names = sorted({name for each in labelled.objects for name, _, _, _ in each})
     colours = sorted({colour for each in labelled.objects for _, colour, _, _ in each})
-    learn, examine = _half(len(labelled.pictures), judge)
+    learn, examine = half(len(labelled.pictures), judge)
     drawn = labelled.pictures[learn]
     coded = [
         [(names.index(n), colours.index(c), x, y) for n, c, x, y in labelled.objects[row]]
         for row in learn
     ]
-    empty = material.people.pictures[_half(len(material.people.pictures), judge)[0]][:400]
+    empty = material.people.pictures[half(len(material.people.pictures), judge)[0]][:400]
     cells = drawn.shape[1] // CELL
     targets = training.cell_targets([*coded, *coded, *([[]] * len(empty))], cells, len(names))
     architecture = "plain" if judge else "group"

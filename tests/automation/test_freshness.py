@@ -25,9 +25,10 @@ def test_the_newest_day_is_there_or_not_whatever_was_made_last(platform):
     closed = platform.closed()
     assert newest_day_present(platform.records(), FEED, closed)[0] is False  # no records at all
     platform.run("feed", days=(closed[0], closed[-2]))  # the badge of a policy is green here
-    passed, said = newest_day_present(platform.records(), FEED, closed)
+    passed, said, behind = newest_day_present(platform.records(), FEED, closed)
     assert passed is False
     assert said == f"newest closed day {closed[-1]}, newest made {closed[-2]}"
+    assert behind == 1
     platform.run("feed", days=(closed[-1], closed[-1]))
     assert newest_day_present(platform.records(), FEED, closed)[0] is True
 
@@ -37,19 +38,19 @@ def test_a_hole_in_the_window_is_named(platform):
     assert window_complete(platform.records(), FEED, window)[0] is False
     platform.run("feed", days=(window[0], window[1]))
     platform.run("feed", days=(window[3], window[4]))
-    assert window_complete(platform.records(), FEED, window) == (False, f"missing: {window[2]}")
+    assert window_complete(platform.records(), FEED, window) == (False, f"missing: {window[2]}", 1)
     platform.run("feed", days=(window[2], window[2]))
     assert window_complete(platform.records(), FEED, window)[0] is True
 
 
 def test_a_failed_day_stays_red_until_it_is_made(platform):
     day = platform.closed()[0]
-    assert no_failed_day(platform.records(), FEED) == (False, "never materialized")
+    assert no_failed_day(platform.records(), FEED) == (False, "never materialized", 1)
     platform.run("feed", days=(day, day))
     assert no_failed_day(platform.records(), FEED)[0] is True
     BROKEN.add(("feed", day))
     platform.run("feed", days=(day, day))
-    assert no_failed_day(platform.records(), FEED) == (False, f"failed: {day}")
+    assert no_failed_day(platform.records(), FEED) == (False, f"failed: {day}", 1)
     BROKEN.clear()
     platform.run("feed", days=(day, day))
     assert no_failed_day(platform.records(), FEED)[0] is True
@@ -57,16 +58,17 @@ def test_a_failed_day_stays_red_until_it_is_made(platform):
 
 def test_a_publication_is_not_older_than_anything_upstream(platform):
     closed = platform.closed()
-    assert not_older_than_inputs(platform.records(), SITE, FAR) == (False, "never materialized")
+    assert not_older_than_inputs(platform.records(), SITE, FAR) == (False, "never materialized", 1)
     platform.run("feed", "answers", days=(closed[0], closed[1]))
     platform.follow()
     assert not_older_than_inputs(platform.records(), SITE, FAR)[0] is True
     CONTENT["feed", closed[1]] = "new"
     platform.run("feed", days=(closed[1], closed[1]))
-    passed, said = not_older_than_inputs(platform.records(), SITE, FAR)
+    passed, said, changes = not_older_than_inputs(platform.records(), SITE, FAR)
     assert passed is False
     assert f"site is older than feed {closed[1]}" in said
     assert f"vectors is older than feed {closed[1]}" in said
+    assert changes == said.count(" is older than ")
     # what came in after the deadline has until the next one
     assert not_older_than_inputs(platform.records(), SITE, datetime.now(UTC).timestamp() - 3600)[0]
     platform.follow()

@@ -269,7 +269,7 @@ def test_prompt_sets_merges_files_and_templates(tmp_path):
         ("template", 5, "prompt", "no words", "..."),
         ("mine.txt", 4, "prompt", "control characters", "x y"),
     ]
-    assert "a quiet lake" in metadata["sample"]
+    assert "a quiet lake" in metadata["sample_prompts"]
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the public prompts are not beside this checkout")
