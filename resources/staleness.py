@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.events import AssetKeyPartitionKey
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._utils.schedules import reverse_cron_string_iterator
 
@@ -23,11 +22,6 @@ RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
 DATA_VERSION = "data_version"  # metadata: the hash of a materialization's content
 ROWS = "dagster/row_count"
-ACTIVE_BACKFILLS = [
-    BulkActionStatus.REQUESTED,
-    BulkActionStatus.CANCELING,
-    BulkActionStatus.FAILING,
-]
 
 
 @dataclass(frozen=True)
@@ -218,11 +212,14 @@ class Records:
 
     @cached_property
     def _active(self) -> dict[dg.AssetKey, set[str | None]]:
+        from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
         held: dict[dg.AssetKey, set[str | None]] = {}
         for run in self.instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
             for key in run.asset_selection or ():
                 held.setdefault(key, set()).update(self._partitions_of(run.tags, key))
-        active = BulkActionsFilter(statuses=ACTIVE_BACKFILLS)
+        at_work = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
+        active = BulkActionsFilter(statuses=[*at_work])
         for backfill in self.instance.get_backfills(filters=active):
             data = backfill.asset_backfill_data
             if data is None:

@@ -172,7 +172,8 @@ def test_a_location_loads_without_heavy_libraries(module):
     program = (
         f"import sys, {module}.definitions as d; d.defs() if callable(d.defs) else d.defs\n"
         "heavy = {'torch', 'transformers', 'open_clip', 'sklearn', 'qdrant_edge', 'xgrammar', "
-        "'diffusers', 'accelerate', 'matplotlib', 'scipy'}\n"
+        "'diffusers', 'accelerate', 'matplotlib', 'scipy', 'dataframely', 'sqlalchemy', 'duckdb', "
+        "'httpx', 'jinja2', 'rapidfuzz'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
