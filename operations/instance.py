@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from resources.profiles import REPOSITORY, Settings, settings
 
 DAGSTER = (sys.executable, "-m", "dagster")
+LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 PG_DRIVER = "postgresql+psycopg2://"
 START_SECONDS = 400  # some 15 s on idle cores
 STOP_SECONDS = 20
