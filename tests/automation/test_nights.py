@@ -9,7 +9,7 @@ from dagster._core.utils import make_new_backfill_id
 
 from resources.nights import MAX_RUNS, NIGHT, Span, nightly, spans
 from resources.staleness import RANGE_END, RANGE_START
-from tests.automation.small_platform import BROKEN, DAILY, Platform
+from tests.automation.small_platform import BROKEN, CONTENT, DAILY, UNFIT, Platform
 
 LOOKBACK = 6
 
@@ -84,6 +84,24 @@ def test_a_day_that_always_fails_keeps_no_other_from_being_made(platform):
     assert night(platform) == [({"feed", "answers"}, day, day) for day in reversed(window)]
     launch(platform)
     assert night(platform) == [({"feed", "answers"}, window[2], window[2])]
+
+
+def test_a_day_that_a_check_refuses_is_made_again_alone_and_built_upon_by_no_night(platform):
+    window = platform.closed()[-LOOKBACK:]
+    platform.run("feed", "answers", days=(window[0], window[-2]))
+    platform.follow()
+    newest = window[-1]
+    UNFIT.update({("feed", newest), ("feed", window[2])})
+    CONTENT["feed", window[2]] = "sent again"
+    assert not platform.run("feed", days=(window[2], newest))
+    # the days between are made, though the same step failed; below the new bad day all is missing
+    wanted = [({"feed", "answers", "vectors"}, newest, newest), ({"feed"}, window[2], window[2])]
+    assert night(platform) == wanted
+    launch(platform)
+    assert night(platform) == wanted  # nothing was built on it
+    UNFIT.clear()  # the limit was too strict
+    launch(platform)
+    assert "no day has failed" in reason(platform)
 
 
 def test_a_day_whose_feed_has_not_arrived_is_waited_for(platform):
