@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations.instance import Server
-from operations.launch import LAUNCH_BACKFILL, LAUNCH_RUN
 
 REPOSITORY_NAME, ASSET_JOB = "__repository__", "__ASSET_JOB"
+LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) { __typename
+    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+LAUNCH_RUN = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } } } }"""
 START_SCHEDULE = """mutation($selector: ScheduleSelector!) {
   startSchedule(scheduleSelector: $selector) { __typename ... on PythonError { message } } }"""
 START_SENSOR = """mutation($selector: SensorSelector!) {

@@ -174,6 +174,7 @@ def test_runs_carry_the_night_and_are_bounded(platform):
     requests = nightly(platform.records(), DAILY, lookback=LOOKBACK)
     assert isinstance(requests, list)
     assert requests[0].tags[NIGHT] == platform.now.date().isoformat()
+    assert int(requests[0].tags["dagster/priority"]) > 0  # before a backfill, which has none
     for day in closed[::2][: MAX_RUNS + 2]:
         BROKEN.add(("feed", day))
         platform.run("feed", days=(day, day))

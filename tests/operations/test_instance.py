@@ -90,6 +90,12 @@ def test_production_differs_from_one_machine_in_its_storage_alone():
     assert machine.pop("storage").keys() == {"sqlite"}
     assert production.pop("storage").keys() == {"postgres"}
     assert machine == production
+    assert machine["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
+    assert machine["run_retries"] == {
+        **{"enabled": True, "max_retries": 1},
+        "retry_on_asset_or_op_failure": False,
+    }
+    assert machine["concurrency"]["pools"]["default_limit"] == 1
     assert machine["telemetry"] == {"enabled": False}
 
 
