@@ -5,7 +5,7 @@
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
-# make prove-operations [PRODUCTS=10]   nights, backfills and late feeds live; about an hour
+# make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
 # make test | check         the test suite | linters, types, architecture, definitions
 # make sandbox-weights      train the sandbox's tiny models again
 

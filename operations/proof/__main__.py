@@ -1,4 +1,4 @@
-"""Proves the nights live: `make prove-operations [PRODUCTS=10]`, or `python -m operations.proof`.
+"""Proves the nights live: `make prove-operations`, or `python -m operations.proof`.
 
 The first home is disturbed as a shop's platform is: its history is backfilled, a night is missed, a
 run is killed in mid-step, a backfill is cancelled, Dagster is started anew, a feed comes late, one
@@ -7,7 +7,7 @@ final feeds from the start and is launched by hand, a run for every day of the s
 must come to the same lake and site (`operations.comparison`). What is claimed on the way is
 asserted; the first thing that does not hold ends the program.
 
-PRODUCTS is the number of new products a day.
+PRODUCTS is the number of new products a day (10), DAYS that of the history's days (30).
 """
 
 import os
@@ -32,7 +32,8 @@ from resources.profiles import REPOSITORY, settings
 from resources.staleness import RANGE_END, RANGE_START
 
 DAILY = (*DAILY_HEAD, *DAILY_TAIL)
-LEARN_FROM, HISTORY, NIGHTS = 2, 30, 4  # days
+LEARN_FROM, NIGHTS = 2, 4  # days before and after the history
+CORRECTED = 7  # number of a day in the history
 PATIENCE = 3600.0  # seconds for any one thing, on a machine that has other things to do
 FRACTION = 1 / 3  # of the time of single runs, which a backfill may take
 TRAINED = {"reward_models", "rl_diffusion_weights", "rl_evaluation"}
@@ -84,10 +85,10 @@ def rest(records: Recorder) -> None:
 
 
 def disturbed(home: Home, days: list[str]) -> dict[str, str]:
-    history = days[LEARN_FROM : LEARN_FROM + HISTORY]
+    history = days[LEARN_FROM:-NIGHTS]
     first, second, late, last = days[-NIGHTS:]
     home.enter()
-    home.deliver(*days[: LEARN_FROM + HISTORY])
+    home.deliver(*days[:-NIGHTS])
     write_small_studio(home.data / "studio", days[-2])
     environment(settings())
     with open_instance() as instance:
@@ -106,7 +107,7 @@ def disturbed(home: Home, days: list[str]) -> dict[str, str]:
             console = Console(live)
             with stage("Dagster started anew; the daemon ticks a night by itself"):
                 until(f"{last} is made", lambda: ticked(records, last), PATIENCE)
-            late_feeds(home, console, records, history[10], first, late)
+            late_feeds(home, console, records, history[CORRECTED], first, late)
             second_location(records)
             with stage("freshness"):
                 fresh(console, records)
@@ -137,17 +138,21 @@ def follow_history(console: Console, records: Recorder, days: list[str]) -> None
         assert all("dual_encoder" in why for why in stale.values()), stale
         assert not console.stale("vlm_attributes", days), "the encoder is no input of these"
         say(f"  stale by the new encoder: product_embeddings of all {len(stale)} days")
-    with stage("one backfill by the new encoder, and all that follows to the publication"):
-        rest(records)
-    found = [
-        one
-        for one in records.instance.get_backfills()
-        if one.tags.get("platform/follow") and "product_embeddings" in str(one.asset_selection)
-    ]
-    assert len(found) == 1, [one.backfill_id for one in found]
-    runs = [one.run_id for one in records.runs_of(found[0].backfill_id)]
+    with stage("one backfill makes all days by the new encoder"):
+        (backfill,) = until("it follows", lambda: followed(records, "product_embeddings"), PATIENCE)
+        until("its end", lambda: records.backfill_ended(backfill), PATIENCE)
+    runs = [one.run_id for one in records.runs_of(backfill)]
     say(f"  product_embeddings: {spent(records, runs)}, in {len(runs)} run(s)")
     assert not console.stale("product_embeddings", days)
+
+
+def followed(records: Recorder, asset: str) -> list[str]:
+    """The backfills that automation launched of an asset."""
+    return [
+        one.backfill_id
+        for one in records.instance.get_backfills()
+        if one.tags.get("platform/follow") and asset in str(one.asset_selection)
+    ]
 
 
 def spent(records: Recorder, runs: Sequence[str]) -> str:
@@ -271,11 +276,11 @@ def fresh(console: Console, records: Recorder) -> None:
 
 
 def undisturbed(home: Home, days: list[str]) -> dict[str, str]:
-    history = days[LEARN_FROM : LEARN_FROM + HISTORY]
+    history = days[LEARN_FROM:-NIGHTS]
     withdrawn = days[-NIGHTS]
     home.enter()
     home.deliver(*days)
-    home.correct(history[10])
+    home.correct(history[CORRECTED])
     home.withdraw(withdrawn)
     environment(settings())
     with open_instance() as instance, server(settings()) as live:
@@ -309,11 +314,12 @@ def main() -> None:
     if now.hour >= 22:
         sys.exit("start it before 22:00 UTC: a day that closes meanwhile would be missing its feed")
     today = now.date()
-    count = LEARN_FROM + HISTORY + NIGHTS
+    history = int(os.environ.get("DAYS") or 30)
+    count = LEARN_FROM + history + NIGHTS
     dates = [today - timedelta(days=count - number) for number in range(count)]
     days = names_of(dates)
     os.environ |= {"PLATFORM_START_DATE": days[0], "PLATFORM_AUTOMATION": ""}
-    world = World(FOLDER / f"world-{days[0]}-{products}", dates)
+    world = World(FOLDER / f"world-{days[0]}-{count}-{products}", dates)
     with stage(f"feeds of {count} days, {products} new products a day"):
         world.write(products * count)
     found = []
@@ -323,7 +329,7 @@ def main() -> None:
     say(f"{len(found[0])} and {len(found[1])} things compared")
     failures = differences(*found)
     print("\n".join(failures[:50]))
-    ratio = took[f"backfill of {HISTORY} days"] / took[f"{HISTORY} single-day runs"]
+    ratio = took[f"backfill of {history} days"] / took[f"{history} single-day runs"]
     print("\nseconds")
     for name, seconds in took.items():
         print(f"{seconds:8.0f}  {name}")

@@ -116,6 +116,13 @@ def test_every_storage_is_where_the_environment_says(instance_environment):
         assert not instance.telemetry_enabled
 
 
+def test_a_busy_code_server_has_time_to_start_a_run(instance_environment):
+    unit = (REPOSITORY / "deploy" / "systemd" / "platform.env").read_text().splitlines()
+    seconds = environment(settings())["DAGSTER_GRPC_TIMEOUT_SECONDS"]
+    assert f"DAGSTER_GRPC_TIMEOUT_SECONDS={seconds}" in unit
+    assert int(seconds) > 60
+
+
 def test_an_url_that_leaves_the_driver_open_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("PLATFORM_DATA", str(tmp_path))
     monkeypatch.setenv("DAGSTER_PG_URL", "postgresql://somewhere/platform")
