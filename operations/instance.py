@@ -23,7 +23,9 @@ LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 PG_DRIVER = "postgresql+psycopg2://"
 START_SECONDS = 400  # some 15 s on idle cores
 STOP_SECONDS = 20
-CALL_SECONDS = "300"  # a code server has to answer: a run that a busy one starts late counts as failed
+CALL_SECONDS = (
+    "300"  # a code server has to answer: a run that a busy one starts late counts as failed
+)
 
 
 def environment(chosen: Settings) -> dict[str, str]:
