@@ -186,7 +186,8 @@ def night_beside_backfills(
             PATIENCE,
         )
         home.deliver(day)
-        (night,), _ = console.tick(FIRST, "night", night_after(day))
+        nights, _ = console.tick(FIRST, "night", night_after(day))
+        (night,) = [one for one in nights if records.run(one).tags[RANGE_END] == day]
         console.cancel(backfills[2])
         until("it is cancelled", lambda: records.status(backfills[2]) == "CANCELED", PATIENCE)
         resumed = console.resume(backfills[2])
