@@ -179,8 +179,8 @@ def stop(results: Iterable[dg.AssetCheckResult]) -> None:
 
 
 def _refused_by(result: dg.AssetCheckResult) -> list[Any]:
-    value = result.metadata.get(REFUSED, [])
-    return list(getattr(value, "value", value))  # a list becomes JSON metadata
+    found = result.metadata.get(REFUSED)
+    return [*(found.data or [])] if isinstance(found, dg.JsonMetadataValue) else []
 
 
 ROW_COUNT = Check(
