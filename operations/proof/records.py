@@ -131,6 +131,10 @@ class Recorder:
                     {name: value.value for name, value in made.metadata.items()},
                 )
 
+    def days_of(self, asset: str) -> set[str]:
+        """The days that are made of an asset."""
+        return self.instance.get_materialized_partitions(dg.AssetKey(asset))
+
     def total(self, runs: Collection[str], asset: str, figure: str) -> int:
         """Sum of a number in the metadata of what runs made of an asset."""
         return sum(int(data.get(figure, 0)) for name, data in self.made_by(runs) if name == asset)
