@@ -24,6 +24,8 @@ TICK = """mutation($selector: ScheduleSelector!, $at: Float!) {
     ... on PythonError { message }
     ... on DryRunInstigationTick { evaluationResult { skipReason error { message }
       runRequests { tags { key value } assetSelection { path } jobName } } } } }"""
+JOB = """query($selector: ScheduleSelector!) {
+  scheduleOrError(scheduleSelector: $selector) { __typename ... on Schedule { pipelineName } } }"""
 CANCEL = """mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename
     ... on PythonError { message } } }"""
 RESUME = """mutation($id: String!) {
@@ -72,7 +74,8 @@ class Console:
                 location,
                 [one["path"][-1] for one in request["assetSelection"] or []],
                 tags={tag["key"]: tag["value"] for tag in request["tags"]},
-                job=request["jobName"] or ASSET_JOB,
+                job=request["jobName"]
+                or (ASSET_JOB if request["assetSelection"] else self._job(selector)),
             )
             for request in result["runRequests"] or []
         ]
@@ -144,6 +147,10 @@ class Console:
             )
             if status == "STALE"
         }
+
+    def _job(self, schedule: dict[str, str]) -> str:
+        found = self._ask("scheduleOrError", JOB, "Schedule", selector=schedule)
+        return str(found["pipelineName"])
 
     def _ask(self, field: str, text: str, expected: str, **variables: Any) -> dict[str, Any]:
         found = self.live.query(text, **variables)[field]
