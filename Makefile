@@ -5,6 +5,7 @@
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
+# make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
 # make test | check         the test suite | linters, types, architecture, definitions
 # make sandbox-weights      train the sandbox's tiny models again
 
@@ -14,9 +15,9 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS DAYS DRY_RUN
+export OBJECTIVE SEED PAIRS DAYS DRY_RUN PRODUCTS
 
-.PHONY: demo pinlanding rl dev rate prune test check sandbox-weights clean
+.PHONY: demo pinlanding rl dev rate prune prove-operations test check sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -45,6 +46,9 @@ rate: .venv/installed
 
 prune: .venv/installed
 	@$(BIN)/python -m operations prune
+
+prove-operations: .venv/installed
+	$(BIN)/python -m operations.proof
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from operations.instance import (
     DAGSTER,
+    LOCATIONS,
     environment,
     only_one,
     open_instance,
@@ -27,7 +28,6 @@ from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
 from resources.studio_config import StudioConfigError
 
-LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 KEEP_DAYS = 30
 
 

@@ -19,9 +19,13 @@ from filelock import FileLock, Timeout
 from resources.profiles import REPOSITORY, Settings, settings
 
 DAGSTER = (sys.executable, "-m", "dagster")
+LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 PG_DRIVER = "postgresql+psycopg2://"
 START_SECONDS = 400  # some 15 s on idle cores
 STOP_SECONDS = 20
+CALL_SECONDS = (
+    "300"  # a code server has to answer: a run that a busy one starts late counts as failed
+)
 
 
 def environment(chosen: Settings) -> dict[str, str]:
@@ -50,6 +54,9 @@ def environment(chosen: Settings) -> dict[str, str]:
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PYTHONWARNINGS": "ignore",
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": os.environ.get(
+            "DAGSTER_GRPC_TIMEOUT_SECONDS", CALL_SECONDS
+        ),
     }
     if not chosen.truth:  # the rendered catalog is found without being named
         os.environ["PLATFORM_CATALOG"] = str(chosen.catalog)

@@ -1,22 +1,18 @@
 """Launches backfills and runs as the UI's buttons do, and follows them to their end."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from operations.console import Console, Refused
 from operations.instance import Server
+from resources.staleness import PARTITION
 
 POLL_SECONDS = 2.0
-LAUNCH_BACKFILL = """mutation($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) { __typename
-    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-LAUNCH_RUN = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-    ... on RunConfigValidationInvalid { errors { message } } } }"""
 
 
 @dataclass
@@ -95,15 +91,9 @@ class Launcher:
             SystemExit: the backfill was refused, or failed.
         """
         self.follower.say(f"backfill of {len(partitions)} partitions: {', '.join(assets)}")
-        params = {
-            "assetSelection": [{"path": [asset]} for asset in assets],
-            "partitionNames": list(partitions),
-            "title": f"demo: {assets[0]} to {assets[-1]}",
-        }
-        answer = self.live.query(LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
-        if "backfillId" not in answer:
-            raise SystemExit(f"the backfill was refused: {answer}")
-        backfill = answer["backfillId"]
+        title = f"demo: {assets[0]} to {assets[-1]}"
+        with _refusals():
+            backfill = Console(self.live).backfill(assets, partitions, title)
         self.follower.wait(dg.RunsFilter(tags={"dagster/backfill": backfill}), backfill=backfill)
 
     def run(
@@ -125,21 +115,15 @@ class Launcher:
         """
         of = f" [{partition}]" if partition else ""
         self.follower.say(f"run: {', '.join(assets)}{of}")
-        selector = {
-            "repositoryLocationName": self.location,
-            "repositoryName": "__repository__",
-            "jobName": "__ASSET_JOB",
-            "assetSelection": [{"path": [asset]} for asset in assets],
-        }
-        ops = {asset: {"config": values} for asset, values in (config or {}).items()}
-        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
-        params = {
-            "selector": selector,
-            "mode": "default",
-            "runConfigData": {"ops": ops} if ops else {},
-            "executionMetadata": {"tags": tags},
-        }
-        answer = self.live.query(LAUNCH_RUN, params=params)["launchRun"]
-        if "run" not in answer:
-            raise SystemExit(f"the run was refused: {answer}")
-        self.follower.wait(dg.RunsFilter(run_ids=[answer["run"]["runId"]]))
+        tags = {PARTITION: partition} if partition else {}
+        with _refusals():
+            run = Console(self.live).run(self.location, assets, tags=tags, config=config)
+        self.follower.wait(dg.RunsFilter(run_ids=[run]))
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Refused as error:
+        raise SystemExit(str(error)) from None

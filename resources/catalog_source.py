@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import dagster as dg
-import httpx
 import polars as pl
 
 from resources.catalog_config import CatalogConfig
 from resources.feed_files import FeedError, FeedReader, Row
 from resources.image_fetch import is_url, new_client, read_url
 from resources.located_files import DAY, LocatedFile, LocatedFiles, provenance
+
+if TYPE_CHECKING:
+    import httpx
 
 DEFAULT_DAY = date(2026, 11, 1)  # of feeds that name no day; the first day of the partitions
 RECORDS = {"file": pl.String, "row": pl.Int64, "record": pl.String, "size": pl.Int64}
@@ -42,7 +44,7 @@ class CatalogSource(dg.ConfigurableResource):
         return LocatedFiles(self.config_path)
 
     @cached_property
-    def _client(self) -> httpx.Client:
+    def _client(self) -> "httpx.Client":
         return new_client(allow_private=self.allow_private_urls)
 
     def config(self) -> CatalogConfig:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
+import psutil
 from filelock import FileLock, Timeout
 
 Item = TypeVar("Item")
@@ -141,7 +142,7 @@ class Gpu(dg.ConfigurableResource):
             yield "cpu"  # the CPU is shared by the operating system
             return
         if multiprocessing.parent_process():  # a step, whose run may be killed
-            end_with_parent()
+            end_with(os.getppid())
         folder = Path(self.lease_dir)
         folder.mkdir(parents=True, exist_ok=True)
         locks = {name: FileLock(folder / f"{name.replace(':', '-')}.lock") for name in candidates}
@@ -163,20 +164,23 @@ class Gpu(dg.ConfigurableResource):
 
 
 @functools.cache
-def end_with_parent() -> None:
-    """End this process by SIGKILL as soon as the one that started it is gone.
+def end_with(ancestor: int) -> None:
+    """End this process by SIGKILL as soon as another, which started it or its parent, is gone.
 
-    A step outlives its run when the run is killed, and would go on holding the device while the
-    run's retry waits for it.
+    A step outlives its run when the run is killed, and a training its step: each would go on
+    holding the device while the run's retry waits for it.
+
+    Args:
+        ancestor: Process id. One that is no ancestor of this process counts as gone.
     """
-    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        own = psutil.Process()
+        while any(parent.pid == ancestor for parent in own.parents()):
             time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(own.pid, signal.SIGKILL)
 
-    threading.Thread(target=watch, name="end with parent", daemon=True).start()
+    threading.Thread(target=watch, name=f"end with {ancestor}", daemon=True).start()
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

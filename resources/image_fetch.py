@@ -5,10 +5,11 @@ import socket
 import stat
 import time
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 MAX_IMAGE_BYTES = 20_000_000
 _MAX_REFERENCE = 2048  # characters
@@ -91,13 +92,15 @@ def read_stored(filesystem: Any, folder: str, reference: str) -> bytes:
     return data
 
 
-def new_client(*, allow_private: bool) -> httpx.Client:
+def new_client(*, allow_private: bool) -> "httpx.Client":
     """An HTTP client for `read_url`; safe to share between threads."""
+    import httpx
+
     # A proxy resolves names itself and hides the peer, so without trust none is used.
     return httpx.Client(timeout=10, follow_redirects=False, trust_env=allow_private)
 
 
-def read_url(client: httpx.Client, url: str, *, allow_private: bool) -> bytes:
+def read_url(client: "httpx.Client", url: str, *, allow_private: bool) -> bytes:
     """Downloads an image, following at most three redirects.
 
     Unless `allow_private`, the host must be a public address, at each redirect and again on the
@@ -106,6 +109,8 @@ def read_url(client: httpx.Client, url: str, *, allow_private: bool) -> bytes:
     Raises:
         ImageUnavailable: refused, failed, slow, or too large.
     """
+    import httpx
+
     if len(url) > _MAX_REFERENCE:
         raise ImageUnavailable("address too long")
     deadline = time.monotonic() + _MAX_SECONDS
@@ -131,7 +136,7 @@ def read_url(client: httpx.Client, url: str, *, allow_private: bool) -> bytes:
     raise ImageUnavailable(f"more than {_MAX_REDIRECTS} redirects")
 
 
-def _bounded_body(response: httpx.Response, deadline: float) -> bytes:
+def _bounded_body(response: "httpx.Response", deadline: float) -> bytes:
     body = bytearray()
     for chunk in response.iter_bytes(1 << 16):
         body += chunk
@@ -148,7 +153,7 @@ def _check_host(host: str) -> None:
             _check_address(str(address[0]))
 
 
-def _check_peer(response: httpx.Response) -> None:
+def _check_peer(response: "httpx.Response") -> None:
     # The name may have resolved to something else by the time the connection was made.
     stream = response.extensions.get("network_stream")
     peer = stream.get_extra_info("server_addr") if stream is not None else None

@@ -14,6 +14,7 @@ from resources.lake import Lake
 from resources.staleness import RANGE_END, RANGE_START, Records
 
 NIGHT, LATE = "platform/night", "platform/late"  # tags of runs
+FIRST = {"dagster/priority": "1"}  # before backfills, in the queue and for a pool's slot
 MAX_RUNS = 10  # a tick; what is left is for the next one
 MAX_LATE_DAYS = 7  # a tick that are read, and that may be withdrawn at once
 
@@ -112,7 +113,7 @@ def _run(assets: list[dg.AssetKey], span: Span, night: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{night}:{assets[0].to_user_string()}:{span.start}",
         asset_selection=assets,
-        tags={**span.tags, NIGHT: night},
+        tags={**span.tags, **FIRST, NIGHT: night},
     )
 
 
@@ -230,7 +231,7 @@ def late_requests(
                 run_key=f"{root.to_user_string()}:{hashlib.sha256(text.encode()).hexdigest()[:16]}",
                 asset_selection=below,
                 run_config=config(withdrawn) if config and withdrawn else {},
-                tags={**span.tags, LATE: ", ".join(sorted(set(of.values())))},
+                tags={**span.tags, **FIRST, LATE: ", ".join(sorted(set(of.values())))},
             )
         )
     return requests

@@ -1,8 +1,9 @@
 """Data-quality checks: their limits in one place, and what was found as results that Dagster shows.
 
 A check is either a warning, which is shown and stops nothing, or it stops: what it finds bad must
-not be built upon. A step whose check stops fails with what to do about it. That holds within a run;
-a backfill starts the runs of downstream assets all the same (blocking checks do not reach them), so
+not be built upon. A step whose check stops fails with what to do about it, and names the partitions
+that it refuses: for the night these have failed, and nothing follows them (resources/staleness.py).
+A backfill starts the runs of downstream assets all the same (blocking checks do not reach them), so
 whatever publishes verifies again in its own body, with the same functions.
 """
 
@@ -10,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -18,6 +20,7 @@ from resources.lake import Lake, Manifest
 from resources.reporting import rounded
 
 SHOWN = 5  # failures named in a description
+REFUSED = "refused"  # metadata of a failure: the partitions that a check stopped
 
 
 class Limits(dg.ConfigurableResource):
@@ -142,12 +145,17 @@ def check_results(
                 severity=dg.AssetCheckSeverity.ERROR if check.stops else dg.AssetCheckSeverity.WARN,
                 description=f"{told}. What to do: {check.remedy}" if failures else None,
                 metadata={
+                    **({REFUSED: _refused(findings)} if failures else {}),
                     **(rounded({"value": value}) if math.isfinite(value) else {}),
                     **({"partitions": len(findings)} if None not in findings else {}),
                 },
             )
         )
     return results
+
+
+def _refused(findings: Mapping[str | None, Finding]) -> list[str | None]:
+    return [where for where, finding in findings.items() if finding.failure]
 
 
 def stop(results: Iterable[dg.AssetCheckResult]) -> None:
@@ -164,9 +172,17 @@ def stop(results: Iterable[dg.AssetCheckResult]) -> None:
     if failed:
         raise dg.Failure(
             "\n".join(f"{result.check_name}: {result.description}" for result in failed),
-            metadata={"failed_checks": ", ".join(str(result.check_name) for result in failed)},
+            metadata={
+                "failed_checks": ", ".join(str(result.check_name) for result in failed),
+                REFUSED: [where for result in failed for where in _refused_by(result)],
+            },
             allow_retries=False,
         )
+
+
+def _refused_by(result: dg.AssetCheckResult) -> list[Any]:
+    found = result.metadata.get(REFUSED)
+    return [*(found.data or [])] if isinstance(found, dg.JsonMetadataValue) else []
 
 
 ROW_COUNT = Check(

@@ -14,20 +14,16 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.events import AssetKeyPartitionKey
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._utils.schedules import reverse_cron_string_iterator
+
+from resources.quality import REFUSED
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
 DATA_VERSION = "data_version"  # metadata: the hash of a materialization's content
 ROWS = "dagster/row_count"
-ACTIVE_BACKFILLS = [
-    BulkActionStatus.REQUESTED,
-    BulkActionStatus.CANCELING,
-    BulkActionStatus.FAILING,
-]
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,13 @@ class Records:
         return self._record(key, self.made(key)[partition]).timestamp
 
     def failed(self, key: dg.AssetKey) -> dict[str | None, float]:
-        """Partition -> when (s since 1970) the run ended that was to make it last, and did not."""
-        return self._once(("failed", key), lambda: self._failed(key))
+        """Partition -> when (s since 1970) the run ended that was to make it last, and did not, or
+        that made it of data which one of its checks refuses."""
+        return self._once(("failed", key), lambda: self._failed(key) | self.refused(key))
+
+    def refused(self, key: dg.AssetKey) -> dict[str | None, float]:
+        """Partition -> when the run ended that made it last, and whose check found it unfit."""
+        return self._refused.get(key, {})
 
     def held(self, key: dg.AssetKey) -> set[str | None]:
         """The partitions that an active run or backfill is going to make."""
@@ -152,8 +153,10 @@ class Records:
         return self._once(("due", key), lambda: dict(self._due(key)))
 
     def is_settled(self, key: dg.AssetKey) -> bool:
-        """Whether nothing upstream is due or being made."""
-        return not any(self.due(one) or self.held(one) for one in self.ancestors(key))
+        """Whether nothing upstream is due, being made, or refused by a check."""
+        return not any(
+            self.due(one) or self.held(one) or self.refused(one) for one in self.ancestors(key)
+        )
 
     def has_inputs(self, key: dg.AssetKey, partition: str | None) -> bool:
         """Whether everything of this graph that the partition is made from is there."""
@@ -217,12 +220,31 @@ class Records:
         return found
 
     @cached_property
+    def _refused(self) -> dict[dg.AssetKey, dict[str | None, float]]:
+        found: dict[dg.AssetKey, dict[str | None, float]] = {}
+        failures = dg.DagsterEventType.STEP_FAILURE
+        for run in self.instance.get_run_records(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+        ):
+            run_id = run.dagster_run.run_id
+            for record in self.instance.get_records_for_run(run_id, of_type=failures).records:
+                for key, partition in _refusals(record.event_log_entry.dagster_event):
+                    made = self.made(key).get(partition) if self.graph.has(key) else None
+                    if made is not None and self._record(key, made).run_id == run_id:
+                        ended = run.end_time or run.update_timestamp.timestamp()
+                        found.setdefault(key, {})[partition] = ended
+        return found
+
+    @cached_property
     def _active(self) -> dict[dg.AssetKey, set[str | None]]:
+        from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
         held: dict[dg.AssetKey, set[str | None]] = {}
         for run in self.instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
             for key in run.asset_selection or ():
                 held.setdefault(key, set()).update(self._partitions_of(run.tags, key))
-        active = BulkActionsFilter(statuses=ACTIVE_BACKFILLS)
+        at_work = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
+        active = BulkActionsFilter(statuses=[*at_work])
         for backfill in self.instance.get_backfills(filters=active):
             data = backfill.asset_backfill_data
             if data is None:
@@ -366,6 +388,14 @@ def _records_of(view: Any) -> Records:
 def last_tick(cron: str, now: datetime) -> float:
     """The last tick of a cron schedule (UTC) up to `now`, s since 1970."""
     return next(reverse_cron_string_iterator(now.timestamp(), cron, "UTC")).timestamp()
+
+
+def _refusals(failure: Any) -> Iterator[tuple[dg.AssetKey, str | None]]:
+    """The asset of a failed step, with each partition that its checks refused."""
+    data = failure.step_failure_data.user_failure_data
+    refused = data.metadata.get(REFUSED) if data else None
+    for partition in refused.value if refused else []:
+        yield dg.AssetKey(failure.step_key), partition
 
 
 def _version(record: Any) -> str:

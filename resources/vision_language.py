@@ -16,14 +16,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from dagster import ConfigurableResource
 from PIL import Image, ImageOps
 from pydantic import Field
 
 from resources.model_folder import folder_version, model_folder
+
+if TYPE_CHECKING:
+    import httpx
 
 PROMPT_FILE = "prompt.txt"
 SCHEMA_FILE = "attributes.schema.json"
@@ -273,6 +275,8 @@ class ServerModel(VisionLanguageModel):
         self._lock, self._failures = threading.Lock(), 0
 
     def describe(self, images: Sequence[bytes | Image.Image], titles: Sequence[str]) -> list[str]:
+        import httpx
+
         self._failures = 0
         with (
             httpx.Client(headers=self._headers, timeout=self._timeout) as client,
@@ -280,7 +284,9 @@ class ServerModel(VisionLanguageModel):
         ):
             return list(threads.map(partial(self._answer, client), images, titles))
 
-    def _answer(self, client: httpx.Client, image: bytes | Image.Image, title: str) -> str:
+    def _answer(self, client: "httpx.Client", image: bytes | Image.Image, title: str) -> str:
+        import httpx
+
         if self._failures >= _GIVE_UP_AFTER:
             return f"{ERROR}not asked, the {_GIVE_UP_AFTER} requests before it failed"
         uri = _data_uri(image)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def test_no_machine_path_and_no_registry_host(pattern):
         if not {".venv", ".data", ".git"} & set(path.parts) and bad.search(path.read_text())
     ]
     assert found == []
+
+
+def test_assets_cover_ranges_of_days():
+    """`context.partition_key` raises in a run over a range, and so does an IO manager's output."""
+    single = re.compile(r"context\.partition_key\b|io_manager")
+    found = [
+        path for path in FILES if path.name in DAGSTER_FILES and single.search(path.read_text())
+    ]
+    assert found == []
+
+
+def test_no_block_of_a_tool_hides_a_location():
+    """With [tool.dg] or [tool.dagster] a bare `dagster dev` loads less than workspace.yaml says."""
+    tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]
+    assert not {"dg", "dagster"} & set(tools)
 
 
 def test_no_file_is_named_after_nothing():

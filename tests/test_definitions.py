@@ -121,6 +121,23 @@ def test_every_asset_says_what_an_operator_asks(location):
             assert node.backfill_policy == dg.BackfillPolicy.single_run(), name
 
 
+def test_all_days_are_of_one_definition_with_a_start_that_does_not_move(location):
+    """A second definition splits backfills; a start that is counted from now loses partitions."""
+    name, defs = location
+    graph = defs.resolve_asset_graph()
+    daily = {
+        definition
+        for key in graph.materializable_asset_keys
+        if isinstance(
+            definition := graph.get(key).partitions_def, dg.TimeWindowPartitionsDefinition
+        )
+    }
+    shared = importlib.import_module(f"{name}.partitions").DAILY
+    assert daily == {shared}
+    assert shared.timezone == "UTC"
+    assert shared.start.date().isoformat() == os.environ.get("PLATFORM_START_DATE", "2026-11-01")
+
+
 def test_every_asset_has_checks_and_every_column_a_meaning(location):
     graph = location[1].resolve_asset_graph()
     known = {
@@ -181,7 +198,8 @@ def test_a_location_loads_without_heavy_libraries(module):
     program = (
         f"import sys, {module}.definitions as d; d.defs() if callable(d.defs) else d.defs\n"
         "heavy = {'torch', 'transformers', 'open_clip', 'sklearn', 'qdrant_edge', 'xgrammar', "
-        "'diffusers', 'accelerate', 'matplotlib', 'scipy'}\n"
+        "'diffusers', 'accelerate', 'matplotlib', 'scipy', 'dataframely', 'sqlalchemy', 'duckdb', "
+        "'httpx', 'jinja2', 'rapidfuzz'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
-from rapidfuzz.distance import OSA
 
 from pinlanding_assets.attributes.normalisation import (
     clean_key,
@@ -212,6 +211,8 @@ def _slips(titles: Mapping[str, list[str]], keywords: _Keywords) -> dict[str, st
     the number of distinct words. Guards: same first letter, no digits, one candidate only, and
     the known word is at least five times as frequent in the titles.
     """
+    from rapidfuzz.distance import OSA
+
     counts = Counter(token for tokens in titles.values() for token in tokens)
     frequent = Counter[str]()
     for token, n in counts.items():

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
 from pinlanding_assets.attributes.normalisation import fold, fold_word, words
 
@@ -160,6 +158,9 @@ def merge_slips(
     quarter. Other sources' words for the same products decide where there are any; without them
     the first letter must agree and short words may lose, gain or swap letters but not change one.
     """
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
     ranked = sorted(values, key=lambda v: (-v.products, v.fold))[:compared]
     merges: Merges = {}
     for start in range(0, len(ranked), _BLOCK):

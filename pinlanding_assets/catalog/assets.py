@@ -6,9 +6,7 @@ import dagster as dg
 import polars as pl
 import pydantic
 
-from pinlanding_assets.catalog.feed import finish, parse_records
 from pinlanding_assets.catalog.images import normalise_all
-from pinlanding_assets.catalog.schema import Records
 from pinlanding_assets.checks import CHECKS, catalog_day, raw_day
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, RANGE
@@ -47,6 +45,8 @@ def raw_catalog(
     limits: Limits,
 ) -> Iterator[dg.MaterializeResult]:
     """The day's feed as received: one row a record, with the hash of the file that it came in."""
+    from pinlanding_assets.catalog.schema import Records
+
     found = {}
     for day in context.partition_keys:
         withdrawn = not source.has_feed(day) and (
@@ -108,6 +108,8 @@ def catalog(
     context: dg.AssetExecutionContext, source: CatalogSource, lake: Lake, limits: Limits
 ) -> Iterator[dg.MaterializeResult]:
     """The day's new, changed and deleted products, validated; every reject with its reason."""
+    from pinlanding_assets.catalog.feed import finish, parse_records
+
     mapping, found = source.config().model_dump(), {}
     for day in context.partition_keys:
         records = lake.read("raw_catalog", "records", day)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from rapidfuzz import fuzz
 
 from pinlanding_assets.clusters.clustering import product_vectors
 from pinlanding_assets.collections.gates import (
@@ -219,6 +218,8 @@ class Shelf:
         return np.array(sorted(kept), dtype=np.int64)
 
     def _same_title(self, one: int, other: int) -> bool:
+        from rapidfuzz import fuzz
+
         a, b = self.titles[one], self.titles[other]
         return not a or not b or fuzz.token_set_ratio(a.lower(), b.lower()) >= _SAME_TITLE
 

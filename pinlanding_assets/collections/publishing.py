@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import escape
 
 from pinlanding_assets.collections.navigation import (
@@ -101,6 +100,8 @@ def render_site(
     Raises:
         ValueError: an unsafe or repeated slug, or image bytes that are no JPEG.
     """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     vocabulary = read_vocabulary(entries)
     pages = build_pages(
         collections, items, products, vocabulary,

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
 from pinlanding_assets.attributes.normalisation import fold_word
 from pinlanding_assets.attributes.normalisation import words as tokens
@@ -179,6 +177,9 @@ class _Repair:
         return self.memory[word]
 
     def _nearest(self, word: str) -> str | None:
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
         # People rarely miss a word's first letter, but they swap the first two.
         choices = self.by_letter[word[0]] + [
             choice for choice in self.by_letter[word[1]] if choice[1] == word[0] != word[1]

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
-import duckdb
 import polars as pl
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 SKETCH = 64  # smallest product hashes kept a topic, to compare product sets
 _MAX_P = 0.999  # no single source is surer than this, so that two that agree are surer
@@ -145,7 +148,9 @@ def mine(
 
 
 @contextmanager
-def _connection(mining: Mining) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connection(mining: Mining) -> Iterator["DuckDBPyConnection"]:
+    import duckdb
+
     config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": mining.memory}
     if mining.spill:
         config["temp_directory"] = mining.spill
@@ -154,7 +159,7 @@ def _connection(mining: Mining) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _load(
-    db: duckdb.DuckDBPyConnection,
+    db: "DuckDBPyConnection",
     evidence: pl.DataFrame,
     members: pl.DataFrame | None,
     product_type: str | None,
@@ -193,7 +198,7 @@ def _load(
 
 
 def _levels(
-    db: duckdb.DuckDBPyConnection,
+    db: "DuckDBPyConnection",
     names: pl.DataFrame,
     products: int,
     floor: int,
@@ -248,7 +253,7 @@ def _levels(
             return
 
 
-def _product_sets(db: duckdb.DuckDBPyConnection, sets: int) -> pl.DataFrame:
+def _product_sets(db: "DuckDBPyConnection", sets: int) -> pl.DataFrame:
     """Sketch and focus of every combination in `held`, by its number."""
     sketches = db.sql(f"""
         select h.set_id::int as set_id, min(p.hash, {SKETCH}) as sketch

@@ -1,6 +1,7 @@
 """The model that is tuned, and what tuning makes of it."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,7 @@ def rl_diffusion_weights(
             folder = checkpoints.workspace(f"rl_{objective}", job)
             prompts = lake.read("prompt_sets", "prompts")
             write_job(job, folder, prompts, _captioned(studio))
-            command = train_command(folder, config.processes)
+            command = train_command(folder, config.processes, os.getpid())
             try:
                 pipes.run(command=command, context=context).get_results()
             except dg.DagsterError as error:

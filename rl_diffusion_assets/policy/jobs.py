@@ -50,9 +50,16 @@ def write_job(
     (folder / JOB).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
 
 
-def train_command(folder: Path, processes: int) -> list[str]:
-    """The program's command line; several processes share the work through accelerate."""
+def train_command(folder: Path, processes: int, step: int) -> list[str]:
+    """The program's command line; several processes share the work through accelerate.
+
+    Args:
+        folder: Of the job.
+        processes: How many.
+        step: Process id of the step that starts them: they end with it, even if it is killed.
+    """
     program = ["-m", "rl_diffusion_assets.policy.train", str(folder / JOB), str(folder)]
+    program += ["--end-with", str(step)]
     if processes == 1:
         return [sys.executable, *program]
     launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]

@@ -28,6 +28,7 @@ import numpy as np
 import polars as pl
 
 from resources.diffusion import TextToImage, load_text_to_image
+from resources.gpu import end_with
 from rl_diffusion_assets.policy.credit import even_chances
 from rl_diffusion_assets.policy.judging import Hacked
 from rl_diffusion_assets.policy.settings import Training
@@ -228,7 +229,10 @@ def main() -> None:
     )
     parser.add_argument("job", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--end-with", type=int, metavar="PID", help="a process that starts this")
     arguments = parser.parse_args()
+    if arguments.end_with:
+        end_with(arguments.end_with)
     job = json.loads(arguments.job.read_text())
     if int(os.environ.get("RANK", "0")):  # one process of several reports
         train(job, arguments.folder, str)

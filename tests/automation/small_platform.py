@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from resources.quality import Check, Finding, check_results, stop
 from resources.staleness import DATA_VERSION, RANGE_END, RANGE_START, ROWS, Follow, Records
 
 START = "2026-11-01"
@@ -15,6 +16,8 @@ NIGHT = "30 2 * * *"
 FOLLOW = Follow(NIGHT)
 CONTENT: dict[tuple[str, str | None], str] = {}  # what an asset finds; a test changes it
 BROKEN: set[tuple[str, str | None]] = set()
+UNFIT: set[tuple[str, str | None]] = set()  # made, and then refused by a check
+FIT = Check("fit", "The content is fit.", "mend the content.", stops=True)
 
 
 def asset(name: str, *, daily: bool = False, condition: Follow | None = FOLLOW, deps=()):
@@ -25,15 +28,18 @@ def asset(name: str, *, daily: bool = False, condition: Follow | None = FOLLOW, 
         backfill_policy=dg.BackfillPolicy.single_run() if daily else None,
         automation_condition=condition,
     )
-    def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        for day in context.partition_keys if daily else [None]:
+    def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        days = list(context.partition_keys) if daily else [None]
+        content = {}
+        for day in days:
             if (name, day) in BROKEN:
                 raise RuntimeError(f"{name} {day}")
             content = {DATA_VERSION: CONTENT.get((name, day), "same"), ROWS: 10}
-            if day is None:
-                return dg.MaterializeResult(metadata=content)
-            context.add_asset_metadata(content, partition_key=day)
-        return dg.MaterializeResult()
+            if day is not None:
+                context.add_asset_metadata(content, partition_key=day)
+        yield dg.MaterializeResult(metadata={} if daily else content)
+        found = {day: {"fit": Finding(failure="unfit" * ((name, day) in UNFIT))} for day in days}
+        stop(check_results({name: [FIT]}, name, found))
 
     return body
 
@@ -108,5 +114,6 @@ class Platform:
 def platform() -> Iterator[Platform]:
     CONTENT.clear()
     BROKEN.clear()
+    UNFIT.clear()
     with dg.DagsterInstance.ephemeral() as instance:
         yield Platform(instance)

@@ -1,12 +1,15 @@
 """Schedules, sensors and conditions of the real locations, and the settings that switch them."""
 
 import importlib
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
-from resources.profiles import automation
+from resources.profiles import REPOSITORY, automation
 from resources.staleness import Follow
 
 SENSORS = {
@@ -70,6 +73,22 @@ def test_an_objective_that_there_is_not_is_named(monkeypatch):
     monkeypatch.setenv("PLATFORM_OBJECTIVES", "joint,beauty")
     with pytest.raises(ValueError, match="PLATFORM_OBJECTIVES: beauty"):
         load("rl_diffusion_assets")
+
+
+def test_backfills_run_in_chunks_where_that_is_asked_for(location):
+    program = (
+        f"from {location}.definitions import defs\n"
+        "graph = defs().resolve_asset_graph()\n"
+        "print({policy.max_partitions_per_run for key in graph.materializable_asset_keys\n"
+        "       if (policy := graph.get(key).backfill_policy)})"
+    )
+    environment = os.environ | {"PLATFORM_CHUNK_DAYS": "7"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        **{"cwd": REPOSITORY, "env": environment, "check": True},
+        **{"capture_output": True, "text": True},
+    )
+    assert done.stdout.strip() == "{7}"
 
 
 def test_every_asset_but_those_that_read_feeds_follows_its_inputs(location):

@@ -9,7 +9,7 @@ from dagster._core.utils import make_new_backfill_id
 
 from resources.nights import MAX_RUNS, NIGHT, Span, nightly, spans
 from resources.staleness import RANGE_END, RANGE_START
-from tests.automation.small_platform import BROKEN, DAILY, Platform
+from tests.automation.small_platform import BROKEN, CONTENT, DAILY, UNFIT, Platform
 
 LOOKBACK = 6
 
@@ -86,6 +86,24 @@ def test_a_day_that_always_fails_keeps_no_other_from_being_made(platform):
     assert night(platform) == [({"feed", "answers"}, window[2], window[2])]
 
 
+def test_a_day_that_a_check_refuses_is_made_again_alone_and_built_upon_by_no_night(platform):
+    window = platform.closed()[-LOOKBACK:]
+    platform.run("feed", "answers", days=(window[0], window[-2]))
+    platform.follow()
+    newest = window[-1]
+    UNFIT.update({("feed", newest), ("feed", window[2])})
+    CONTENT["feed", window[2]] = "sent again"
+    assert not platform.run("feed", days=(window[2], newest))
+    # the days between are made, though the same step failed; below the new bad day all is missing
+    wanted = [({"feed", "answers", "vectors"}, newest, newest), ({"feed"}, window[2], window[2])]
+    assert night(platform) == wanted
+    launch(platform)
+    assert night(platform) == wanted  # nothing was built on it
+    UNFIT.clear()  # the limit was too strict
+    launch(platform)
+    assert "no day has failed" in reason(platform)
+
+
 def test_a_day_whose_feed_has_not_arrived_is_waited_for(platform):
     window = platform.closed()[-LOOKBACK:]
 
@@ -156,6 +174,7 @@ def test_runs_carry_the_night_and_are_bounded(platform):
     requests = nightly(platform.records(), DAILY, lookback=LOOKBACK)
     assert isinstance(requests, list)
     assert requests[0].tags[NIGHT] == platform.now.date().isoformat()
+    assert int(requests[0].tags["dagster/priority"]) > 0  # before a backfill, which has none
     for day in closed[::2][: MAX_RUNS + 2]:
         BROKEN.add(("feed", day))
         platform.run("feed", days=(day, day))

@@ -11,6 +11,7 @@ from tests.automation.small_platform import (
     CONTENT,
     NIGHT,
     PLATFORM,
+    UNFIT,
     Platform,
     asset,
     every_day,
@@ -128,6 +129,37 @@ def test_what_failed_is_tried_again_once_a_night_and_not_in_a_loop(platform):
     platform.now += timedelta(days=1)
     assert "words" in platform.tick()
     BROKEN.clear()
+    platform.run("words")
+    assert platform.tick() == {"encoder": {None}}
+
+
+def test_nothing_follows_what_a_check_refuses(platform):
+    made(platform)
+    CONTENT["feed", SECOND] = "unfit"
+    UNFIT.add(("feed", SECOND))
+    assert not platform.run("feed", days=(FIRST, SECOND))
+    assert platform.records().refused(dg.AssetKey("feed")).keys() == {SECOND}
+    assert platform.tick() == {}
+    CONTENT["feed", SECOND] = "sent again"
+    UNFIT.clear()
+    assert platform.run("feed", days=(SECOND, SECOND))
+    assert platform.tick() == {"answers": {SECOND, THIRD}}
+
+
+def test_an_asset_without_days_that_a_check_refuses_waits_for_other_inputs(platform):
+    made(platform)
+    CONTENT["words", None] = "unfit"
+    UNFIT.add(("words", None))
+    CONTENT["answers", SECOND] = "new"
+    platform.run("answers", days=(SECOND, SECOND))
+    assert platform.tick() == {"words": {None}}
+    assert not platform.run("words")
+    platform.now += timedelta(days=1)
+    assert platform.tick() == {}  # the same would come of the same
+    UNFIT.clear()
+    CONTENT["answers", SECOND] = "better"
+    platform.run("answers", days=(SECOND, SECOND))
+    assert platform.tick() == {"words": {None}}
     platform.run("words")
     assert platform.tick() == {"encoder": {None}}
 

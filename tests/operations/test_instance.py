@@ -90,6 +90,12 @@ def test_production_differs_from_one_machine_in_its_storage_alone():
     assert machine.pop("storage").keys() == {"sqlite"}
     assert production.pop("storage").keys() == {"postgres"}
     assert machine == production
+    assert machine["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
+    assert machine["run_retries"] == {
+        **{"enabled": True, "max_retries": 1},
+        "retry_on_asset_or_op_failure": False,
+    }
+    assert machine["concurrency"]["pools"]["default_limit"] == 1
     assert machine["telemetry"] == {"enabled": False}
 
 
@@ -108,6 +114,13 @@ def test_every_storage_is_where_the_environment_says(instance_environment):
         assert all(kind.startswith(expected) for kind in kinds), kinds
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
         assert not instance.telemetry_enabled
+
+
+def test_a_busy_code_server_has_time_to_start_a_run(instance_environment):
+    unit = (REPOSITORY / "deploy" / "systemd" / "platform.env").read_text().splitlines()
+    seconds = environment(settings())["DAGSTER_GRPC_TIMEOUT_SECONDS"]
+    assert f"DAGSTER_GRPC_TIMEOUT_SECONDS={seconds}" in unit
+    assert int(seconds) > 60
 
 
 def test_an_url_that_leaves_the_driver_open_is_refused(monkeypatch, tmp_path):

@@ -1,0 +1,1 @@
+"""The live proof of nights, backfills and late feeds."""

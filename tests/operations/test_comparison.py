@@ -1,0 +1,52 @@
+"""What is compared of two data folders, and what is not."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from operations.comparison import differences, digests
+from resources.lake import Lake
+from resources.site import SiteStore
+
+IMAGE = "0" * 32
+
+
+def fill(folder: Path, *, price: float = 1.0, page: bytes = b"hats") -> dict[str, str]:
+    lake, site = Lake(root=str(folder / "lake")), SiteStore(root=str(folder / "site"))
+    lake.put_image(IMAGE, b"a hat")
+    lake.commit(
+        "catalog",
+        {
+            "products": pl.DataFrame({"price": [price]}),
+            "images": pl.DataFrame({"image_hash": [IMAGE]}),
+        },
+        partition="2026-11-01",
+    )
+    site.publish([("index.html", page)])
+    return digests(folder, ["catalog"])
+
+
+def test_the_same_content_is_the_same_whatever_was_there_before(tmp_path):
+    first = fill(tmp_path / "one")
+    fill(tmp_path / "other", price=2.0, page=b"coats")
+    Lake(root=str(tmp_path / "other" / "lake")).put_image("1" * 32, b"a withdrawn hat")
+    again = fill(tmp_path / "other")
+    assert differences(first, again) == []
+    assert len(first) == 5  # a manifest, two tables, an image and a page
+
+
+@pytest.mark.parametrize("change", [{"price": 2.0}, {"page": b"coats"}])
+def test_another_table_or_page_is_a_difference(tmp_path, change):
+    found = differences(fill(tmp_path / "one"), fill(tmp_path / "other", **change))
+    assert any("products" in line or "index.html" in line for line in found)
+
+
+def test_a_file_that_is_gone_is_a_difference(tmp_path):
+    whole = fill(tmp_path / "one")
+    fill(tmp_path / "other")
+    (path,) = (tmp_path / "other" / "lake" / "images").rglob("*.jpg")
+    path.unlink()
+    assert [
+        line.split(":")[0] for line in differences(whole, digests(tmp_path / "other", ["catalog"]))
+    ] == [f"images/00/{IMAGE}.jpg"]
