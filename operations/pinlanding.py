@@ -12,7 +12,7 @@ import dagster as dg
 
 from operations.instance import environment, only_one, open_instance, server
 from operations.launch import Follower, Launcher
-from operations.report import write_report
+from operations.report import MODEL_STEPS, write_report
 from resources.catalog_source import feed_version
 from resources.profiles import (
     REPOSITORY,
@@ -30,7 +30,8 @@ DAILY_TAIL = ("product_embeddings", "product_attributes")
 LEARNING = ("attribute_vocabulary", "dual_encoder")
 TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
-    *("search_log_collections", "scorecard", "collection_covers", "published_collections"),
+    *("search_log_collections", "keyword_collections", "scorecard"),
+    *("collection_covers", "published_collections"),
 )
 STATE = "pinlanding.json"  # what the last finished run was made from
 
@@ -66,7 +67,8 @@ def pinlanding() -> None:
                 with server(chosen) as live:
                     _run(Launcher(live, follower, LOCATION), plan)
                 (chosen.data / STATE).write_text(json.dumps(plan.fingerprint))
-            write_report(chosen, follower.calls, time.monotonic() - started)
+            rates = {asset: follower.rate(asset) for asset in MODEL_STEPS}
+            write_report(chosen, follower.calls, rates, time.monotonic() - started)
 
 
 def _write_world(chosen: Settings) -> None:

@@ -179,6 +179,13 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             "look at the row counts of search_log; without a search log there is nothing to do.",
         ),
     ],
+    "keyword_collections": [
+        Check(
+            "not_empty",
+            "Keywords alone give collections to compare with.",
+            "look at the row counts of catalog: without titles or fields there is nothing to do.",
+        ),
+    ],
     "scorecard": [
         PRECISION,
         Check(

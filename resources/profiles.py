@@ -46,6 +46,7 @@ class Profile:
     device: str = "auto"
     gpu_required: bool = False
     in_process: bool = True  # one process a run; a process a step isolates models on a GPU
+    price_per_hour: float = 0.05  # of the device, US$, for the report's costs: one core in a cloud
 
 
 PROFILES = {
@@ -75,6 +76,7 @@ PROFILES = {
         device="cuda",
         gpu_required=True,
         in_process=False,
+        price_per_hour=5.2,  # one A100: what PinLanding's 500 $ for 96 GPU hours come to
     ),
 }
 

@@ -1,7 +1,7 @@
 import polars as pl
 
 from pinlanding_assets.collections.gates import COLLECTIONS_SCHEMA, ITEMS_SCHEMA, Gates
-from pinlanding_assets.scorecard.search_log_arm import TitleIndex, search_log_collections
+from pinlanding_assets.scorecard.search_log_arm import TextIndex, search_log_collections
 
 TITLES = ["Red dress", "Red dresses for women", "red summer dress new red", "Blue dress", "Redder"]
 ENTRIES = pl.DataFrame(
@@ -14,6 +14,7 @@ PRODUCTS = pl.DataFrame(
     {
         "product_id": [f"p{n}" for n in range(5)],
         "title": TITLES,
+        "description": [""] * 5,
         "images": [[f"h{n}"] for n in range(5)],
         "seller": [None] * 5,
         "availability": ["in_stock"] * 4 + ["out_of_stock"],
@@ -27,12 +28,20 @@ def logged(*rows):
 
 
 def test_every_word_of_the_query_in_the_title_best_match_first():
-    index = TitleIndex(TITLES)
+    index = TextIndex(TITLES, [""] * 5)
     rows, scores = index.search("dresses in red")
     assert rows.tolist() == [0, 1, 2]
     assert scores[0] > scores[1]  # the shorter title
     assert index.search("dress purple")[0].tolist() == []
     assert index.search("with the")[0].tolist() == []
+
+
+def test_a_word_may_stand_in_the_description():
+    index = TextIndex(["Dress", "Red dress", "Summer"], ["in red", "", "a dress"])
+    rows, scores = index.search("red dress")
+    assert rows.tolist() == [0, 1]
+    assert scores[1] > scores[0]  # the title counts for more
+    assert index.words == {"dress": 2}  # of titles
 
 
 def test_frequent_queries_become_collections():
