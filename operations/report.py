@@ -70,9 +70,7 @@ def costs(
     """
     found: dict[str, Any] = {}
     for asset, name in MODEL_STEPS.items():
-        second, cost = (
-            f"scorecard.{figure}_{name}" for figure in ("items_a_second", "cost_per_million")
-        )
+        second, cost = f"scorecard.items_a_second_{name}", f"scorecard.cost_per_million_{name}"
         rate = rates.get(asset)
         if rate:
             found |= {second: round(rate, 2), cost: round(price * 1e6 / rate / 3600, 4)}

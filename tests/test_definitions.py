@@ -73,6 +73,7 @@ POOLS = {
         "dual_encoder": "gpu_train",
         "product_embeddings": "gpu",
         "collection_covers": "gpu",
+        "scorecard": "gpu",
     },
     "rl_diffusion_assets": {
         "base_diffusion": "gpu",
