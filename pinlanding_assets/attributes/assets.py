@@ -7,7 +7,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.describing import choose, current, describe
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
-from pinlanding_assets.attributes.vocabulary import build_vocabulary
+from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
@@ -145,6 +145,7 @@ def attribute_vocabulary(
         products=products.height,
         embed=sentences.encode,
         product_type=source.config().product_type or next(iter(source.config().attributes), None),
+        overrides=source.overrides(),
     )
     manifest = lake.commit("attribute_vocabulary", vars(found))
     kept = _kept_share(found.aliases)
@@ -153,8 +154,10 @@ def attribute_vocabulary(
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "entries", COLUMNS["attribute_vocabulary"]),
-            "raw_values": found.aliases.height,
+            **vocabulary_figures(found),
             "mentions_kept": kept,
+            "merges": markdown_table(_largest(found.aliases, "merge")),
+            "drops": markdown_table(_largest(found.aliases, "drop")),
             "keys": markdown_table(found.keys.to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
         },
@@ -162,6 +165,12 @@ def attribute_vocabulary(
         check_results=results,
     )
     stop(results)
+
+
+def _largest(aliases: pl.DataFrame, action: str) -> list[dict]:
+    """The most frequent raw values with this fate."""
+    table = aliases.filter(action=action).sort(["count", "raw_value"], descending=[True, False])
+    return table.head(60).select("key", "raw_value", "count", "entry_id", "reason").to_dicts()
 
 
 def _kept_share(aliases: pl.DataFrame) -> float:
