@@ -1,10 +1,10 @@
 """Other words for what the images show: "bermudas" where the vision-language model sees shorts.
 
-Sentence vectors do not know that a frock is a dress and charcoal a grey, or think that navy is blue.
-The catalog knows: products that a seller calls by one word and the model, which looks at them, by
-another are evidence, product by product. A word is merged only where the model never uses it
-itself, because then no label tells the two apart; every word goes to one that the model does use,
-so there are no chains.
+Sentence vectors do not know that a frock is a dress and charcoal a grey, and think that navy is
+blue. The catalog knows: products that a seller calls by one word and the model, which looks at
+them, by another are evidence, product by product. A word is merged only where the model never uses
+it itself, because then no label tells the two apart; every word goes to one that the model does
+use, so there are no chains.
 """
 
 from collections.abc import Mapping
