@@ -14,8 +14,8 @@ import polars as pl
 from pinlanding_assets.attributes.merging import Merges, Value
 
 WITNESS = "vlm"
-LEAST = 4  # products that the model has looked at, before its word counts
-AGREED = 0.8  # of them, those that it calls by one and the same word
+LEAST = 3  # products that the model calls by one and the same word
+AGREED = 0.8  # of those that it has looked at; one that it calls otherwise is always forgiven
 OWN_USE = 0.05  # share of them up to which a use of the word by the model itself is a slip
 
 
@@ -46,8 +46,9 @@ def merge_by_witness(
     }
     agreed = met.filter(
         pl.col("at") != pl.col("shown"),
-        pl.col("looked") >= LEAST,
-        pl.col("products") >= AGREED * pl.col("looked"),
+        pl.col("products") >= LEAST,
+        (pl.col("products") >= AGREED * pl.col("looked"))
+        | (pl.col("products") == pl.col("looked") - 1),
     ).sort("at")
     return {
         at: (shown, f"the images show {values[shown].name} on {products} of {looked} products")
