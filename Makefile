@@ -6,6 +6,7 @@
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
 # make test | check         the test suite | linters, types, architecture, definitions
+# make prove-scale          topics and feeds of a million products: memory and cost, some minutes
 # make sandbox-weights      train the sandbox's tiny models again
 
 .DEFAULT_GOAL := demo
@@ -16,7 +17,7 @@ export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 export OBJECTIVE SEED PAIRS DAYS DRY_RUN
 
-.PHONY: demo pinlanding rl dev rate prune test check sandbox-weights clean
+.PHONY: demo pinlanding rl dev rate prune test check prove-scale sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -55,6 +56,9 @@ check: .venv/installed
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m operations validate
+
+prove-scale: .venv/installed
+	$(BIN)/python -m benchmarks.collections_at_scale
 
 sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data

@@ -20,6 +20,7 @@ from pinlanding_assets.collections.gates import (
 from pinlanding_assets.topics.mining import combine_sources
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
+_BLOCK = 65_536  # vectors put in their place at once
 _SCAN = 10  # candidates looked at for one place on a page
 
 
@@ -155,7 +156,8 @@ class Shelf:
                 .with_row_index("row")
                 .join(place.with_row_index("vector"), on="product_id")
             )
-            self.vectors[found["row"].to_numpy()] = vectors[found["vector"].to_numpy()]
+            for part in found.iter_slices(_BLOCK):  # indexing copies what it takes
+                self.vectors[part["row"].to_numpy()] = vectors[part["vector"].to_numpy()]
 
     def arrange(
         self, rows: np.ndarray, scores: np.ndarray, relevance: np.ndarray
