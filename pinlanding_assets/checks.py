@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.collections.gates import GateError, Gates, sellable, verify_gates
+from pinlanding_assets.catalog.live import sellable
+from pinlanding_assets.collections.gates import GateError, Gates, verify_gates
 from pinlanding_assets.embeddings.encode import vector_matrix
 from resources.quality import (
     ROW_COUNT,

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 from rapidfuzz import fuzz
 
+from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.clusters.clustering import product_vectors
 from pinlanding_assets.collections.gates import (
     ITEMS_SCHEMA,
     Gates,
     apply_gates,
-    sellable,
 )
 from pinlanding_assets.topics.mining import combine_sources
 

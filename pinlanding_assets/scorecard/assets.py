@@ -27,7 +27,7 @@ from pinlanding_assets.scorecard.metrics import (
     collection_figures,
     holds_of,
 )
-from pinlanding_assets.scorecard.naming import named, naming
+from pinlanding_assets.scorecard.naming import named, naming, with_synonyms
 from pinlanding_assets.scorecard.recall import retrieval_figures, written
 from pinlanding_assets.topics.assets import demand
 from pinlanding_assets.topics.phrasing import Phraser
@@ -169,6 +169,8 @@ def scorecard(
         arm: (lake.read(asset, "collections"), lake.read(asset, "items"))
         for arm, asset in ARMS.items()
     }
+    spelt = with_synonyms(aliases, names, truth.synonyms())
+    arms["search_log"] = search_log_arm.read_again(arms["search_log"], entries, spelt)
     by_truth, judgements = collection_figures(arms, holds, products)
     sample = sampled_items(arms, sample_topics(arms, JUDGED_TOPICS))
     said, calls = _ask_judge(context, lake, cache, gpu, vision_language, sample, products)
@@ -182,7 +184,7 @@ def scorecard(
                 lake.read("dual_encoder", "held_out"),
                 lake.read("dual_encoder", "calibration"),
                 entries,
-                aliases,
+                spelt,
                 _type_key(keys),
                 written(products),
                 holds,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import fold
-from pinlanding_assets.collections.gates import sellable
+from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.scorecard.figures import Figure, bootstrap, frame, interval, mean, share
 from pinlanding_assets.scorecard.naming import Naming, decidable, holds_all, named
 from pinlanding_assets.topics.words import content

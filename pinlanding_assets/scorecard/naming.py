@@ -1,6 +1,6 @@
 """One name for what the truth, a judge and the vocabulary call by different words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -19,6 +19,24 @@ def naming(entries: pl.DataFrame, aliases: pl.DataFrame) -> Naming:
     for key, value, entry_id in spelt:
         found.setdefault((fold(key), fold(value)), entry_id)
     return found
+
+
+def with_synonyms(
+    aliases: pl.DataFrame, names: Naming, synonyms: Mapping[str, Mapping[str, Sequence[str]]]
+) -> pl.DataFrame:
+    """`attribute_vocabulary.aliases` (key, raw_value, entry_id) and every other word for a value
+    that the vocabulary has."""
+    rows = [
+        (key, word, names[fold(key), fold(value)])
+        for key, values in synonyms.items()
+        for value, words in values.items()
+        for word in words
+        if (fold(key), fold(value)) in names
+    ]
+    schema = ["key", "raw_value", "entry_id"]
+    more = pl.DataFrame(rows, schema=dict.fromkeys(schema, pl.String), orient="row")
+    known = aliases.select(schema).join(more, on=["key", "raw_value"], how="anti")
+    return pl.concat([known, more])
 
 
 def named(pairs: pl.DataFrame, names: Naming) -> pl.DataFrame:

@@ -84,6 +84,39 @@ def search_log_collections(
     return fill_pages(topics, candidates(), shelf, gates or Gates.for_catalog(products))
 
 
+def terms(text: str) -> list[str]:
+    """Stems to search by; a single letter is one word with what follows ("t-shirt", "v neck")."""
+    found: list[str] = []
+    letter = ""
+    for word in content(text):
+        if len(word) == 1 and word.isalpha():
+            letter += word
+        else:
+            found.append(letter + word)
+            letter = ""
+    return found + ([letter] if letter else [])
+
+
+def read_again(
+    arm: tuple[pl.DataFrame, pl.DataFrame], entries: pl.DataFrame, aliases: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The arm with what its queries mean to somebody who knows more words; for the scorecard.
+
+    Args:
+        arm: Of `search_log_collections`.
+        entries: `attribute_vocabulary.entries`.
+        aliases: `attribute_vocabulary.aliases`, and what the truth adds.
+    """
+    collections, items = arm
+    parser = QueryParser.of(entries, aliases)
+    meant = [parser.parse(title)[0] for title in collections["title"]]
+    read = collections.with_columns(pl.Series("entries", meant, dtype=pl.List(pl.String)))
+    shown = items.drop("entries").join(
+        read.select("topic_id", "entries"), on="topic_id", maintain_order="left"
+    )
+    return read, shown.select(items.columns)
+
+
 class TextIndex:
     """Titles and descriptions, for queries whose every word must stand in one of the two.
 
@@ -103,8 +136,8 @@ class TextIndex:
         builder.add_unsigned_field("row", stored=True)
         self._index = tantivy.Index(builder.build())
         writer = self._index.writer(num_threads=1)
-        for row, (title, description) in enumerate(zip(stems, descriptions, strict=True)):
-            texts = {"title": " ".join(title), "description": " ".join(content(description))}
+        for row, (title, description) in enumerate(zip(titles, descriptions, strict=True)):
+            texts = {"title": " ".join(terms(title)), "description": " ".join(terms(description))}
             writer.add_document(tantivy.Document(row=row, **texts))
         writer.commit()
         writer.wait_merging_threads()
@@ -113,13 +146,13 @@ class TextIndex:
 
     def search(self, query: str) -> tuple[np.ndarray, np.ndarray]:
         """Rows of products with every word of the query, rising, and their BM25 scores."""
-        terms = sorted(set(content(query)))
-        if not terms:
+        wanted = sorted(set(terms(query)))
+        if not wanted:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        wanted = tantivy.Query.boolean_query(
-            [(tantivy.Occur.Must, self._anywhere(term)) for term in terms]
+        every = tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, self._anywhere(term)) for term in wanted]
         )
-        hits = self._searcher.search(wanted, limit=MOST_HITS).hits
+        hits = self._searcher.search(every, limit=MOST_HITS).hits
         rows = np.array([self._searcher.doc(at)["row"][0] for _, at in hits], dtype=np.int64)
         scores = np.array([score for score, _ in hits], dtype=np.float64)
         order = np.argsort(rows)
