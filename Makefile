@@ -4,6 +4,7 @@
 # make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
+# make rate-collections [TOPICS=4]    people say, blind, whether products belong in collections
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
 # make test | check         the test suite | linters, types, architecture, definitions
 # make prove-scale          topics and feeds of a million products: memory and cost, some minutes
@@ -15,9 +16,9 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS DAYS DRY_RUN
+export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN
 
-.PHONY: demo pinlanding rl dev rate prune test check prove-scale sandbox-weights clean
+.PHONY: demo pinlanding rl dev rate rate-collections prune test check prove-scale sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -43,6 +44,9 @@ dev: .venv/installed
 
 rate: .venv/installed
 	@$(BIN)/python -m operations rate
+
+rate-collections: .venv/installed
+	@$(BIN)/python -m operations rate-collections
 
 prune: .venv/installed
 	@$(BIN)/python -m operations prune

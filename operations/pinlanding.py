@@ -31,7 +31,8 @@ DAILY_TAIL = ("product_embeddings", "product_attributes")
 LEARNING = ("attribute_vocabulary", "dual_encoder")
 TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
-    *("search_log_collections", "keyword_collections", "scorecard"),
+    *("search_log_collections", "keyword_collections"),
+    *("collection_ratings", "scorecard"),
     *("collection_covers", "published_collections"),
 )
 STATE = "pinlanding.json"  # what the last finished run was made from

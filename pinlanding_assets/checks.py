@@ -187,6 +187,14 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             "look at the row counts of catalog: without titles or fields there is nothing to do.",
         ),
     ],
+    "collection_ratings": [
+        Check(
+            "readable",
+            "Every line of the ratings can be read.",
+            "look at the table `rejects`: it names file, line and what is wrong; mend or delete "
+            "the line and materialize collection_ratings again.",
+        ),
+    ],
     "scorecard": [
         PRECISION,
         Check(
@@ -358,6 +366,12 @@ def accepted_share(found: pl.DataFrame, limits: Limits) -> dict[str, Finding]:
         "not_empty": at_least(count, 1, "accepted"),
         "accepted_share": at_least(share, limits.collections_accepted, "share accepted"),
     }
+
+
+def readable(answers: int, rejects: int) -> dict[str, Finding]:
+    """Findings of collection_ratings."""
+    share = rejects / (answers + rejects) if answers + rejects else None
+    return {"readable": at_most(share, 0.0, "share of lines that hold no answer")}
 
 
 def measured(figures: pl.DataFrame, limits: Limits) -> dict[str, Finding]:

@@ -220,6 +220,15 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "title": Column("String", "the title of the page", ("collections.title",)),
         "products": Column("Int64", "products on the page", ("collections.products",)),
     },
+    "collection_ratings": {
+        "topic_id": Column("String", "the collection that was shown"),
+        "title": Column("String", "its title, as it was shown"),
+        "product_id": Column("String", "the product that was shown"),
+        "rater": Column("String", "who answered"),
+        "choice": Column("String", "yes, no or unsure"),
+        "file": Column("String", "where the answer stands"),
+        "row": Column("Int64", "line of the file, from 1"),
+    },
     "scorecard": {
         "name": Column("String", "what was measured"),
         "value": Column(
@@ -231,6 +240,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
                 "keyword_collections.entries",
                 "product_attributes.entry_id",
                 "vlm_attributes.value",
+                "collection_ratings.choice",
             ),
         ),
         "low": Column("Float64", "lower end of the 95 % interval"),

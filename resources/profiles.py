@@ -21,6 +21,7 @@ from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
 from resources.quality import Limits
+from resources.ratings import Ratings
 from resources.site import SiteStore
 from resources.studio import Studio
 from resources.truth import Truth
@@ -289,4 +290,5 @@ def resources() -> dict[str, Any]:
         ),
         "sentences": SentenceEncoder(),
         "truth": Truth(root=chosen.truth),
+        "ratings": Ratings(root=str(data / "ratings")),
     }

@@ -43,6 +43,7 @@ LINEAGE = {
     },
     "collections": {"topics", "product_attributes", "product_embeddings", "catalog"},
     "search_log_collections": {"search_log", "attribute_vocabulary", "catalog"},
+    "collection_ratings": set(),
     "keyword_collections": {"catalog", "attribute_vocabulary", "demand"},
     "collection_covers": {"collections", "attribute_vocabulary", "promoted_diffusion_weights"},
     "published_collections": {
@@ -52,6 +53,7 @@ LINEAGE = {
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
         *("attribute_vocabulary", "catalog", "keyword_collections", "dual_encoder"),
+        "collection_ratings",
     },
 }
 RL_LINEAGE = {

@@ -8,7 +8,7 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current, describe
 from pinlanding_assets.catalog.live import live
-from pinlanding_assets.checks import CHECKS, accepted_share, measured
+from pinlanding_assets.checks import CHECKS, accepted_share, measured, readable
 from pinlanding_assets.collections.assets import arrangement_of, collections, gates_of
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments
@@ -28,6 +28,7 @@ from pinlanding_assets.scorecard.metrics import (
     holds_of,
 )
 from pinlanding_assets.scorecard.naming import named, naming, with_synonyms
+from pinlanding_assets.scorecard.people import fleiss_kappa, people_figures, people_verdicts
 from pinlanding_assets.scorecard.recall import retrieval_figures, written
 from pinlanding_assets.topics.assets import demand
 from pinlanding_assets.topics.phrasing import Phraser
@@ -36,6 +37,7 @@ from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
 from resources.quality import Finding, Limits, check_results, specs, stop
+from resources.ratings import Ratings
 from resources.reporting import Progress, contact_sheet, markdown_table, table_metadata
 from resources.truth import Truth
 from resources.vision_language import VisionLanguage
@@ -131,10 +133,37 @@ def keyword_collections(
 
 
 @dg.asset(
+    group_name="scorecard",
+    kinds={"parquet"},
+    code_version="1",
+    check_specs=specs(CHECKS, "collection_ratings"),
+)
+def collection_ratings(lake: Lake, ratings: Ratings) -> dg.MaterializeResult:
+    """What people said, blind, of a sample of all arms (`make rate-collections`)."""
+    found, rejects = ratings.read()
+    manifest = lake.commit("collection_ratings", {"ratings": found, "rejects": rejects})
+    kappa, items = fleiss_kappa(found)
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "ratings", COLUMNS["collection_ratings"]),
+            "raters": found["rater"].n_unique(),
+            "rejects": rejects.height,
+            "items_with_two_raters": items,
+            **({} if kappa is None else {"fleiss_kappa": kappa}),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+        check_results=check_results(
+            CHECKS, "collection_ratings", {None: readable(found.height, rejects.height)}
+        ),
+    )
+
+
+@dg.asset(
     deps=[
         collections,
         search_log_collections,
         keyword_collections,
+        collection_ratings,
         dual_encoder,
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
@@ -175,11 +204,15 @@ def scorecard(
     sample = sampled_items(arms, sample_topics(arms, JUDGED_TOPICS))
     said, calls = _ask_judge(context, lake, cache, gpu, vision_language, sample, products)
     verdicts = judge_items(sample, named(said, names))
+    ratings = lake.read("collection_ratings", "ratings")
+    rated = people_verdicts(ratings, arms)
     figures = pl.concat(
         [
             by_truth,
             attribute_figures(current_assignments(lake), mentions, products, names, holds),
             judge_figures(verdicts, judgements, arms),
+            judge_figures(rated, judgements, arms, basis="people", name="people"),
+            people_figures(ratings, rated, verdicts),
             retrieval_figures(
                 lake.read("dual_encoder", "held_out"),
                 lake.read("dual_encoder", "calibration"),
