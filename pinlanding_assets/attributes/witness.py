@@ -14,8 +14,10 @@ import polars as pl
 from pinlanding_assets.attributes.merging import Merges, Value
 
 WITNESS = "vlm"
-LEAST = 3  # products that the model calls by one and the same word
-AGREED = 0.8  # of those that it has looked at; one that it calls otherwise is always forgiven
+LEAST = 2  # products that the model calls by one and the same word
+AGREED = (
+    0.8  # of those that it has looked at; from three on, one that it calls otherwise is forgiven
+)
 OWN_USE = 0.05  # share of them up to which a use of the word by the model itself is a slip
 
 
@@ -48,7 +50,7 @@ def merge_by_witness(
         pl.col("at") != pl.col("shown"),
         pl.col("products") >= LEAST,
         (pl.col("products") >= AGREED * pl.col("looked"))
-        | (pl.col("products") == pl.col("looked") - 1),
+        | ((pl.col("products") == pl.col("looked") - 1) & (pl.col("products") > LEAST)),
     ).sort("at")
     return {
         at: (shown, f"the images show {values[shown].name} on {products} of {looked} products")
