@@ -280,7 +280,7 @@ def _merges(
     by_key: dict[str, list[Value]] = defaultdict(list)
     for value in values.values():
         by_key[value.key].append(value)
-    merges = merge_by_witness(said, values, multi)
+    merges = merge_by_witness(said, values, multi, embed)
     for key, members in sorted(by_key.items()):
         compared = settings.compared_values
         slips = merge_slips(members, evidence, ratio=settings.typo_ratio, compared=compared)

@@ -304,13 +304,25 @@ def test_a_sellers_word_for_what_the_images_show() -> None:
     "shown",
     [
         {"cup": 7, "bowl": 3},  # sometimes this, sometimes that
-        {"cup": 1},  # too few to tell
+        {"cup": 2},  # too few to tell
         {"cup": 9, "mug": 1},  # the model knows the word itself
     ],
 )
 def test_a_word_that_may_be_a_thing_of_its_own_is_not_merged(shown) -> None:
     found = build(pl.concat([CUPS, seen("mug", shown)]))
     assert fate(found, "kind", "mug")[1] != "merge"
+
+
+def test_two_products_are_enough_where_the_words_mean_nearly_the_same() -> None:
+    frame = pl.concat([CUPS, seen("mug", {"cup": 2})])
+
+    def nearly(texts: list[str]) -> np.ndarray:
+        angle = {"cup": 0.0, "mug": 0.9}  # cosine 0.62: no merge by meaning alone
+        return np.array([[np.cos(a), np.sin(a)] for a in (angle.get(t, 2.5) for t in texts)])
+
+    assert fate(build(frame, embed=nearly), "kind", "mug") == (
+        *("kind=cup", "merge", "the images show cup on 2 of 2 products"),
+    )
 
 
 def test_words_of_a_key_with_several_values_are_not_merged_by_what_is_shown() -> None:

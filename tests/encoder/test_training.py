@@ -110,7 +110,8 @@ def test_jittered_photos_keep_their_pixels():
     assert not torch.equal(moved, photos)
     for one, other in zip(moved, photos, strict=True):
         assert torch.equal(one.flatten(1).sort()[0], other.flatten(1).sort()[0])
-    corner = [int((one[0] == other[0, 0, 0]).nonzero()[0, 0]) for one, other in zip(moved, photos)]
+    pairs = zip(moved, photos, strict=True)
+    corner = [int((one[0] == other[0, 0, 0]).nonzero()[0, 0]) for one, other in pairs]
     assert all(row <= 2 or row >= 62 for row in corner)
     torch.manual_seed(0)
     assert torch.equal(jittered(photos), moved)
