@@ -76,7 +76,7 @@ def retrieval_figures(
     said = _said(written, entries, aliases, columns)
     figures += _leak(scores, truth, said)
     keys = [column.partition("=")[0] for column in columns]
-    if product_type in keys:
+    if product_type is not None and product_type in keys:
         for modality, suffix in MODALITIES.items():
             figures += _composed(scores[modality], truth, keys, product_type, suffix, seed)
     return frame(figures)
@@ -191,7 +191,7 @@ def _composed(
         chosen = np.random.default_rng(seed).permutation(len(queries))[:QUERIES]
         first, ten = [], []
         for query in queries[np.sort(chosen)]:
-            right = truth[:, query].all(axis=1)
+            right = np.asarray(truth[:, query].all(axis=1))
             best = np.argsort(-log_p[:, query].sum(axis=1), kind="stable")[:10]
             first.append(bool(right[best[0]]))
             ten.append(bool(right[best].any()))
