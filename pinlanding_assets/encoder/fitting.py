@@ -131,9 +131,7 @@ class Fit:
             {"params": list(module.parameters()), "lr": settings.tower_rate},
         ]
         epochs = self.tower_epochs(len(rows))
-        heads, _ = self._run(
-            features, heads, groups, rows, None, stop=epochs, total=epochs, by_labels=True
-        )
+        heads, _ = self._run(features, heads, groups, rows, None, stop=epochs, total=epochs)
         module.eval().requires_grad_(False)
         tuned = {name: tensor.clone() for name, tensor in module.state_dict().items()}
         losses: dict[float, float] = {}
@@ -192,7 +190,6 @@ class Fit:
         *,
         stop: int,
         total: int,
-        by_labels: bool = False,
     ) -> "tuple[torch.nn.ModuleDict, int]":
         import torch
 
@@ -206,7 +203,7 @@ class Fit:
         first_epoch = self.steps_done
         for epoch in range(stop):
             heads.train()
-            order = torch.from_numpy(self._order(rows, by_labels, generator))
+            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
             running = 0.0
             for step in range(steps):
                 at = (epoch * steps + step) / (total * steps)
@@ -235,17 +232,6 @@ class Fit:
         if best_state is not None:
             heads.load_state_dict(best_state)
         return heads.eval(), best_epoch
-
-    def _order(self, rows: np.ndarray, by_labels: bool, generator: "torch.Generator") -> np.ndarray:
-        """The rows of an epoch: each once, or drawn by how much their labels say. A product that
-        was looked at has five times the labels of one whose title was read."""
-        import torch
-
-        if not by_labels:
-            return rows[torch.randperm(len(rows), generator=generator).numpy()]
-        said = torch.from_numpy((self.targets.positive * self.targets.weight)[rows].sum(axis=1))
-        drawn = torch.multinomial(said, len(rows), replacement=True, generator=generator)
-        return rows[drawn.numpy()]
 
     def _step_loss(
         self,

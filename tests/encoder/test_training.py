@@ -7,10 +7,8 @@ import torch
 
 from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
 from pinlanding_assets.encoder.features import jittered
-from pinlanding_assets.encoder.fitting import Fit
-from pinlanding_assets.encoder.model import HeadShape
 from pinlanding_assets.encoder.objective import attribute_loss, composition_loss
-from pinlanding_assets.encoder.targets import KeySpan, build_targets
+from pinlanding_assets.encoder.targets import KeySpan
 from pinlanding_assets.encoder.training import TrainingSettings, train
 
 FROZEN = TrainingSettings(
@@ -117,20 +115,6 @@ def test_jittered_photos_keep_their_pixels():
     assert all(row <= 2 or row >= 62 for row in corner)
     torch.manual_seed(0)
     assert torch.equal(jittered(photos), moved)
-
-
-def test_towers_see_products_by_how_much_their_labels_say(world):
-    ids = world.products["product_id"].to_list()
-    few = world.labels.filter(pl.col("product_id") == ids[0]).with_columns(weight=pl.lit(0.01))
-    rest = world.labels.filter(pl.col("product_id") != ids[0])
-    targets = build_targets(ids, pl.concat([few, rest]), world.entries, world.keys)
-    fit = Fit(targets, FROZEN, HeadShape(8, 8, 8, True), lambda *_: None)
-    rows = np.arange(len(ids))
-    once = fit._order(rows, False, torch.Generator().manual_seed(0))
-    assert sorted(once) == rows.tolist()
-    drawn = [fit._order(rows, True, torch.Generator().manual_seed(seed)) for seed in range(20)]
-    assert sum((one == 0).sum() for one in drawn) <= 3  # of 1,800 draws, 20 by chance alone
-    assert len(drawn[0]) == len(rows)
 
 
 def test_unknown_keys_carry_no_gradient():
