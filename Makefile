@@ -4,9 +4,11 @@
 # make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
+# make rate-collections [TOPICS=4]    people say, blind, whether products belong in collections
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
 # make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
 # make test | check         the test suite | linters, types, architecture, definitions
+# make prove-scale          topics and feeds of a million products: memory and cost, some minutes
 # make sandbox-weights      train the sandbox's tiny models again
 
 .DEFAULT_GOAL := demo
@@ -15,9 +17,10 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS DAYS DRY_RUN PRODUCTS
+export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN PRODUCTS
 
-.PHONY: demo pinlanding rl dev rate prune prove-operations test check sandbox-weights clean
+.PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale \
+	sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -44,6 +47,9 @@ dev: .venv/installed
 rate: .venv/installed
 	@$(BIN)/python -m operations rate
 
+rate-collections: .venv/installed
+	@$(BIN)/python -m operations rate-collections
+
 prune: .venv/installed
 	@$(BIN)/python -m operations prune
 
@@ -59,6 +65,9 @@ check: .venv/installed
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m operations validate
+
+prove-scale: .venv/installed
+	$(BIN)/python -m benchmarks.collections_at_scale
 
 sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data

@@ -1,4 +1,5 @@
-"""`python -m operations demo | pinlanding | rl | dev | rate | validate | bootstrap | prune`.
+"""`python -m operations demo | pinlanding | rl | dev | rate | rate-collections | validate |
+bootstrap | prune`.
 
 For the Makefile, and for the units of `deploy/systemd`.
 """
@@ -21,9 +22,10 @@ from operations.instance import (
     set_pools,
 )
 from operations.pinlanding import pinlanding
-from operations.rating import serve
+from operations.rating import run, serve
 from operations.retention import delete, superseded
 from operations.rl import rl
+from operations.sheet import Sheet, take_items
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
 from resources.studio_config import StudioConfigError
@@ -67,6 +69,20 @@ def rate() -> None:
         sys.exit(error.description)
     except StudioConfigError as error:
         sys.exit(str(error))
+
+
+def rate_collections() -> None:
+    """The page on which people say whether products belong in collections."""
+    chosen, used = settings(), resources()
+    try:
+        items = take_items(used["lake"], int(os.environ.get("TOPICS") or 4))
+    except MissingPartition as error:
+        sys.exit(error.description)
+    if not items:
+        sys.exit("there are no collections with pictures to rate")
+    port = int(os.environ.get("PORT") or 3001)
+    sheet = Sheet(used["lake"], used["ratings"], items)
+    run(sheet, f"{len(items)} products of {chosen.name} to rate", port)
 
 
 def validate() -> None:
@@ -121,8 +137,8 @@ def prune() -> None:
 
 
 if __name__ == "__main__":
-    commands = (demo, pinlanding, rl, dev, rate, validate, bootstrap, prune)
-    chosen = {command.__name__: command for command in commands}
+    commands = (demo, pinlanding, rl, dev, rate, rate_collections, validate, bootstrap, prune)
+    chosen = {command.__name__.replace("_", "-"): command for command in commands}
     if len(sys.argv) != 2 or sys.argv[1] not in chosen:
         sys.exit(__doc__)
     chosen[sys.argv[1]]()

@@ -48,6 +48,10 @@ class Shown(NamedTuple):
     right: str
     pair: Pair
 
+    @property
+    def pictures(self) -> dict[str, str]:
+        return {"left": self.left, "right": self.right}
+
 
 @dataclass(frozen=True)
 class Result:
@@ -178,6 +182,8 @@ def _write_picture(images: Path, data: bytes) -> str:
 class Ballot:
     """The pairs to rate, in each rater's own order and sides, and the votes on them."""
 
+    template, media = "pair.html", "image/png"
+
     def __init__(self, studio: Path, pairs: list[Pair], seed: int = SEED):
         self._studio = Studio(config_path=str(studio))
         self._path, _ = destination(studio)
@@ -228,7 +234,7 @@ class Ballot:
             **{"a": shown.left, "b": shown.right, "choice": letter},
         }
         day = datetime.now(UTC).date().isoformat()
-        _append(Path(self._path.replace("{day}", day)), json.dumps(row, ensure_ascii=False))
+        append(Path(self._path.replace("{day}", day)), json.dumps(row, ensure_ascii=False))
         self._choices[rater, shown.pair] = _winner(letter, shown.left, shown.right)
 
     def result(self) -> Result:
@@ -264,7 +270,7 @@ def _winner(choice: str, a: str, b: str) -> str | None:
     return {"a": a, "b": b}.get(choice)
 
 
-def _append(path: Path, line: str) -> None:
+def append(path: Path, line: str) -> None:
     """Appends a line that is there whole, on disk, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

@@ -23,6 +23,7 @@ class Follower:
     started: float = field(default_factory=time.monotonic)
     cursors: dict[str, str | None] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)  # asset -> items a model worked on
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)  # asset -> run -> of models
 
     def say(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
@@ -60,18 +61,26 @@ class Follower:
             if event is None:
                 self.say(entry.user_message.strip())
             elif event.event_type_value == "ASSET_MATERIALIZATION":
-                self._materialized(event.step_materialization_data.materialization)
+                self._materialized(run_id, event.step_materialization_data.materialization)
             elif event.event_type_value in ("STEP_FAILURE", "RUN_FAILURE", "STEP_UP_FOR_RETRY"):
                 data = getattr(event, "step_failure_data", None)
                 error = data.error.message if data and data.error else event.message
                 self.say(f"FAILED {event.step_key or 'run'}: {str(error).strip()[:2000]}")
 
-    def _materialized(self, event: dg.AssetMaterialization) -> None:
+    def rate(self, asset: str) -> float | None:
+        """Items a second that a model worked on for an asset; None where nothing was to do."""
+        seconds = sum(self.seconds.get(asset, {}).values())
+        return self.calls[asset] / seconds if self.calls.get(asset) and seconds else None
+
+    def _materialized(self, run_id: str, event: dg.AssetMaterialization) -> None:
         asset = event.asset_key.to_user_string()
         rows = event.metadata.get("dagster/row_count")
         calls = event.metadata.get("model_calls")
         if calls is not None:
             self.calls[asset] = self.calls.get(asset, 0) + int(str(calls.value))
+        took = event.metadata.get("seconds")
+        if took is not None:  # of the whole step, on each of its days
+            self.seconds.setdefault(asset, {})[run_id] = float(str(took.value))
         day = f" {event.partition}" if event.partition else ""
         self.say(f"{asset}{day}: {rows.value:,} rows" if rows else f"{asset}{day}: done")
 

@@ -12,7 +12,8 @@ import dagster as dg
 
 from operations.instance import environment, only_one, open_instance, server
 from operations.launch import Follower, Launcher
-from operations.report import write_report
+from operations.report import MODEL_STEPS, write_report
+from resources.catalog_config import OVERRIDES
 from resources.catalog_source import feed_version
 from resources.profiles import (
     REPOSITORY,
@@ -30,7 +31,9 @@ DAILY_TAIL = ("product_embeddings", "product_attributes")
 LEARNING = ("attribute_vocabulary", "dual_encoder")
 TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
-    *("search_log_collections", "scorecard", "collection_covers", "published_collections"),
+    *("search_log_collections", "keyword_collections"),
+    *("collection_ratings", "scorecard"),
+    *("collection_covers", "published_collections"),
 )
 STATE = "pinlanding.json"  # what the last finished run was made from
 
@@ -66,7 +69,8 @@ def pinlanding() -> None:
                 with server(chosen) as live:
                     _run(Launcher(live, follower, LOCATION), plan)
                 (chosen.data / STATE).write_text(json.dumps(plan.fingerprint))
-            write_report(chosen, follower.calls, time.monotonic() - started)
+            rates = {asset: follower.rate(asset) for asset in MODEL_STEPS}
+            write_report(chosen, follower.calls, rates, time.monotonic() - started)
 
 
 def _write_world(chosen: Settings) -> None:
@@ -86,6 +90,12 @@ def _run(launcher: Launcher, plan: Plan) -> None:
     launcher.run(TAIL)
 
 
+def _settings_files(chosen: Settings) -> bytes:
+    """catalog.yaml, and what a person has said of its vocabulary."""
+    overrides = chosen.catalog.with_name(OVERRIDES)
+    return chosen.catalog.read_bytes() + (overrides.read_bytes() if overrides.exists() else b"")
+
+
 def _plan(chosen: Settings, instance: dg.DagsterInstance) -> Plan:
     """A day is due when an asset of it is missing or its feed has changed; all are when the code,
     the profile or catalog.yaml has. What runs again reuses every answer of a model that it has.
@@ -97,7 +107,7 @@ def _plan(chosen: Settings, instance: dg.DagsterInstance) -> Plan:
     feeds = {day: feed_version(used["source"].provenance(day)) for day in days}
     fingerprint = {
         "code": code_version(LOCATION, "resources"),
-        "settings": f"{chosen.profile} {hashlib.sha256(chosen.catalog.read_bytes()).hexdigest()}",
+        "settings": f"{chosen.profile} {hashlib.sha256(_settings_files(chosen)).hexdigest()}",
         "feeds": feeds,
     }
     path = chosen.data / STATE

@@ -1,8 +1,9 @@
-"""A page on this machine where people say, blind, which of two pictures is better."""
+"""A page on this machine where people rate, blind: which of two pictures is better (`ballot.py`),
+whether a product belongs in a collection (`sheet.py`)."""
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 import uvicorn
@@ -15,9 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from operations.ballot import Ballot, destination, read_rater, take_pairs
+from operations.ballot import MAX_RATER, Ballot, destination, read_rater, take_pairs
 from resources.lake import Lake
-from rl_diffusion_assets.preferences.formats import MAX_RATER
 
 HOST = "127.0.0.1"
 COOKIE, COOKIE_SECONDS = "rater", 365 * 24 * 3600
@@ -29,6 +29,54 @@ HEADERS = {
     "Referrer-Policy": "same-origin",  # `no-referrer` would make a form's Origin null
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class Question(Protocol):
+    """What one rater is shown. `key` stands for it, and tells nothing."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """Side -> name of the picture there."""
+        ...
+
+
+class Questions(Protocol):
+    """What people rate.
+
+    Attributes:
+        template: That shows a question.
+        media: Type of the pictures.
+    """
+
+    template: str
+    media: str
+
+    def shown(self, rater: str, /) -> list[Any]:
+        """All questions in this rater's order."""
+        ...
+
+    def remaining(self, rater: str, /) -> list[Any]:
+        """Those that this rater has not answered."""
+        ...
+
+    def find(self, rater: str, key: str, /) -> Any:
+        """One of the rater's questions; KeyError where it is none of them."""
+        ...
+
+    def picture(self, name: str, /) -> bytes:
+        """The file of a picture."""
+        ...
+
+    def vote(self, rater: str, key: str, choice: str, /) -> None:
+        """Keeps an answer; KeyError: no question or choice; OSError: it cannot be written."""
+        ...
+
+    def result(self) -> Any:
+        """All answers, added up; str() says it in a sentence."""
+        ...
 
 
 def serve(studio: Path, lake: Lake, objective: str, *, count: int, port: int) -> None:
@@ -43,17 +91,22 @@ def serve(studio: Path, lake: Lake, objective: str, *, count: int, port: int) ->
     if not pairs:
         raise SystemExit(f"rl_evaluation of {objective} holds no two pictures to compare")
     ballot = Ballot(studio, pairs)
-    print(f"{len(pairs)} pairs of {objective} to rate: http://{HOST}:{port}", flush=True)
+    run(ballot, f"{len(pairs)} pairs of {objective} to rate", port)
+
+
+def run(ballot: Questions, what: str, port: int) -> None:
+    """Serves the page until Ctrl-C, then prints the result."""
+    print(f"{what}: http://{HOST}:{port}", flush=True)
     uvicorn.run(application(ballot), host=HOST, port=port, log_level="warning", access_log=False)
-    print(f"{objective}: {ballot.result()}", flush=True)
+    print(ballot.result(), flush=True)
 
 
-def application(ballot: Ballot) -> Starlette:
-    """The page over a ballot. Which model drew a picture never leaves this process."""
+def application(ballot: Questions) -> Starlette:
+    """The page over a ballot. Where a picture comes from never leaves this process."""
     jinja = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
-    template = jinja.get_template("rating.html")
+    template = jinja.get_template(ballot.template)
 
     def page(view: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         nonce = secrets.token_urlsafe(16)
@@ -73,10 +126,7 @@ def application(ballot: Ballot) -> Starlette:
         if not remaining:
             return page("done", rater=rater, total=total)
         shown, number = remaining[0], total - len(remaining) + 1
-        return page(
-            *("pair",), rater=rater, key=shown.key, prompt=shown.pair.prompt,
-            number=number, total=total,
-        )  # fmt: skip
+        return page("question", rater=rater, shown=shown, number=number, total=total)
 
     async def ask_name(request: Request) -> Response:
         return page("name", rater=_rater(request) or "", longest=MAX_RATER, fault="")
@@ -101,7 +151,7 @@ def application(ballot: Ballot) -> Starlette:
         try:
             ballot.vote(rater, form.get("pair", ""), form.get("choice", ""))
         except KeyError:
-            raise HTTPException(400, "That was no vote on one of your pairs.") from None
+            raise HTTPException(400, "That was no vote on what you were shown.") from None
         except OSError as error:
             raise HTTPException(503, f"Your vote could not be written: {error.strerror}.") from None
         if not ballot.remaining(rater):
@@ -112,15 +162,15 @@ def application(ballot: Ballot) -> Starlette:
         rater, side = _rater(request), request.path_params["side"]
         try:
             shown = ballot.find(rater or "", request.path_params["key"])
-            name = {"left": shown.left, "right": shown.right}[side]
+            name = shown.pictures[side]
         except KeyError:
             raise HTTPException(404, "There is no such picture.") from None
-        return Response(ballot.picture(name), media_type="image/png", headers=HEADERS)
+        return Response(ballot.picture(name), media_type=ballot.media, headers=HEADERS)
 
     async def show_result(request: Request) -> Response:
         rater = _rater(request)
         if rater is None or ballot.remaining(rater):
-            raise HTTPException(403, "The result is shown after your last pair.")
+            raise HTTPException(403, "The result is shown after your last answer.")
         return page("result", rater=rater, result=ballot.result())
 
     async def refuse(_: Request, error: Exception) -> Response:

@@ -16,18 +16,77 @@ MAIN_FIGURES = (
     *("collections.p_at_10", "collections.p_at_10_low", "collections.p_at_10_high"),
     *("search_log.accepted", "search_log.p_at_10", "comparison.unique_good_topics_ratio"),
     *("attributes.precision", "attributes.recall", "attributes.coverage"),
+    *("scorecard.recall_at_10", "scorecard.recall_at_10_image_only", "scorecard.judge_agreement"),
     *("model_calls.vlm", "model_calls.encoder", "seconds.total"),
 )
+HEADLINES = {  # key of the report under `scorecard.` -> figure of the table
+    "p_at_10_relative_gain": "comparison.p_at_10_relative_gain",
+    "good_topics": "collections.unique_good_topics",
+    "good_topics_search_log": "search_log.unique_good_topics",
+    "good_topics_keywords": "keywords.unique_good_topics",
+    "good_topics_ratio": "comparison.unique_good_topics_ratio",
+    "pair_precision": "collections.pair_precision",
+    "products_reached": "collections.coverage",
+    "recall_at_10": "recall_at_10",
+    "recall_at_10_image_only": "recall_at_10.image_only",
+    "judge_agreement": "judge.agreement",
+    "judge_kappa": "judge.kappa",
+    "vlm_calls_saved": "vlm_calls_saved",
+}
+ARMS = {"collections": "", "search_log": "_search_log", "keywords": "_keywords"}
+WITNESSES = ("", "_people", "_judge")  # of P@10, the one to be believed most first
+MODEL_STEPS = {"product_embeddings": "encoder", "vlm_attributes": "vlm"}
+
+
+def headlines(figures: pl.DataFrame) -> dict[str, Any]:
+    """The figures under `scorecard.`; a P@10 that the truth does not give is an estimate by people,
+    or else by the judge, and its `_basis` says so."""
+    rows = {row["name"]: row for row in figures.iter_rows(named=True)}
+    found: dict[str, Any] = {}
+    for arm, suffix in ARMS.items():
+        known = [rows.get(f"{arm}.p_at_10{witness}") for witness in WITNESSES]
+        best = next((row for row in known if row and row["value"] is not None), None)
+        for key, column in (("", "value"), ("_low", "low"), ("_high", "high"), ("_basis", "basis")):
+            found[f"scorecard.p_at_10{key}{suffix}"] = best[column] if best else None
+    for key, name in HEADLINES.items():
+        found[f"scorecard.{key}"] = _value(rows[name]) if name in rows else None
+    return found
+
+
+def _value(row: Mapping[str, Any]) -> Any:
+    whole = row["unit"] == "topics" and row["value"] is not None
+    return int(row["value"]) if whole else row["value"]
+
+
+def costs(
+    rates: Mapping[str, float | None], price: float, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a million items take, from the measured throughput of the steps that run a model.
+
+    Args:
+        rates: Asset -> items a second; None: nothing was to do, and the last figure stands.
+        price: Of an hour of the device, US$.
+        before: The last report.
+    """
+    found: dict[str, Any] = {}
+    for asset, name in MODEL_STEPS.items():
+        second, cost = f"scorecard.items_a_second_{name}", f"scorecard.cost_per_million_{name}"
+        rate = rates.get(asset)
+        if rate:
+            found |= {second: round(rate, 2), cost: round(price * 1e6 / rate / 3600, 4)}
+        else:
+            found |= {key: before.get(key) for key in (second, cost)}
+    return found
 
 
 def pinlanding_figures(
     lake: Lake, calls: Mapping[str, int], seconds: float, site: str
 ) -> dict[str, Any]:
     """Flat figures of the first system. A figure that nobody can know is None."""
+    figures = lake.read("scorecard", "figures")
     scores: dict[str, Any] = {}
-    for row in lake.read("scorecard", "figures").iter_rows(named=True):
-        whole = row["unit"] == "topics" and row["value"] is not None
-        scores[row["name"]] = int(row["value"]) if whole else row["value"]
+    for row in figures.iter_rows(named=True):
+        scores[row["name"]] = _value(row)
         if row["name"].endswith(".p_at_10"):
             scores |= {f"{row['name']}_{end}": row[end] for end in ("low", "high")}
     products = live(lake.scan("catalog", "products")).select(pl.len()).collect().item()
@@ -37,6 +96,7 @@ def pinlanding_figures(
         "catalog.rejects": rejects,
         "collections.published": lake.read("published_collections", "pages").height,
         **scores,
+        **headlines(figures),
         "model_calls.vlm": calls.get("vlm_attributes", 0),
         "model_calls.encoder": calls.get("product_embeddings", 0),
         "seconds.total": round(seconds, 1),
@@ -86,14 +146,20 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def write_report(chosen: Settings, calls: Mapping[str, int], seconds: float) -> None:
+def write_report(
+    chosen: Settings,
+    calls: Mapping[str, int],
+    rates: Mapping[str, float | None],
+    seconds: float,
+) -> None:
     """Write the report, print its main figures and what to look at next."""
     index = chosen.data / "site" / "current" / "index.html"
     site = str(index.relative_to(REPOSITORY)) if index.is_relative_to(REPOSITORY) else str(index)
     figures = pinlanding_figures(resources()["lake"], calls, seconds, site)
     path = chosen.data.parent / "report.json"
     report = json.loads(path.read_text()) if path.exists() else {}
-    report["pinlanding"] = figures
+    before = report.get("pinlanding", {})
+    report["pinlanding"] = figures | costs(rates, chosen.profile.price_per_hour, before)
     path.write_text(json.dumps(report, indent=2) + "\n")
     print()
     for name in MAIN_FIGURES:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.collections.gates import GateError, Gates, sellable, verify_gates
+from pinlanding_assets.catalog.live import sellable
+from pinlanding_assets.collections.gates import GateError, Gates, verify_gates
 from pinlanding_assets.embeddings.encode import vector_matrix
 from resources.quality import (
     ROW_COUNT,
@@ -178,6 +179,21 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             "not_empty",
             "The searches give collections to compare with.",
             "look at the row counts of search_log; without a search log there is nothing to do.",
+        ),
+    ],
+    "keyword_collections": [
+        Check(
+            "not_empty",
+            "Keywords alone give collections to compare with.",
+            "look at the row counts of catalog: without titles or fields there is nothing to do.",
+        ),
+    ],
+    "collection_ratings": [
+        Check(
+            "readable",
+            "Every line of the ratings can be read.",
+            "look at the table `rejects`: it names file, line and what is wrong; mend or delete "
+            "the line and materialize collection_ratings again.",
         ),
     ],
     "scorecard": [
@@ -352,6 +368,12 @@ def accepted_share(found: pl.DataFrame, limits: Limits) -> dict[str, Finding]:
         "not_empty": at_least(count, 1, "accepted"),
         "accepted_share": at_least(share, limits.collections_accepted, "share accepted"),
     }
+
+
+def readable(answers: int, rejects: int) -> dict[str, Finding]:
+    """Findings of collection_ratings."""
+    share = rejects / (answers + rejects) if answers + rejects else None
+    return {"readable": at_most(share, 0.0, "share of lines that hold no answer")}
 
 
 def measured(figures: pl.DataFrame, limits: Limits) -> dict[str, Finding]:

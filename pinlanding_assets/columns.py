@@ -9,6 +9,7 @@ TOPIC_ID = Column("String", "hash of the topic's attributes", ("topics.topic_id"
 SLUG = Column("String", "the last part of the page's address", ("topics.slug",))
 TOPIC_ENTRIES = Column("List(String)", "the attributes of the topic", ("topics.entries",))
 RECORD = ("raw_catalog.record",)
+TEXTS = ("catalog.title", "catalog.description")
 
 COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "raw_catalog": {
@@ -183,9 +184,25 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
             "attributes asked for",
             ("search_log.query", "attribute_vocabulary.entry_id"),
         ),
-        "products": Column("Int64", "products on the page", ("catalog.title",)),
+        "products": Column("Int64", "products on the page", TEXTS),
         "sellers": Column("Int64", "sellers on the page", ("catalog.seller",)),
-        "score": Column("Float64", "how well titles match", ("catalog.title",)),
+        "score": Column("Float64", "how well texts match", TEXTS),
+        "accepted": Column("Boolean", "whether it passed every gate"),
+        "reason": Column("String", "that it passed, or the gate that it did not pass"),
+        "duplicate_of": Column("String", "topic_id of the page with the same products"),
+    },
+    "keyword_collections": {
+        "topic_id": Column("String", "hash of the topic's attributes", TEXTS),
+        "slug": Column("String", "the page's address", TEXTS),
+        "title": Column("String", "the title of the page", ("attribute_vocabulary.value",)),
+        "entries": Column(
+            "List(String)",
+            "attributes that fields and words name",
+            (*TEXTS, "catalog.attributes", "attribute_vocabulary.entry_id"),
+        ),
+        "products": Column("Int64", "products on the page", TEXTS),
+        "sellers": Column("Int64", "sellers on the page", ("catalog.seller",)),
+        "score": Column("Float64", "mean probability of its products", TEXTS),
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
@@ -207,6 +224,15 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "title": Column("String", "the title of the page", ("collections.title",)),
         "products": Column("Int64", "products on the page", ("collections.products",)),
     },
+    "collection_ratings": {
+        "topic_id": Column("String", "the collection that was shown"),
+        "title": Column("String", "its title, as it was shown"),
+        "product_id": Column("String", "the product that was shown"),
+        "rater": Column("String", "who answered"),
+        "choice": Column("String", "yes, no or unsure"),
+        "file": Column("String", "where the answer stands"),
+        "row": Column("Int64", "line of the file, from 1"),
+    },
     "scorecard": {
         "name": Column("String", "what was measured"),
         "value": Column(
@@ -215,13 +241,16 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
             (
                 "collections.entries",
                 "search_log_collections.entries",
+                "keyword_collections.entries",
                 "product_attributes.entry_id",
                 "vlm_attributes.value",
+                "collection_ratings.choice",
             ),
         ),
         "low": Column("Float64", "lower end of the 95 % interval"),
         "high": Column("Float64", "upper end of the 95 % interval"),
         "n": Column("Int64", "pages, products or labels that it was measured on"),
-        "unit": Column("String", "share, topics or ratio"),
+        "unit": Column("String", "share, topics, ratio or kappa"),
+        "basis": Column("String", "what it rests on: truth, judge, people or count"),
     },
 }

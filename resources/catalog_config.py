@@ -13,10 +13,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
 )
+
+OVERRIDES = "vocabulary.yaml"  # beside catalog.yaml
 
 
 class CatalogConfigError(dg.Failure, ValueError):
@@ -159,18 +162,41 @@ class CatalogConfig(_Settings):
             CatalogConfigError: the file is missing, is not YAML, or has a wrong setting.
         """
         path = Path(path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise CatalogConfigError(f"{path}: cannot be read: {error}") from error
+        content = _read_yaml(path)
         if not isinstance(content, dict):
             raise CatalogConfigError(f"{path}: holds no settings (expected `feeds:`, `columns:`)")
         slug = re.sub(r"[^a-z0-9_]+|__+", "-", path.stem.lower()).strip("-_") or "catalog"
         try:
             return cls.model_validate({"name": slug, **content})
         except ValidationError as error:
-            lines = [
-                f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-                for problem in error.errors()
-            ]
-            raise CatalogConfigError("\n".join([f"{path}: wrong settings:", *lines])) from None
+            raise _wrong(path, error) from None
+
+
+def load_overrides(path: Path) -> dict[str, dict[str, str | None]]:
+    """Reads a vocabulary.yaml: key -> word -> value, or nothing; empty where there is no file.
+
+    Raises:
+        CatalogConfigError: it is not YAML, or of another form.
+    """
+    if not path.exists():
+        return {}
+    words = TypeAdapter(dict[Name, dict[Name, Name | None]], config=_Settings.model_config)
+    try:
+        return words.validate_python(_read_yaml(path) or {})
+    except ValidationError as error:
+        raise _wrong(path, error) from None
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CatalogConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _wrong(path: Path, error: ValidationError) -> CatalogConfigError:
+    lines = [
+        f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()
+    ]
+    return CatalogConfigError("\n".join([f"{path}: wrong settings:", *lines]))

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import dagster as dg
 import polars as pl
 
-from resources.catalog_config import CatalogConfig
+from resources.catalog_config import OVERRIDES, CatalogConfig, load_overrides
 from resources.feed_files import FeedError, FeedReader, Row
 from resources.image_fetch import is_url, new_client, read_url
 from resources.located_files import DAY, LocatedFile, LocatedFiles, provenance
@@ -54,6 +54,15 @@ class CatalogSource(dg.ConfigurableResource):
             CatalogConfigError: it is missing or wrong; the message names file and setting.
         """
         return self._config
+
+    def overrides(self) -> dict[str, dict[str, str | None]]:
+        """What vocabulary.yaml beside catalog.yaml says of words: key -> word -> value; none if it
+        is not there.
+
+        Raises:
+            CatalogConfigError: it is wrong; the message names the file and the setting.
+        """
+        return load_overrides(Path(self.config_path).with_name(OVERRIDES))
 
     def days(self) -> list[str]:
         """The days (YYYY-MM-DD, in order) that have a feed.

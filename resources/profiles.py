@@ -21,6 +21,7 @@ from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
 from resources.quality import Limits
+from resources.ratings import Ratings
 from resources.site import SiteStore
 from resources.studio import Studio
 from resources.truth import Truth
@@ -46,6 +47,7 @@ class Profile:
     device: str = "auto"
     gpu_required: bool = False
     in_process: bool = True  # one process a run; a process a step isolates models on a GPU
+    price_per_hour: float = 0.05  # of the device, US$, for the report's costs: one core in a cloud
 
 
 PROFILES = {
@@ -75,6 +77,7 @@ PROFILES = {
         device="cuda",
         gpu_required=True,
         in_process=False,
+        price_per_hour=5.2,  # one A100: what PinLanding's 500 $ for 96 GPU hours come to
     ),
 }
 
@@ -287,4 +290,5 @@ def resources() -> dict[str, Any]:
         ),
         "sentences": SentenceEncoder(),
         "truth": Truth(root=chosen.truth),
+        "ratings": Ratings(root=str(data / "ratings")),
     }

@@ -20,7 +20,7 @@ import yaml
 from sandbox.breakage import HUGE_TITLE
 from sandbox.feeds import World, make_feed, write_feed
 from sandbox.search_log import searches
-from sandbox.vocabulary import PHRASES
+from sandbox.vocabulary import PHRASES, SYNONYMS
 
 FIRST_DAY = date(2026, 11, 1)
 DAYS, PRODUCTS = 14, 6_000
@@ -125,6 +125,19 @@ def _write_truth(parts: Sequence[Path], truth: Path) -> None:
         temporary.replace(truth / f"{name}.parquet")
 
 
+def _write_synonyms(truth: Path) -> None:
+    """`synonyms`: key, value, word; all words that sellers use for a value."""
+    rows = [
+        (key, value, word)
+        for key, values in SYNONYMS.items()
+        for value, others in values.items()
+        for word in others
+    ]
+    frame = pl.DataFrame(rows, schema=["key", "value", "word"], orient="row")
+    frame.write_parquet(truth / ".synonyms.tmp")
+    (truth / ".synonyms.tmp").replace(truth / "synonyms.parquet")
+
+
 def _first_meanings(days: list[dict[str, list[list[Any]]]]) -> list[list[Any]]:
     """The pairs of each query on the first day that has it: a prefix can change its meaning."""
     known: set[str] = set()
@@ -181,6 +194,7 @@ def write_world(
             progress(world.share(number).stop, products)
     if wrote or not all((truth / f"{name}.parquet").exists() for name in COLUMNS):
         _write_truth([parts / f"{day.isoformat()}.json" for day in dates], truth)
+    _write_synonyms(truth)
 
 
 def main() -> None:

@@ -161,6 +161,14 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         lambda: shop.accepted_share(topics(5), LIMITS),
         lambda: shop.accepted_share(topics(0), LIMITS),
     ),
+    ("keyword_collections", "not_empty"): (
+        lambda: shop.accepted_share(topics(5), LIMITS),
+        lambda: shop.accepted_share(topics(0), LIMITS),
+    ),
+    ("collection_ratings", "readable"): (
+        lambda: shop.readable(0, 0),
+        lambda: shop.readable(9, 1),
+    ),
     ("scorecard", "p_at_10"): (
         lambda: shop.measured(figures(collections__p_at_10=None), LIMITS),  # no truth
         lambda: shop.measured(figures(collections__p_at_10=0.6), LIMITS),

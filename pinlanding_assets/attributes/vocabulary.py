@@ -32,6 +32,8 @@ from pinlanding_assets.attributes.merging import (
     name_values,
 )
 from pinlanding_assets.attributes.normalisation import fold, fold_word, words
+from pinlanding_assets.attributes.overrides import Overrides, decided, dropped_words
+from pinlanding_assets.attributes.witness import merge_by_witness
 
 ENTRIES_SCHEMA = {
     "entry_id": pl.String,
@@ -118,6 +120,7 @@ def build_vocabulary(
     demand: pl.DataFrame | None = None,
     settings: VocabularySettings | None = None,
     judge: Judge = judge_by_statistics,
+    overrides: Overrides | None = None,
 ) -> Vocabulary:
     """Clean vocabulary of all mentions.
 
@@ -130,6 +133,7 @@ def build_vocabulary(
         demand: Optional `query`, `count`: searches; they move the searchability.
         settings: Thresholds.
         judge: Scores the entries.
+        overrides: What a person has decided.
 
     Returns:
         Tables in a fixed order. `aliases.key` and `raw_value` are those of the mentions, so the
@@ -145,7 +149,10 @@ def build_vocabulary(
         (key, value): count for key, value, count in counts.sort("key", "value").iter_rows()
     }
     stated = said.filter(pl.col("source") == "catalog").select("key", "value").unique()
-    spelling, fate = group_spellings(raws, set(stated.iter_rows()))
+    forbidden = dropped_words(overrides or {}, raws)
+    allowed = {raw: count for raw, count in raws.items() if raw not in forbidden}
+    spelling, fate = group_spellings(allowed, set(stated.iter_rows()))
+    fate |= forbidden
     said = said.join(
         pl.DataFrame(
             [(*raw, at) for raw, at in spelling.items()],
@@ -161,7 +168,11 @@ def build_vocabulary(
         key_of.cast({"at": pl.Int64, "key": pl.String}), on="at", maintain_order="left"
     )
     multi = _multi(said, settings)
-    ends = follow(_merges(said, values, multi, embed, floor, settings))
+    kept_by_hand, merged_by_hand = decided(overrides or {}, values)
+    merges = _merges(said, values, multi, embed, floor, settings)
+    ends = follow(
+        {at: found for at, found in merges.items() if at not in kept_by_hand} | merged_by_hand
+    )
     said = said.with_columns(
         pl.col("at").replace_strict({a: end for a, (end, _) in ends.items()}, default=pl.col("at"))
         if ends
@@ -178,6 +189,7 @@ def build_vocabulary(
     # one kind of product is still a kind; a department above all kinds is not
     spared = type_key if type_key is None or not multi[type_key] else None
     dropped = _rare_or_common(values, facts, coverage, spared, products, floor, settings.ceiling)
+    dropped = {at: why for at, why in dropped.items() if at not in kept_by_hand}
     alive = [at for at in sorted(facts) if at not in dropped]
     searches = count_searches(demand)
     elsewhere = _elsewhere([values[at] for at in facts], facts)
@@ -186,7 +198,8 @@ def build_vocabulary(
     ]
     verdicts = dict(zip(alive, judge(candidates), strict=True))
     for at, verdict in verdicts.items():
-        if min(verdict.searchability, verdict.coherence) < settings.min_score:
+        low = min(verdict.searchability, verdict.coherence) < settings.min_score
+        if low and at not in kept_by_hand:
             scores = f"searchability {verdict.searchability}, coherence {verdict.coherence}"
             dropped[at] = f"{scores}: {verdict.reason}"
     kept = [at for at in alive if at not in dropped]
@@ -223,6 +236,18 @@ def build_vocabulary(
     return Vocabulary(entries.sort("key", "value"), aliases.sort("key", "raw_value"), keys)
 
 
+def vocabulary_figures(found: Vocabulary) -> dict[str, float]:
+    """How far the vocabulary squeezes what was said: raw values, entries, raw values an entry, and
+    how many of either are said of one product only."""
+    raw, entries = found.aliases, found.entries
+    return {
+        "raw_values": float(raw.height),
+        "compression": raw.height / max(1, entries.height),
+        "raw_singletons": float(raw.filter(pl.col("count") == 1).height),
+        "singletons": float(entries.filter(pl.col("products") == 1).height),
+    }
+
+
 def _multi(said: pl.DataFrame, settings: VocabularySettings) -> dict[str, bool]:
     """Key -> whether some source commonly gives one product several values of it.
 
@@ -255,13 +280,13 @@ def _merges(
     by_key: dict[str, list[Value]] = defaultdict(list)
     for value in values.values():
         by_key[value.key].append(value)
-    merges: Merges = {}
+    merges = merge_by_witness(said, values, multi, embed)
     for key, members in sorted(by_key.items()):
         compared = settings.compared_values
         slips = merge_slips(members, evidence, ratio=settings.typo_ratio, compared=compared)
-        merges |= slips
+        merges = slips | merges
         merges |= merge_meanings(
-            [value for value in members if value.at not in slips],
+            [value for value in members if value.at not in merges],
             evidence,
             embed,
             multi=multi[key],

@@ -2,6 +2,8 @@
 
 import polars as pl
 
+SELLABLE = ("in_stock", "preorder", "unknown")  # a feed without availability is all "unknown"
+
 
 def live(products: pl.LazyFrame) -> pl.LazyFrame:
     """The catalog as of the newest day in `products`.
@@ -19,3 +21,11 @@ def live(products: pl.LazyFrame) -> pl.LazyFrame:
         .filter(pl.col("operation") != "delete")
         .sort("product_id")
     )
+
+
+def sellable(products: pl.DataFrame) -> pl.DataFrame:
+    """The products of `catalog.products` that exist and can be bought."""
+    on_sale = products.filter(pl.col("availability").is_in(SELLABLE))
+    if "operation" in products.columns:
+        on_sale = on_sale.filter(pl.col("operation") == "upsert")
+    return on_sale

@@ -13,6 +13,7 @@ CLUSTERS_SCHEMA = {
     "entries": pl.List(pl.String),
 }
 MEMBERS_SCHEMA = {"product_id": pl.String, "cluster_id": pl.Int64, "similarity": pl.Float64}
+_BLOCK = 65_536  # products whose vectors are averaged at once
 _SURE = 1.0  # standard errors from which an entry counts as over-represented
 _LABELS = 5  # entries kept a cluster
 _PRIOR = 10.0  # pseudo-mentions, spread over the entries as the whole catalog has them
@@ -64,19 +65,30 @@ def product_vectors(embeddings: pl.DataFrame) -> tuple[list[str], np.ndarray]:
 
     Vectors that are not finite or have no length are left out.
     """
-    ordered = embeddings.drop_nulls(["product_id", "vector"]).sort(
-        "product_id", maintain_order=True
-    )
-    if ordered.is_empty():
+    given = embeddings.select("product_id", "vector").drop_nulls()
+    if given.is_empty():
         return [], np.zeros((0, 1), dtype=np.float32)
-    width = len(ordered["vector"][0])
-    vectors = ordered["vector"].cast(pl.Array(pl.Float64, width)).to_numpy()
-    ids, starts = np.unique(ordered["product_id"].to_numpy(), return_index=True)
-    means = np.add.reduceat(vectors, starts, axis=0)
-    norms = np.linalg.norm(means, axis=1)
-    usable = np.isfinite(norms) & (norms > 1e-9)
-    unit = (means[usable] / norms[usable, None]).astype(np.float32)
-    return ids[usable].tolist(), unit
+    width = len(given["vector"][0])
+    ordered = given.select("product_id").with_row_index("row").sort("product_id", "row")
+    ids, order = ordered["product_id"], ordered["row"]
+    starts = np.flatnonzero((ids != ids.shift()).fill_null(True).to_numpy())
+    unit = np.empty((len(starts), width), dtype=np.float32)
+    usable = np.empty(len(starts), dtype=bool)
+    for first in range(0, len(starts), _BLOCK):  # a million vectors in float64 are a gigabyte
+        block = starts[first : first + _BLOCK]
+        end = starts[first + _BLOCK] if first + _BLOCK < len(starts) else len(ids)
+        rows = given["vector"].gather(order[int(block[0]) : int(end)])
+        vectors = rows.cast(pl.Array(pl.Float64, width)).to_numpy()
+        means = np.add.reduceat(vectors, block - block[0], axis=0)
+        norms = np.linalg.norm(means, axis=1)
+        found = np.isfinite(norms) & (norms > 1e-9)
+        norms[~found] = 1.0
+        unit[first : first + len(block)] = means / norms[:, None]
+        usable[first : first + len(block)] = found
+    names = ids.gather(starts)
+    if usable.all():
+        return names.to_list(), unit
+    return names.filter(pl.Series(usable)).to_list(), unit[usable]
 
 
 def _k_means(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray:

@@ -7,10 +7,10 @@ from itertools import chain
 
 import polars as pl
 
+from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.topics.mining import support_floor
 from pinlanding_assets.topics.phrasing import is_safe_slug, is_safe_title
 
-SELLABLE = ("in_stock", "preorder", "unknown")  # a feed without availability is all "unknown"
 COLLECTIONS_SCHEMA = {
     "topic_id": pl.String,
     "slug": pl.String,
@@ -70,14 +70,6 @@ class Gates:
         if 0 < sellers < self.min_sellers:
             return f"{sellers} sellers, {self.min_sellers} needed"
         return None
-
-
-def sellable(products: pl.DataFrame) -> pl.DataFrame:
-    """The products of `catalog.products` that exist and can be bought."""
-    on_sale = products.filter(pl.col("availability").is_in(SELLABLE))
-    if "operation" in products.columns:
-        on_sale = on_sale.filter(pl.col("operation") == "upsert")
-    return on_sale
 
 
 def apply_gates(

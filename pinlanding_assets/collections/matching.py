@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.clusters.clustering import product_vectors
 from pinlanding_assets.collections.gates import (
     ITEMS_SCHEMA,
     Gates,
     apply_gates,
-    sellable,
 )
 from pinlanding_assets.topics.mining import combine_sources
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
+_BLOCK = 65_536  # vectors put in their place at once
 _SCAN = 10  # candidates looked at for one place on a page
 
 
@@ -154,7 +155,8 @@ class Shelf:
                 .with_row_index("row")
                 .join(place.with_row_index("vector"), on="product_id")
             )
-            self.vectors[found["row"].to_numpy()] = vectors[found["vector"].to_numpy()]
+            for part in found.iter_slices(_BLOCK):  # indexing copies what it takes
+                self.vectors[part["row"].to_numpy()] = vectors[part["vector"].to_numpy()]
 
     def arrange(
         self, rows: np.ndarray, scores: np.ndarray, relevance: np.ndarray

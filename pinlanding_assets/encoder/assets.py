@@ -89,6 +89,7 @@ def dual_encoder(
             "calibration": trained.calibration,
             "entry_vectors": entry_vectors,
             "retrieval": trained.retrieval,
+            "held_out": trained.held_out,
         },
         versions={
             "checkpoint": version,

@@ -62,8 +62,21 @@ class FrozenFeatures:
         return self.sides.image[rows], self.sides.text[rows], self.phrases
 
 
+def jittered(pixels: "torch.Tensor") -> "torch.Tensor":
+    """Photos ``[n, 3, s, s]``, half of them mirrored, all moved by up to a 32nd of their side: few
+    labelled products are seen many times. Draws from torch's global generator."""
+    import torch
+
+    n, reach = len(pixels), max(1, pixels.shape[-1] // 32)
+    mirrored = torch.where((torch.rand(n) < 0.5)[:, None, None, None], pixels.flip(3), pixels)
+    moves = torch.randint(-reach, reach + 1, (n, 2)).tolist()
+    rows = zip(mirrored, moves, strict=True)
+    return torch.stack([photo.roll(tuple(move), (1, 2)) for photo, move in rows])
+
+
 class LiveTowers:
-    """Features from towers that are being tuned; decodes a batch at a time."""
+    """Features from towers that are being tuned; decodes a batch at a time, and shows photos
+    `jittered` while the towers are in training mode."""
 
     def __init__(
         self,
@@ -83,7 +96,8 @@ class LiveTowers:
         seen = self.sides.has_image[rows].nonzero().flatten()
         if len(seen):
             loaded = [self.load(int(rows[i])) for i in seen]
-            pixels = backbone.prepare_images(loaded).to(device)
+            pixels = backbone.prepare_images(loaded)
+            pixels = (jittered(pixels) if backbone.module.training else pixels).to(device)
             image[seen] = backbone.forward_images(pixels).float()
         read = self.sides.has_text[rows].nonzero().flatten()
         words = [self.texts[int(rows[i])] for i in read] + self.phrases

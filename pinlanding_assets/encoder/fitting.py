@@ -40,7 +40,7 @@ class TrainingSettings:
         patience: Epochs without a better held-out loss before stopping.
         folds: Parts that the labelled products are split into; one is held out at a time.
         tower_samples: Products that a trainable backbone sees while it is tuned, rounded to whole
-            passes (a minute of one core for the sandbox's); 0 leaves it frozen.
+            passes (three minutes of one core for the sandbox's); 0 leaves it frozen.
         tower_rate: Peak rate of the towers.
         interpolations: Steps from the start (0) to the tuned weights (1) to choose from.
         target_precision: What the calibrated thresholds aim at.
@@ -61,7 +61,7 @@ class TrainingSettings:
     balance: float = 0.3
     patience: int = 6
     folds: int = 5
-    tower_samples: int = 12_000
+    tower_samples: int = 36_000
     tower_rate: float = 5e-4
     interpolations: tuple[float, ...] = (0.0, 0.5, 1.0)
     target_precision: float = 0.95

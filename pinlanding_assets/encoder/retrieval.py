@@ -24,7 +24,7 @@ def attribute_recall(
     scores: np.ndarray, truth: np.ndarray, ks: tuple[int, ...] = (1, 5, 10)
 ) -> dict[str, float]:
     """Recall figures of scores ``[n, e]`` against truth ``[n, e]`` (bool); products without a true
-    attribute are left out."""
+    attribute are left out, and an entry of score -inf is never found."""
     rows = truth.any(axis=1)
     scores, truth = scores[rows], truth[rows]
     figures: dict[str, float] = {}
@@ -35,7 +35,7 @@ def attribute_recall(
     for k in ks:
         top = np.zeros_like(truth)
         np.put_along_axis(top, order[:, :k], True, axis=1)
-        hits = top & truth
+        hits = top & truth & np.isfinite(scores)
         figures[f"recall_at_{k}"] = float(hits.sum() / truth.sum())
         figures[f"recall_at_{k}_macro"] = float(
             (hits.sum(axis=0)[per_entry > 0] / per_entry[per_entry > 0]).mean()

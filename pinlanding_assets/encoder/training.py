@@ -10,9 +10,9 @@ product is held out once (cross-fitting), so that the calibration sees all label
 heads are trained on all of them; tuned towers have one held-out fold.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -39,8 +39,13 @@ from pinlanding_assets.encoder.targets import (
 )
 from resources.encoders import EncoderBackbone
 
-if TYPE_CHECKING:
-    pass
+HELD_OUT = 2_000
+"""Products whose held-out log-odds are kept, to be measured against what training never sees."""
+HELD_OUT_SCHEMA = {
+    "product_id": pl.String,
+    "modality": pl.String,
+    "log_odds": pl.List(pl.Float32),
+}
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,15 @@ class TrainedEncoder:
         metrics: Held-out figures by name.
         calibration: The ``calibration`` table.
         retrieval: Held-out attribute retrieval by modality and method.
+        held_out: ``product_id, modality, log_odds``: what a model that was not trained on the
+            product says of every entry, in the order of the vocabulary; ``HELD_OUT`` products.
     """
 
     model: DualEncoder
     metrics: dict[str, float]
     calibration: pl.DataFrame
     retrieval: pl.DataFrame
+    held_out: pl.DataFrame
 
 
 def train(
@@ -181,7 +189,33 @@ def train(
         **reliability(scores["both"], positive, weight, ids, targets.spans, calibration),
         **_headline(retrieval),
     }
-    return TrainedEncoder(model, metrics, calibration, retrieval)
+    names = [targets.product_ids[row] for row in held]
+    order = [ids.index(entry_id) for entry_id in entries["entry_id"]]
+    shown = {modality: values[:, order] for modality, values in scores.items()}
+    return TrainedEncoder(model, metrics, calibration, retrieval, _held_out(names, shown))
+
+
+def _held_out(names: list[str], scores: dict[str, np.ndarray]) -> pl.DataFrame:
+    """Log-odds of held-out products by modality; of many products an arbitrary, fixed choice."""
+    chosen = sorted(sorted(names, key=_shuffled)[:HELD_OUT])
+    row_of = {name: row for row, name in enumerate(names)}
+    rows = [row_of[name] for name in chosen]
+    parts = [
+        pl.DataFrame(
+            {
+                "product_id": chosen,
+                "modality": [modality] * len(chosen),
+                "log_odds": list(values[rows].astype(np.float32)),
+            },
+            schema=HELD_OUT_SCHEMA,
+        )
+        for modality, values in sorted(scores.items())
+    ]
+    return pl.concat(parts).sort("product_id", "modality")
+
+
+def _shuffled(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def _photo_groups(

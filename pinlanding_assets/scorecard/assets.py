@@ -6,9 +6,9 @@ import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.attributes.describing import current, describe
 from pinlanding_assets.catalog.live import live
-from pinlanding_assets.checks import CHECKS, accepted_share, measured
+from pinlanding_assets.checks import CHECKS, accepted_share, measured, readable
 from pinlanding_assets.collections.assets import (
     arrangement_of,
     collections,
@@ -17,13 +17,34 @@ from pinlanding_assets.collections.assets import (
 )
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments
+from pinlanding_assets.encoder.assets import dual_encoder
 from pinlanding_assets.partitions import EVERY_DAY
-from pinlanding_assets.scorecard import search_log_arm
-from pinlanding_assets.scorecard.metrics import scorecard as measure
+from pinlanding_assets.scorecard import keyword_arm, search_log_arm
+from pinlanding_assets.scorecard.judging import (
+    judge_figures,
+    judge_items,
+    sample_topics,
+    sampled_items,
+)
+from pinlanding_assets.scorecard.metrics import (
+    attribute_figures,
+    calls_saved,
+    collection_figures,
+    holds_of,
+)
+from pinlanding_assets.scorecard.naming import named, naming, with_synonyms
+from pinlanding_assets.scorecard.people import fleiss_kappa, people_figures, people_verdicts
+from pinlanding_assets.scorecard.recall import retrieval_figures, written
+from pinlanding_assets.topics.assets import demand
+from pinlanding_assets.topics.phrasing import Phraser
 from resources.catalog_source import CatalogSource
-from resources.lake import Lake
+from resources.gpu import Gpu
+from resources.lake import ComputeCache, Lake
+from resources.language import SentenceEncoder
 from resources.quality import Finding, Limits, check_results, specs, stop
+from resources.ratings import Ratings
 from resources.reporting import (
+    Progress,
     contact_sheet,
     markdown_table,
     reasons,
@@ -31,6 +52,14 @@ from resources.reporting import (
     table_metadata,
 )
 from resources.truth import Truth
+from resources.vision_language import VisionLanguage
+
+JUDGED_TOPICS = 200  # of each arm, their first ten products each
+ARMS = {  # ours first, then the baseline, then the cheapest alternative
+    "collections": "collections",
+    "search_log": "search_log_collections",
+    "keywords": "keyword_collections",
+}
 
 
 @dg.asset(
@@ -79,8 +108,79 @@ def search_log_collections(
 
 @dg.asset(
     deps=[
+        dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+        attribute_vocabulary,
+        demand,
+    ],
+    group_name="scorecard",
+    kinds={"duckdb", "parquet"},
+    code_version="1",
+    check_specs=specs(CHECKS, "keyword_collections"),
+)
+def keyword_collections(
+    source: CatalogSource, lake: Lake, truth: Truth, limits: Limits
+) -> dg.MaterializeResult:
+    """The cheapest alternative: content first by keywords alone, with every synonym, no model."""
+    entries, aliases, keys = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
+    )
+    config = source.config()
+    found, items = keyword_arm.keyword_collections(
+        live(lake.scan("catalog", "products")).collect(),
+        entries,
+        keys,
+        naming(entries, aliases),
+        truth.synonyms() or config.lexicon,
+        lake.read("demand", "queries"),
+        Phraser(entries, keys, config.phrases),
+        arrangement=arrangement_of(source),
+        gates=gates_of(source),
+    )
+    manifest = lake.commit("keyword_collections", {"collections": found, "items": items})
+    checked = accepted_share(found, limits) if found.height else {"not_empty": Finding(0)}
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "collections", COLUMNS["keyword_collections"]),
+            "accepted": found.filter(pl.col("accepted")).height,
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+        check_results=check_results(CHECKS, "keyword_collections", {None: checked}),
+    )
+
+
+@dg.asset(
+    group_name="scorecard",
+    kinds={"parquet"},
+    code_version="1",
+    check_specs=specs(CHECKS, "collection_ratings"),
+)
+def collection_ratings(lake: Lake, ratings: Ratings) -> dg.MaterializeResult:
+    """What people said, blind, of a sample of all arms (`make rate-collections`)."""
+    found, rejects = ratings.read()
+    manifest = lake.commit("collection_ratings", {"ratings": found, "rejects": rejects})
+    kappa, items = fleiss_kappa(found)
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(manifest, "ratings", COLUMNS["collection_ratings"]),
+            "raters": found["rater"].n_unique(),
+            "rejects": rejects.height,
+            "items_with_two_raters": items,
+            **({} if kappa is None else {"fleiss_kappa": kappa}),
+        },
+        data_version=dg.DataVersion(manifest.data_version),
+        check_results=check_results(
+            CHECKS, "collection_ratings", {None: readable(found.height, rejects.height)}
+        ),
+    )
+
+
+@dg.asset(
+    deps=[
         collections,
         search_log_collections,
+        keyword_collections,
+        collection_ratings,
+        dual_encoder,
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
@@ -89,30 +189,63 @@ def search_log_collections(
     group_name="scorecard",
     kinds={"parquet"},
     code_version="1",
+    pool="gpu",
     check_specs=specs(CHECKS, "scorecard"),
 )
-def scorecard(lake: Lake, truth: Truth, limits: Limits) -> Iterator[dg.MaterializeResult]:
-    """How good the collections are: P@10, topics and coverage of both arms; null without truth."""
+def scorecard(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    cache: ComputeCache,
+    gpu: Gpu,
+    vision_language: VisionLanguage,
+    sentences: SentenceEncoder,
+    truth: Truth,
+    limits: Limits,
+) -> Iterator[dg.MaterializeResult]:
+    """How good it all is, by truth, by judge and by people: three arms, recall, what it saved."""
     products = live(lake.scan("catalog", "products")).collect()
-    figures, judgements = measure(
-        {
-            arm: (lake.read(asset, "collections"), lake.read(asset, "items"))
-            for arm, asset in (
-                ("collections", "collections"),
-                ("search_log", "search_log_collections"),
-            )
-        },
-        current_assignments(lake),
-        current(lake.scan("vlm_attributes", "mentions").collect(), products),
-        products,
-        lake.read("attribute_vocabulary", "entries"),
-        lake.read("attribute_vocabulary", "aliases"),
-        truth.attributes(),
+    entries, aliases, keys = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
+    )
+    names = naming(entries, aliases)
+    holds = holds_of(truth.attributes(), names, products)
+    mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
+    arms = {
+        arm: (lake.read(asset, "collections"), lake.read(asset, "items"))
+        for arm, asset in ARMS.items()
+    }
+    spelt = with_synonyms(aliases, names, truth.synonyms())
+    arms["search_log"] = search_log_arm.read_again(arms["search_log"], entries, spelt)
+    by_truth, judgements = collection_figures(arms, holds, products)
+    sample = sampled_items(arms, sample_topics(arms, JUDGED_TOPICS))
+    said, calls = _ask_judge(context, lake, cache, gpu, vision_language, sample, products)
+    verdicts = judge_items(sample, named(said, names))
+    ratings = lake.read("collection_ratings", "ratings")
+    rated = people_verdicts(ratings, arms)
+    figures = pl.concat(
+        [
+            by_truth,
+            attribute_figures(current_assignments(lake), mentions, products, names, holds),
+            judge_figures(verdicts, judgements, arms),
+            judge_figures(rated, judgements, arms, basis="people", name="people"),
+            people_figures(ratings, rated, verdicts),
+            retrieval_figures(
+                lake.read("dual_encoder", "held_out"),
+                lake.read("dual_encoder", "calibration"),
+                entries,
+                spelt,
+                _type_key(keys),
+                written(products),
+                holds,
+                sentences.encode,
+            ),
+            calls_saved(mentions, products),
+        ]
     )
     measured_of = lake.manifest("collections")
     manifest = lake.commit(
         "scorecard",
-        {"figures": figures, "judgements": judgements},
+        {"figures": figures, "judgements": judgements, "verdicts": verdicts},
         versions={"collections": measured_of.data_version} if measured_of else {},
     )
     results = check_results(CHECKS, "scorecard", {None: measured(figures, limits)})
@@ -121,6 +254,7 @@ def scorecard(lake: Lake, truth: Truth, limits: Limits) -> Iterator[dg.Materiali
         metadata={
             **table_metadata(manifest, "figures", COLUMNS["scorecard"]),
             **rounded(dict(known.select("name", "value").iter_rows())),
+            "model_calls": calls,
             "figures": markdown_table(figures.to_dicts()),
             "wrong_products_sheet": _wrong_products(lake, judgements, products),
         },
@@ -128,6 +262,45 @@ def scorecard(lake: Lake, truth: Truth, limits: Limits) -> Iterator[dg.Materiali
         check_results=results,
     )
     stop(results)
+
+
+def _type_key(keys: pl.DataFrame) -> str | None:
+    roles = dict(keys.select("role", "key").iter_rows())
+    return roles.get("product_type")
+
+
+def _ask_judge(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    cache: ComputeCache,
+    gpu: Gpu,
+    judge: VisionLanguage,
+    sample: pl.DataFrame,
+    products: pl.DataFrame,
+) -> tuple[pl.DataFrame, int]:
+    """What the vision-language model says of the sampled products, and how often it was asked."""
+    pictured = products.filter(pl.col("images").list.len() > 0)
+    shown = pictured.join(sample, on="product_id", how="semi").sort("product_id")
+    chosen = shown.select("product_id", pl.col("images").list.first().alias("image_hash"), "title")
+    if not judge.available():
+        chosen = chosen.clear()
+    progress = Progress(context.log.info, "scorecard", chosen.height, "products judged")
+    with gpu.session() as session:
+        found = describe(
+            chosen,
+            judge.version,
+            lambda rows: judge.describe(
+                [lake.image(row["image_hash"]) for row in rows],
+                [row["title"] for row in rows],
+                device=session.device,
+                dtype=session.precision,
+            ),
+            lambda keys: cache.get(f"vlm:{judge.version}", keys),
+            session.map_batches,
+            lambda rows: cache.put(f"vlm:{judge.version}", rows),
+            progress.advance,
+        )
+    return found.mentions, found.calls
 
 
 def _wrong_products(

@@ -1,14 +1,16 @@
-"""The baseline arm: topics out of the search log, products by keywords in titles.
+"""The baseline arm: topics out of the search log, products by keywords of titles and descriptions.
 
 What a shop without content understanding does, done well: cleaned and spell-checked frequent
-queries, every word of the query in the title, BM25 ranking, and the same gates as the other arm.
+queries, every word of the query in the product's text, BM25 by tantivy, and the same gates as the
+other arm.
 """
 
-import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
+import tantivy
 
 from pinlanding_assets.collections.gates import Gates
 from pinlanding_assets.collections.matching import Arrangement, Shelf, fill_pages
@@ -16,7 +18,9 @@ from pinlanding_assets.topics.demand import QueryParser, merge_queries
 from pinlanding_assets.topics.phrasing import slugs, topic_id
 from pinlanding_assets.topics.words import content
 
-_K1, _B = 1.2, 0.75  # usual BM25 constants (Robertson and Zaragoza 2009)
+TITLE_BOOST = 2.0  # a word of the title says more than one of the description
+MOST_HITS = 2_000  # products looked at for one page; a page has room for some dozens
+FIELDS = ("title", "description")
 
 
 def search_log_collections(
@@ -47,7 +51,10 @@ def search_log_collections(
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
     shelf = Shelf(products, None, arrangement or Arrangement())
-    index = TitleIndex(shelf.titles)
+    described = pl.DataFrame({"product_id": shelf.ids}).join(
+        products.select("product_id", "description"), on="product_id", maintain_order="left"
+    )
+    index = TextIndex(shelf.titles, described["description"].fill_null("").to_list())
     frequent = merge_queries(queries, index.words).filter(pl.col("count") >= floor).head(limit)
     parser = QueryParser.of(entries, aliases)
     names = frequent["query"].to_list()
@@ -77,53 +84,86 @@ def search_log_collections(
     return fill_pages(topics, candidates(), shelf, gates or Gates.for_catalog(products))
 
 
-class TitleIndex:
-    """Inverted index over titles, for queries whose every word must be there.
+def terms(text: str) -> list[str]:
+    """Stems to search by; a single letter is one word with what follows ("t-shirt", "v neck")."""
+    found: list[str] = []
+    letter = ""
+    for word in content(text):
+        if len(word) == 1 and word.isalpha():
+            letter += word
+        else:
+            found.append(letter + word)
+            letter = ""
+    return found + ([letter] if letter else [])
+
+
+def read_again(
+    arm: tuple[pl.DataFrame, pl.DataFrame], entries: pl.DataFrame, aliases: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The arm with what its queries mean to somebody who knows more words; for the scorecard.
+
+    Args:
+        arm: Of `search_log_collections`.
+        entries: `attribute_vocabulary.entries`.
+        aliases: `attribute_vocabulary.aliases`, and what the truth adds.
+    """
+    collections, items = arm
+    parser = QueryParser.of(entries, aliases)
+    meant = [parser.parse(title)[0] for title in collections["title"]]
+    read = collections.with_columns(pl.Series("entries", meant, dtype=pl.List(pl.String)))
+    shown = items.drop("entries").join(
+        read.select("topic_id", "entries"), on="topic_id", maintain_order="left"
+    )
+    return read, shown.select(items.columns)
+
+
+class TextIndex:
+    """Titles and descriptions, for queries whose every word must stand in one of the two.
 
     Attributes:
         words: Stem -> number of titles that have it; rare ones, mostly typos, are left out.
     """
 
-    def __init__(self, titles: Sequence[str]):
-        spelt = pl.DataFrame(
-            {"words": [list(content(title)) for title in titles]},
-            schema={"words": pl.List(pl.String)},
-        ).with_row_index("row")
-        self._lengths = spelt["words"].list.len().to_numpy().astype(np.float64)
-        self._mean = max(1.0, float(self._lengths.mean())) if len(titles) else 1.0
-        counted = (
-            spelt.explode("words", empty_as_null=False)
-            .group_by("words", "row")
-            .agg(times=pl.len())
-            .sort("words", "row")
-        )
-        runs = counted["words"].rle().struct.unnest()
-        ends = runs["len"].cum_sum().to_list()
-        rows = counted["row"].to_numpy().astype(np.int64)
-        times = counted["times"].to_numpy().astype(np.float64)
-        self._postings = {
-            word: (rows[end - size : end], times[end - size : end])
-            for word, size, end in zip(runs["value"], runs["len"], ends, strict=True)
-        }
+    def __init__(self, titles: Sequence[str], descriptions: Sequence[str]):
+        stems = [list(content(title)) for title in titles]
+        counted = pl.Series("word", stems, dtype=pl.List(pl.String)).list.unique().explode()
+        counts = counted.drop_nulls().value_counts().sort("word")
         common = max(2, len(titles) // 1_000)
-        self.words = {w: len(p[0]) for w, p in self._postings.items() if len(p[0]) >= common}
+        self.words = dict(counts.filter(pl.col("count") >= common).iter_rows())
+        builder: Any = tantivy.SchemaBuilder()
+        for field in FIELDS:  # stemmed here, so that all arms read words alike
+            builder.add_text_field(field, tokenizer_name="whitespace")
+        builder.add_unsigned_field("row", stored=True)
+        self._index = tantivy.Index(builder.build())
+        writer = self._index.writer(num_threads=1)
+        for row, (title, description) in enumerate(zip(titles, descriptions, strict=True)):
+            texts = {"title": " ".join(terms(title)), "description": " ".join(terms(description))}
+            writer.add_document(tantivy.Document(row=row, **texts))
+        writer.commit()
+        writer.wait_merging_threads()
+        self._index.reload()
+        self._searcher = self._index.searcher()
 
     def search(self, query: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of titles with every word of the query, rising, and their BM25 scores."""
-        terms = sorted(set(content(query)))
-        rows = np.empty(0, dtype=np.int64)
-        if not terms or any(term not in self._postings for term in terms):
-            return rows, np.empty(0)
-        lists = sorted((self._postings[term] for term in terms), key=lambda p: len(p[0]))
-        rows = lists[0][0]
-        for other, _ in lists[1:]:
-            at = np.searchsorted(other, rows).clip(max=len(other) - 1)
-            rows = rows[other[at] == rows]
-        scores = np.zeros(len(rows))
-        norm = _K1 * (1 - _B + _B * self._lengths[rows] / self._mean)
-        for other, times in lists:
-            found = len(other)
-            rarity = math.log(1 + (len(self._lengths) - found + 0.5) / (found + 0.5))
-            frequency = times[np.searchsorted(other, rows)]
-            scores += rarity * frequency * (_K1 + 1) / (frequency + norm)
-        return rows, scores
+        """Rows of products with every word of the query, rising, and their BM25 scores."""
+        wanted = sorted(set(terms(query)))
+        if not wanted:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        every = tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, self._anywhere(term)) for term in wanted]
+        )
+        hits = self._searcher.search(every, limit=MOST_HITS).hits
+        rows = np.array([self._searcher.doc(at)["row"][0] for _, at in hits], dtype=np.int64)
+        scores = np.array([score for score, _ in hits], dtype=np.float64)
+        order = np.argsort(rows)
+        return rows[order], scores[order]
+
+    def _anywhere(self, term: str) -> tantivy.Query:
+        schema = self._index.schema
+        title, description = (tantivy.Query.term_query(schema, field, term) for field in FIELDS)
+        return tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Should, tantivy.Query.boost_query(title, TITLE_BOOST)),
+                (tantivy.Occur.Should, description),
+            ]
+        )

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.catalog.live import live
+from pinlanding_assets.catalog.live import live, sellable
 from pinlanding_assets.checks import CHECKS, accepted_share, searches_understood
 from pinlanding_assets.clusters.assets import product_clusters
 from pinlanding_assets.columns import COLUMNS
@@ -106,12 +106,12 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
 def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
-    products = live(lake.scan("catalog", "products"))
+    on_sale = sellable(live(lake.scan("catalog", "products")).collect()).select("product_id")
     candidates = mine(
-        current_assignments(lake),
+        current_assignments(lake).join(on_sale, on="product_id", how="semi"),
         keys,
         lake.read("demand", "queries"),
-        products=products.select(pl.len()).collect().item(),
+        products=on_sale.height,
         members=lake.read("product_clusters", "members"),
     )
     phraser = Phraser(entries, keys, source.config().phrases)

@@ -72,8 +72,9 @@ class Mining:
 
 
 def support_floor(products: int) -> int:
-    """Fewest products of a topic: 3 of 40, 7 of 650, 13 of 5,000, 20 of 100,000, 1 in 5,000 on."""
-    return max(3, min(20, round(products**0.3)), products // 5_000)
+    """Fewest products of a topic: 3 of 40, 7 of 650, from 2,000 on 10, which fill the first places
+    of a page, and from 50,000 on 1 in 5,000."""
+    return max(3, min(10, round(products**0.3)), products // 5_000)
 
 
 def combine_sources(assignments: pl.DataFrame) -> pl.DataFrame:
@@ -111,10 +112,10 @@ def mine(
     """Candidate topics, best first.
 
     Args:
-        assignments: `product_attributes.assignments` of the live products.
+        assignments: `product_attributes.assignments` of the products that can be bought.
         keys: `attribute_vocabulary.keys`.
         demand: `demand.queries`; empty without a search log.
-        products: Number of live products (what support and lift refer to).
+        products: Number of these products (what support and lift refer to).
         members: `product_clusters.members`; gives `focus`.
         mining: Bounds of the search.
 

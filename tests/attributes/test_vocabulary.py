@@ -13,6 +13,7 @@ from pinlanding_assets.attributes.vocabulary import (
     Vocabulary,
     VocabularySettings,
     build_vocabulary,
+    vocabulary_figures,
 )
 
 Said = tuple[str, str, int]  # key, value, products
@@ -275,3 +276,84 @@ def test_settings_can_be_changed() -> None:
     frame = mentions(("k", "oak", 5), ("k", "pine", 30))
     found = build(frame, settings=VocabularySettings(floor=6))
     assert fate(found, "k", "oak")[2] == "on 5 products, the floor is 6"
+
+
+def seen(word: str, shown: dict[str, int], key: str = "kind") -> pl.DataFrame:
+    """Products that sellers call `word`, and how many of them the model calls what."""
+    looked = [(key, value, count) for value, count in shown.items()]
+    return pl.concat(
+        [
+            mentions((key, word, sum(shown.values())), first=500),
+            mentions(*looked, source="vlm", first=500),
+        ]
+    )
+
+
+CUPS = mentions(("kind", "cup", 60), ("kind", "bowl", 40), source="vlm")
+
+
+def test_a_sellers_word_for_what_the_images_show() -> None:
+    found = build(pl.concat([CUPS, seen("mug", {"cup": 9, "bowl": 1})]))
+    assert fate(found, "kind", "mug") == (
+        *("kind=cup", "merge", "the images show cup on 9 of 10 products"),
+    )
+    assert found.entries.filter(value="cup")["products"].item() == 70
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"cup": 7, "bowl": 3},  # sometimes this, sometimes that
+        {"cup": 2},  # too few to tell
+        {"cup": 9, "mug": 1},  # the model knows the word itself
+    ],
+)
+def test_a_word_that_may_be_a_thing_of_its_own_is_not_merged(shown) -> None:
+    found = build(pl.concat([CUPS, seen("mug", shown)]))
+    assert fate(found, "kind", "mug")[1] != "merge"
+
+
+def test_two_products_are_enough_where_the_words_mean_nearly_the_same() -> None:
+    frame = pl.concat([CUPS, seen("mug", {"cup": 2})])
+
+    def nearly(texts: list[str]) -> np.ndarray:
+        angle = {"cup": 0.0, "mug": 0.9}  # cosine 0.62: no merge by meaning alone
+        return np.array([[np.cos(a), np.sin(a)] for a in (angle.get(t, 2.5) for t in texts)])
+
+    assert fate(build(frame, embed=nearly), "kind", "mug") == (
+        *("kind=cup", "merge", "the images show cup on 2 of 2 products"),
+    )
+
+
+def test_words_of_a_key_with_several_values_are_not_merged_by_what_is_shown() -> None:
+    several = pl.concat(
+        [
+            mentions(("tag", "warm", 60), source="vlm"),
+            mentions(("tag", "soft", 60), source="vlm"),
+            seen("cosy", {"warm": 10}, key="tag"),
+        ]
+    )
+    assert fate(build(several), "tag", "cosy")[1] == "keep"
+
+
+def test_a_person_has_the_last_word() -> None:
+    frame = pl.concat([CUPS, seen("mug", {"cup": 10}), mentions(("kind", "junk", 30), first=900)])
+    overrides = {"Kind": {"Mugs": "mugs", "bowl": "cup", "junk": None, "gone": "cup"}}
+    found = build(frame, overrides=overrides)
+    assert fate(found, "kind", "mug")[1:] == ("keep", "canonical")
+    assert fate(found, "kind", "bowl") == ("kind=cup", "merge", "override")
+    assert fate(found, "kind", "junk") == (None, "drop", "override")
+    assert found.aliases.height == 4
+    frame = mentions(("kind", "cup", 60), ("kind", "urn", 1))
+    assert "kind=urn" not in build(frame).entries["entry_id"].to_list()
+    kept = build(frame, overrides={"kind": {"urn": "urn"}})
+    assert "kind=urn" in kept.entries["entry_id"].to_list()
+
+
+def test_compression_is_told() -> None:
+    figures = vocabulary_figures(
+        build(pl.concat([CUPS, mentions(("kind", "bowls", 1), first=300)]))
+    )
+    assert figures == {
+        **{"raw_values": 3.0, "compression": 1.5, "raw_singletons": 1.0, "singletons": 0.0}
+    }

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
+from pinlanding_assets.encoder.features import jittered
 from pinlanding_assets.encoder.objective import attribute_loss, composition_loss
 from pinlanding_assets.encoder.targets import KeySpan
 from pinlanding_assets.encoder.training import TrainingSettings, train
@@ -99,6 +100,21 @@ def test_bad_input_is_named(backbone, world):
             world.keys,
             load_image=world.images.__getitem__,
         )
+
+
+def test_jittered_photos_keep_their_pixels():
+    torch.manual_seed(0)
+    photos = torch.arange(4 * 3 * 64 * 64, dtype=torch.float32).reshape(4, 3, 64, 64)
+    moved = jittered(photos)
+    assert moved.shape == photos.shape
+    assert not torch.equal(moved, photos)
+    for one, other in zip(moved, photos, strict=True):
+        assert torch.equal(one.flatten(1).sort()[0], other.flatten(1).sort()[0])
+    pairs = zip(moved, photos, strict=True)
+    corner = [int((one[0] == other[0, 0, 0]).nonzero()[0, 0]) for one, other in pairs]
+    assert all(row <= 2 or row >= 62 for row in corner)
+    torch.manual_seed(0)
+    assert torch.equal(jittered(photos), moved)
 
 
 def test_unknown_keys_carry_no_gradient():

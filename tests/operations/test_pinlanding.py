@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, STATE, TAIL, _plan
-from operations.report import pinlanding_figures, write_report
+from operations.report import costs, headlines, pinlanding_figures, write_report
 from resources.catalog_source import feed_version
 from resources.lake import Lake
 from resources.profiles import resources, settings
@@ -88,13 +88,14 @@ def test_the_report_keeps_the_other_system_and_invents_nothing(chosen, monkeypat
             "low": [None, None],
             "high": [None, None],
             "unit": ["share", "topics"],
+            "basis": ["truth", "count"],
         },
         schema_overrides={"low": pl.Float64, "high": pl.Float64},
     )
     lake.commit("scorecard", {"figures": figures})
     report = chosen.data.parent / "report.json"
     report.write_text(json.dumps({"rl": {"rl.joint.win_rate": 0.8}}))
-    write_report(chosen, {"vlm_attributes": 7}, 12.34)
+    write_report(chosen, {"vlm_attributes": 7}, {"vlm_attributes": 20.0}, 12.34)
     found = json.loads(report.read_text())
     assert found["rl"] == {"rl.joint.win_rate": 0.8}
     expected = {
@@ -106,8 +107,37 @@ def test_the_report_keeps_the_other_system_and_invents_nothing(chosen, monkeypat
         "model_calls.vlm": 7,
         "model_calls.encoder": 0,
         "seconds.total": 12.3,
+        "scorecard.p_at_10": None,
+        "scorecard.p_at_10_basis": None,
+        "scorecard.items_a_second_vlm": 20.0,
+        "scorecard.cost_per_million_vlm": 0.6944,  # 13.9 hours at 0.05 $
+        "scorecard.cost_per_million_encoder": None,  # it was not run
     }
     assert expected.items() <= found["pinlanding"].items()
     assert found["pinlanding"]["site"].endswith("site/current/index.html")
     assert "not known" in capsys.readouterr().out
     assert pinlanding_figures(lake, {}, 0.0, "x")["site"] == "x"
+
+
+def test_a_report_without_truth_names_its_witness():
+    def rows(*found):
+        schema = ["name", "value", "low", "high", "unit", "basis"]
+        kinds = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+        return pl.DataFrame(found, schema=schema, schema_overrides=kinds, orient="row")
+
+    truth = ("collections.p_at_10", None, None, None, "share", "truth")
+    judge = ("collections.p_at_10_judge", 0.9, 0.8, 0.95, "share", "judge")
+    found = headlines(rows(truth, judge))
+    assert found["scorecard.p_at_10"] == 0.9
+    assert found["scorecard.p_at_10_low"] == 0.8
+    assert found["scorecard.p_at_10_basis"] == "judge"
+    assert found["scorecard.p_at_10_search_log"] is None
+    known = headlines(rows((truth[0], 0.7, 0.6, 0.8, "share", "truth"), judge))
+    assert (known["scorecard.p_at_10"], known["scorecard.p_at_10_basis"]) == (0.7, "truth")
+
+
+def test_costs_of_a_run_without_work_are_those_of_the_last():
+    before = {"scorecard.cost_per_million_vlm": 1.5, "scorecard.items_a_second_vlm": 9.0}
+    found = costs({"product_embeddings": 100.0, "vlm_attributes": None}, 3.6, before)
+    assert found["scorecard.cost_per_million_encoder"] == 10.0  # 10,000 seconds
+    assert found["scorecard.cost_per_million_vlm"] == 1.5

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from resources.catalog_config import CatalogConfig, CatalogConfigError
+from resources.catalog_config import CatalogConfig, CatalogConfigError, load_overrides
 
 LEAST = {"feeds": ["feed.csv"], "columns": {"id": "sku"}}
 
@@ -78,3 +78,19 @@ def test_a_file_that_holds_no_settings_is_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CatalogConfigError, match=r"none\.yaml"):
         CatalogConfig.load(tmp_path / "none.yaml")
+
+
+def test_overrides_of_the_vocabulary(tmp_path):
+    path = tmp_path / "vocabulary.yaml"
+    assert load_overrides(path) == {}
+    path.write_text("colour: {jet: black, asdf: null, crimson: crimson, 7: x}\n")
+    words = {"jet": "black", "asdf": None, "crimson": "crimson", "7": "x"}
+    assert load_overrides(path) == {"colour": words}
+    path.write_text("")
+    assert load_overrides(path) == {}
+    path.write_text("colour: [jet]\n")
+    with pytest.raises(CatalogConfigError, match=r"vocabulary.yaml: wrong settings:\n  colour"):
+        load_overrides(path)
+    path.write_text("colour: [")
+    with pytest.raises(CatalogConfigError, match="cannot be read"):
+        load_overrides(path)

@@ -3,7 +3,15 @@ import polars as pl
 import pytest
 
 from pinlanding_assets.collections.gates import COLLECTIONS_SCHEMA, ITEMS_SCHEMA
-from pinlanding_assets.scorecard.metrics import FIGURES_SCHEMA, JUDGEMENTS_SCHEMA, scorecard
+from pinlanding_assets.scorecard.figures import FIGURES_SCHEMA, kappa
+from pinlanding_assets.scorecard.metrics import (
+    JUDGEMENTS_SCHEMA,
+    attribute_figures,
+    calls_saved,
+    collection_figures,
+    holds_of,
+)
+from pinlanding_assets.scorecard.naming import naming
 
 ENTRIES = pl.DataFrame(
     [("type=hat", "type", "hat"), ("color=gray", "color", "gray"), ("color=red", "color", "red")],
@@ -80,11 +88,13 @@ MENTIONS = pl.DataFrame(
 )
 
 
-def scored(truth=TRUTH, **other):
-    arms = {"collections": OURS, "search_log_collections": THEIRS}
-    figures, judgements = scorecard(
-        arms, ASSIGNMENTS, MENTIONS, PRODUCTS, ENTRIES, ALIASES, truth, **other
-    )
+def scored(truth=TRUTH, arms=None, **other):
+    names = naming(ENTRIES, ALIASES)
+    holds = holds_of(truth, names, PRODUCTS)
+    arms = arms or {"collections": OURS, "search_log_collections": THEIRS}
+    collections, judgements = collection_figures(arms, holds, PRODUCTS, **other)
+    attributes = attribute_figures(ASSIGNMENTS, MENTIONS, PRODUCTS, names, holds)
+    figures = pl.concat([collections, attributes, calls_saved(MENTIONS, PRODUCTS)])
     assert figures.schema == pl.Schema(FIGURES_SCHEMA)
     assert judgements.schema == pl.Schema(JUDGEMENTS_SCHEMA)
     return {row["name"]: row for row in figures.iter_rows(named=True)}, judgements
@@ -134,7 +144,7 @@ def test_without_truth_nothing_is_invented():
         f"{arm}.{figure}"
         for arm in ("collections", "search_log_collections")
         for figure in ("accepted", "unique_topics", "coverage")
-    } | {"attributes.coverage"}
+    } | {"attributes.coverage", "vlm_calls_saved"}
     assert figures["collections.p_at_10"]["value"] is None
     assert figures["comparison.unique_good_topics_ratio"]["value"] is None
     assert figures["collections.coverage"]["value"] == 1.0
@@ -148,10 +158,38 @@ def test_seeded_and_independent_of_row_order():
 
 def test_empty_arms():
     empty = (OURS[0].clear(), OURS[1].clear())
-    figures, _ = scorecard(
-        {"collections": OURS, "search_log_collections": empty},
-        ASSIGNMENTS, MENTIONS, PRODUCTS, ENTRIES, ALIASES, TRUTH,
-    )  # fmt: skip
-    ratio = figures.filter(pl.col("name") == "comparison.unique_good_topics_ratio")
-    assert ratio["value"].item() is None
-    assert np.isclose(figures.filter(name="collections.p_at_10")["value"].item(), 2.8 / 3)
+    figures, _ = scored(arms={"collections": OURS, "search_log_collections": empty})
+    assert figures["comparison.unique_good_topics_ratio"]["value"] is None
+    assert np.isclose(figures["collections.p_at_10"]["value"], 2.8 / 3)
+
+
+def test_by_family_and_by_pair():
+    figures, _ = scored()
+    assert figures["collections.p_at_10.type"]["n"] == 3
+    assert figures["collections.p_at_10.color"]["value"] == pytest.approx(0.9)  # 1 and 0.8
+    assert figures["collections.p_at_10.color"]["n"] == 2
+    # all 20 hats count as pairs, the first ten of them for P@10
+    assert figures["collections.pair_precision"]["value"] == pytest.approx(38 / 40)
+    assert figures["collections.pair_precision"]["n"] == 40
+
+
+def test_a_third_arm_is_compared_too():
+    arms = {"collections": OURS, "search_log": THEIRS, "keywords": OURS}
+    figures, _ = scored(arms=arms)
+    assert figures["comparison.unique_good_topics_ratio"]["value"] == 2
+    assert figures["comparison.keywords.unique_good_topics_ratio"]["value"] == 1
+    assert figures["comparison.keywords.p_at_10_gain"]["value"] == 0
+
+
+def test_what_figures_rest_on():
+    figures, _ = scored()
+    assert figures["collections.p_at_10"]["basis"] == "truth"
+    assert figures["collections.coverage"]["basis"] == "count"
+    assert figures["vlm_calls_saved"]["value"] == 0.95  # one of twenty was looked at
+
+
+def test_kappa_takes_chance_away():
+    assert kappa([True, False], [True, False]) == 1
+    assert kappa([True, True, False, False], [True, False, True, False]) == 0
+    assert kappa([True, True], [True, True]) is None
+    assert kappa([], []) is None

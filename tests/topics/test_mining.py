@@ -126,7 +126,7 @@ def test_support_floor_follows_the_catalog():
         3,
         3,
         7,
-        13,
+        10,
         20,
         200,
     ]
