@@ -10,8 +10,9 @@ The rule, in log-odds:
   threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
   cannot settle it mean abstention.
 * Of a multi-valued key every entry is judged by itself in the same way.
-* What the catalog itself states is kept whatever the encoder thinks, at no less than ``trust``; of
-  several catalog values of a single-valued key the one with the highest sum is kept.
+* What the catalog itself states is kept whatever the encoder thinks, but at the probability that
+  all of them together give it: a seller's slip stays his attribute, and heads no page. Of several
+  catalog values of a single-valued key the one with the highest sum is kept.
 * An entry that the encoder was never calibrated on counts only when stated.
 """
 
@@ -182,8 +183,6 @@ class _Scorer:
             only = np.zeros((len(z), span.stop - span.start), dtype=bool)
             only[np.arange(len(z)), winner] = True
             chosen[:, block] = (chosen[:, block] | by_catalog[:, block]) & only
-        floor = llr[from_catalog].max() if from_catalog.any() else 0.0
-        p = np.where(by_catalog, np.maximum(p, 1.0 / (1.0 + np.exp(-floor))), p)
         return chosen, p
 
 

@@ -39,8 +39,10 @@ class TrainingSettings:
         balance: Exponent of the inverse frequency that weighs rare entries up; 0 is off.
         patience: Epochs without a better held-out loss before stopping.
         folds: Parts that the labelled products are split into; one is held out at a time.
-        tower_samples: Products that a trainable backbone sees while it is tuned, rounded to whole
-            passes (three minutes of one core for the sandbox's); 0 leaves it frozen.
+        tower_samples: Products that a trainable backbone sees at least while it is tuned, rounded
+            to whole passes; 0 leaves it frozen.
+        tower_passes: Passes that it makes if they need at most three times as many (36,000: three
+            minutes of one core for the sandbox's).
         tower_rate: Peak rate of the towers.
         interpolations: Steps from the start (0) to the tuned weights (1) to choose from.
         target_precision: What the calibrated thresholds aim at.
@@ -61,7 +63,8 @@ class TrainingSettings:
     balance: float = 0.3
     patience: int = 6
     folds: int = 5
-    tower_samples: int = 36_000
+    tower_samples: int = 12_000
+    tower_passes: int = 8
     tower_rate: float = 5e-4
     interpolations: tuple[float, ...] = (0.0, 0.5, 1.0)
     target_precision: float = 0.95
@@ -110,8 +113,9 @@ class Fit:
         )
 
     def tower_epochs(self, products: int) -> int:
-        """Passes over this many products that make up the samples of the settings."""
-        return max(1, round(self.settings.tower_samples / products))
+        """Passes over this many products that the settings ask for."""
+        least, wanted = self.settings.tower_samples, self.settings.tower_passes * products
+        return max(1, round(min(max(least, wanted), 3 * least) / products))
 
     def towers(
         self,

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pinlanding_assets.embeddings.assignment import TRUST, assign
+from pinlanding_assets.embeddings.assignment import BOUND, TRUST, assign
 from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
 
 ENTRIES = pl.DataFrame(
@@ -69,13 +69,17 @@ def test_contradiction_is_settled_by_the_encoder_or_left_open():
     assert vlm_and_title["p0", "colour=blue"][1] == "title"
 
 
-def test_the_catalog_is_kept_whatever_the_encoder_thinks():
+def test_the_catalog_is_kept_whatever_the_encoder_thinks_but_heads_no_page():
     found = run(
         [[-0.6, 0.6, -1, -0.6]], [("p0", "colour=blue", "catalog"), ("p0", "use=run", "catalog")]
     )
-    assert found["p0", "colour=blue"] == (pytest.approx(TRUST["catalog"]), "catalog")
-    assert found["p0", "use=run"] == (pytest.approx(TRUST["catalog"]), "catalog")
+    doubted = 1 / (1 + np.exp(BOUND) * (1 - TRUST["catalog"]) / TRUST["catalog"])
+    assert found["p0", "colour=blue"] == (pytest.approx(doubted), "catalog")
+    assert found["p0", "use=run"] == (pytest.approx(doubted), "catalog")
+    assert doubted < 0.5  # of `Arrangement.min_p`
     assert ("p0", "colour=red") not in found
+    agreed = run([[-0.6, -0.6, -1, 0.3]], [("p0", "colour=blue", "catalog")])
+    assert agreed["p0", "colour=blue"][0] > TRUST["catalog"]
 
 
 def test_products_without_vector_and_entries_without_calibration_count_when_stated():

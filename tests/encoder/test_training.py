@@ -64,7 +64,7 @@ def test_training_is_deterministic_and_order_free(trained, backbone, world):
 def test_towers_are_tuned_and_the_base_is_left_alone(backbone, world, tmp_path):
     before = backbone.version
     settings = dataclasses.replace(
-        FROZEN, epochs=3, tower_samples=120, tower_rate=1e-3, interpolations=(1.0,)
+        FROZEN, epochs=3, tower_samples=120, tower_passes=1, tower_rate=1e-3, interpolations=(1.0,)
     )
     steps = []
     tuned = run(backbone, world, settings, progress=lambda *told: steps.append(told))
