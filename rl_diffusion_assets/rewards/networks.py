@@ -81,6 +81,9 @@ def make_judge(tokens: int, features: int, figures: int, width: int = 192) -> "t
     from torch.nn import functional
 
     class Judge(nn.Module):
+        mean: torch.Tensor
+        deviation: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("mean", torch.zeros(features))
