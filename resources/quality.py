@@ -18,9 +18,9 @@ from pydantic import Field
 
 from resources.lake import Lake, Manifest
 from resources.reporting import rounded
+from resources.staleness import REFUSED
 
 SHOWN = 5  # failures named in a description
-REFUSED = "refused"  # metadata of a failure: the partitions that a check stopped
 
 
 class Limits(dg.ConfigurableResource):

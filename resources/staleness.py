@@ -17,11 +17,11 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._utils.schedules import reverse_cron_string_iterator
 
-from resources.quality import REFUSED
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+REFUSED = "refused"  # metadata of a check: the partitions that it stopped
 DATA_VERSION = "data_version"  # metadata: the hash of a materialization's content
 ROWS = "dagster/row_count"
 

@@ -168,12 +168,17 @@ def build_preference(
 
 
 def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
-    """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it."""
+    """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it.
+
+    It sees true pictures as the autoencoder keeps them, since all that it will compare comes from
+    there: from pictures as drawn it learns a texture that no generated picture has.
+    """
+    pictures, captions = _captions(material, judge=True)
     rows = np.flatnonzero(judged(material) & ~material.held_out)
     side = material.pairs.pictures.shape[1]
     module = training.fit_judge_scorer(
         take_pairs(material.pairs, rows),
-        _captions(material, judge=True),
+        (material.decode(pictures), captions),
         Reader(target.parent, side, material.device).read,
         fit,
         device=material.device,
