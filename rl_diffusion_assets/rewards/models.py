@@ -10,12 +10,20 @@ from zlib import crc32
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from rl_diffusion_assets.rewards.composition import Detections
+from resources.encoders import load_efficientnet
+from rl_diffusion_assets.rewards.composition import (
+    Detections,
+    composition_rewards,
+    mean_confidence,
+    read_caption,
+)
 from rl_diffusion_assets.rewards.networks import (
+    FEATURES,
     as_pixels,
     make_classifier,
     make_grid_detector,
-    make_scorer,
+    make_judge,
+    picture_features,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 WORDS, LENGTH = 2048, 24  # buckets of the judge's words; words of a caption that it reads
 BATCH = 64
+FIGURES = 6  # that the judge's scorer is told by its detector and its classifier
 CONFIG, TOWER = "reward.json", "tower.safetensors"
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -149,28 +158,67 @@ class ObjectDetector(_Network):
         )
 
 
-class ConvScorer(_Network):
-    """The judge's scorer."""
+class JudgeScorer(_Network):
+    """The judge's scorer: ImageNet features of the picture, the words of the caption, and what the
+    judge's own detector and classifier, which lie beside its folder, find there."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        super().__init__(folder, device)
+        self.reader = Reader(folder.parent, self.config["side"], device)
 
     def _make(self) -> Any:
-        return make_scorer(WORDS, self.config["side"])
-
-    def rate(self, pixels: "torch.Tensor", captions: Sequence[str]) -> "torch.Tensor":
-        """Scores ``[n]`` of pictures ``[n, 3, h, w]`` in [-1, 1], with gradients."""
-        words = word_ids(captions).to(self.device)
-        return self.module(pixels, words).float() / self.config["temperature"]
+        return make_judge(WORDS, FEATURES, FIGURES)
 
     def score(self, pictures: Array, captions: Sequence[str]) -> Array:
         import torch
 
+        seen, said = self.reader.read(pictures, captions)
+        with torch.inference_mode():
+            words = word_ids(captions).to(self.device)
+            scores = self.module(seen, words, said).float() / self.config["temperature"]
+        return scores.cpu().numpy()
+
+
+class Reader:
+    """What a `JudgeScorer` reads of pictures: frozen, so that it is computed once to learn from.
+
+    Args:
+        folder: That has the judge's `objects` and `person`.
+        side: Of the pictures, in pixels.
+        device: Where to compute.
+    """
+
+    def __init__(self, folder: Path, side: int, device: str) -> None:
+        self.device = device
+        self.net = load_efficientnet(side).to(device).requires_grad_(False)
+        self.detector = ObjectDetector(folder / "objects", device)
+        self.person = PersonClassifier(folder / "person", device)
+
+    def read(
+        self, pictures: Array, captions: Sequence[str]
+    ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Features ``[n, FEATURES]``, and `FIGURES` of the detector and classifier, of pictures
+        uint8 ``[n, h, w, 3]`` and their captions."""
+        import torch
+
         with torch.inference_mode():
             parts = [
-                self.rate(
-                    as_pixels(pictures[at : at + BATCH], self.device), captions[at : at + BATCH]
-                )
+                picture_features(self.net, as_pixels(pictures[at : at + BATCH], self.device))
                 for at in range(0, len(pictures), BATCH)
             ]
-        return torch.cat(parts).cpu().numpy()
+        found, people = self.detector.detect(pictures), self.person.read(pictures)
+        wanted = [read_caption(caption, found.names, found.colours) for caption in captions]
+        surest = np.clip(found.objects.max(-1), 1e-6, 1.0)
+        said = np.stack(
+            [
+                np.nan_to_num(mean_confidence(found, wanted)),
+                np.nan_to_num(composition_rewards(found, wanted, 1.0)),
+                -(surest * np.log(surest)).mean((1, 2)),  # how undecided the cells are
+                *(people.found, people.tone.max(1), people.gender.max(1)),
+            ],
+            1,
+        )
+        return torch.cat(parts).clone(), torch.tensor(said.astype(np.float32), device=self.device)
 
 
 class ClipScorer:
@@ -291,7 +339,7 @@ def _hub(folder: Path, device: str) -> Any:
 
 READERS: dict[str, Any] = {
     "clip": ClipScorer,
-    "conv": ConvScorer,
+    "judge": JudgeScorer,
     "person": PersonClassifier,
     "objects": ObjectDetector,
     "remote": _remote,

@@ -70,29 +70,36 @@ def make_grid_detector(outputs: int, architecture: str) -> "torch.nn.Module":
     )
 
 
-def make_scorer(tokens: int, side: int, width: int = 96) -> "torch.nn.Module":
-    """The judge's scorer: a convolutional picture tower and a bag of words, compared and summed."""
+def make_judge(tokens: int, features: int, figures: int, width: int = 192) -> "torch.nn.Module":
+    """The judge's scorer: what is seen in a picture, a bag of words, and what other models say.
+
+    Few of its weights are fitted, so that some thousand choices are enough: the features of a
+    picture come from a network that has seen a million photographs (`picture_features`).
+    """
     import torch
     from torch import nn
     from torch.nn import functional
 
-    class Scorer(nn.Module):
+    class Judge(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            widths = (24, 48, 80, 96)
+            self.register_buffer("mean", torch.zeros(features))
+            self.register_buffer("deviation", torch.ones(features))
             self.picture = nn.Sequential(
-                trunk(widths, "plain"),
-                nn.Flatten(),
-                nn.Linear((side // 16) ** 2 * widths[-1], width),
+                *(nn.Dropout(0.3), nn.Linear(features, width), nn.GELU()),
+                *(nn.Dropout(0.3), nn.Linear(width, width)),
             )
             self.caption = nn.EmbeddingBag(tokens, width, mode="sum", padding_idx=0)
             self.position = nn.Parameter(0.1 * torch.randn(32, width))
             self.order = nn.Linear(width, width)
-            self.worth = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
+            self.worth = nn.Sequential(
+                *(nn.Linear(2 * width + figures, width), nn.GELU()),
+                *(nn.Dropout(0.3), nn.Linear(width, 1)),
+            )
             self.scale = nn.Parameter(torch.tensor(2.3))
 
         def towers(
-            self, pixels: torch.Tensor, words: torch.Tensor
+            self, seen: torch.Tensor, words: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
             """Unit vectors of pictures and captions, ``[n, width]``."""
             there = (words > 0).float()
@@ -101,16 +108,44 @@ def make_scorer(tokens: int, side: int, width: int = 96) -> "torch.nn.Module":
             pairs = each[:, :-1] * torch.roll(each, -1, 1)[:, :-1]
             placed = each * (1 + self.position[: words.shape[1]])
             text = self.order(placed.sum(1)) + pairs.sum(1)
-            return functional.normalize(self.picture(pixels), dim=-1), functional.normalize(
-                text, dim=-1
+            plain = ((seen - self.mean) / self.deviation).clamp(-5, 5)
+            return (
+                functional.normalize(self.picture(plain), dim=-1),
+                functional.normalize(text, dim=-1),
             )
 
-        def forward(self, pixels: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-            picture, caption = self.towers(pixels, words)
+        def forward(
+            self, seen: torch.Tensor, words: torch.Tensor, said: torch.Tensor
+        ) -> torch.Tensor:
+            picture, caption = self.towers(seen, words)
             match = (picture * caption).sum(-1) * self.scale.exp()
-            return match + self.worth(torch.cat([picture * caption, picture], -1))[:, 0] * 4.0
+            both = torch.cat([picture * caption, picture, said], -1)
+            return match + self.worth(both)[:, 0] * 4.0
 
-    return Scorer()
+    return Judge()
+
+
+FEATURES = 3096  # of `picture_features`
+
+
+def picture_features(net: Any, pixels: "torch.Tensor") -> "torch.Tensor":
+    """What an EfficientNet-Lite0 sees at five depths, float32 ``[n, FEATURES]``: of each map the
+    mean and the spread (what damage changes), and where things are, or the strongest answer."""
+    import torch
+    from torch.nn import functional
+
+    parts = []
+    x = net._swish(net._bn0(net._conv_stem(pixels)))
+    for number, block in enumerate(net._blocks[:11]):
+        x = block(x)
+        if number in (0, 2, 4, 7, 10):
+            there = (
+                functional.adaptive_avg_pool2d(x, 4).flatten(1)
+                if number in (4, 10)
+                else x.amax((2, 3))
+            )
+            parts += [x.mean((2, 3)), x.std((2, 3)), there]
+    return torch.cat(parts, 1)
 
 
 def as_pixels(pictures: Array, device: str = "cpu") -> "torch.Tensor":

@@ -1,7 +1,7 @@
 """Fits reward models: a preference scorer (Bradley-Terry), a person classifier, a detector."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rl_diffusion_assets.rewards.networks import (
     as_pixels,
     make_classifier,
     make_grid_detector,
-    make_scorer,
+    make_judge,
 )
 
 Array = np.ndarray
@@ -231,43 +231,57 @@ def fit_clip_scorer(
     return model, processor, tower
 
 
-def fit_conv_scorer(
+def fit_judge_scorer(
     pairs: Pairs,
     captioned: tuple[Array, list[str]],
+    read: Callable[[Array, Sequence[str]], tuple[Any, Any]],
     fit: Fit,
     *,
-    rank_weight: float = 0.5,
     device: str = "cpu",
     tell: Callable[[str], None] = print,
 ) -> Any:
-    """The judge's scorer, from scratch: choices, pictures made worse, and captions to learn what
-    pictures show."""
+    """The judge's scorer: choices, pictures made worse, captions made wrong, and true captions to
+    learn what pictures show.
+
+    Args:
+        pairs: The judge's own.
+        captioned: The judge's own pictures and what they show.
+        read: `Reader.read`; every picture is read once.
+        fit: Schedule.
+        device, tell: As everywhere.
+    """
     import torch
 
     torch.manual_seed(fit.seed)
     rng = np.random.default_rng([fit.seed, 2])
-    side = pairs.pictures.shape[1]
-    module: Any = make_scorer(WORDS, side).to(device)
+    pictures, texts = captioned
+    wrong = Misnamer(texts)
+    misnamed = [wrong.misname(caption, rng) for caption in texts]
+    rated = read(pairs.pictures, pairs.captions)
+    true, worse = read(pictures, texts), read(degrade(pictures, rng), texts)
+    mistold = read(pictures, misnamed)
+    asked, told, lied = (word_ids(of).to(device) for of in (pairs.captions, texts, misnamed))
+    module: Any = make_judge(WORDS, true[0].shape[1], true[1].shape[1]).to(device)
+    module.mean.copy_(true[0].mean(0))
+    module.deviation.copy_(true[0].std(0) + 1e-3)
     batches = _preference_batches(pairs, fit.batch, rng)
-    wrong = Misnamer(captioned[1])
 
     def loss_of() -> Any:
         rows = next(batches)
         used = np.unique(np.concatenate([pairs.first[rows], pairs.second[rows]]))
-        texts = [pairs.captions[row] for row in used]
-        shown = _mirrored(pairs.pictures[used], texts, rng)
-        # In one batch: a normalisation by batch would take out what tells two batches apart.
-        seen = np.concatenate([shown, degrade(shown, rng)])
-        scores, worse = module(as_pixels(seen, device), word_ids(texts * 2).to(device)).split(
-            len(shown)
+        loss = _preference_loss(
+            module(rated[0][used], asked[used], rated[1][used]), rows, used, pairs
         )
-        loss = _preference_loss(scores, rows, used, pairs) + rank_weight * _rank_loss(scores, worse)
-        some = rng.integers(len(captioned[1]), size=fit.batch)
-        words = [captioned[1][row] for row in some]
-        pixels = as_pixels(_mirrored(captioned[0][some], words, rng), device)
-        told = words + [wrong.misname(caption, rng) for caption in words]
-        images, captions = module.towers(pixels, word_ids(told).to(device))
-        return loss + _caption_loss(images, captions, words, module.scale.exp())
+        some = rng.integers(len(texts), size=fit.batch)
+        good = module(true[0][some], told[some], true[1][some])
+        for bad in (
+            module(worse[0][some], told[some], worse[1][some]),
+            module(mistold[0][some], lied[some], mistold[1][some]),
+        ):
+            loss = loss + 0.5 * _rank_loss(good, bad)
+        images, words = module.towers(true[0][some], torch.cat([told[some], lied[some]]))
+        named = [texts[row] for row in some]
+        return loss + 0.5 * _caption_loss(images, words, named, module.scale.exp())
 
     _minimise({module: 1.0}, fit, loss_of, tell, "judge")
     return module

@@ -12,22 +12,31 @@ from rl_diffusion_assets.rewards.composition import Wanted, fully_right
 from rl_diffusion_assets.rewards.degrade import Misnamer, degrade
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
+    FIGURES,
     LENGTH,
     TOWER,
     WORDS,
-    ConvScorer,
+    JudgeScorer,
     People,
+    Reader,
     open_reward,
     word_ids,
 )
-from rl_diffusion_assets.rewards.networks import as_pixels, make_classifier, trunk
+from rl_diffusion_assets.rewards.networks import (
+    FEATURES,
+    as_pixels,
+    make_classifier,
+    make_grid_detector,
+    make_judge,
+    trunk,
+)
 from rl_diffusion_assets.rewards.training import (
     Fit,
     Pairs,
     cell_targets,
     fit_clip_scorer,
-    fit_conv_scorer,
     fit_detector,
+    fit_judge_scorer,
     fit_person_classifier,
     pair_temperature,
     temperature,
@@ -55,7 +64,7 @@ def test_a_folder_without_a_reward_model_is_refused(tmp_path):
 @pytest.mark.parametrize("config", [{"kind": "oracle"}, {}])
 def test_an_unknown_kind_is_refused(tmp_path, config):
     (tmp_path / CONFIG).write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"kind .* is not one of clip, conv, person, objects"):
+    with pytest.raises(ValueError, match=r"kind .* is not one of clip, judge, person, objects"):
         open_reward(tmp_path)
 
 
@@ -275,27 +284,78 @@ def gradient_leads_up(scorer, pictures, captions) -> bool:
     return bool((after > rated).all())
 
 
-def test_a_scorer_learns_preferences_and_captions(tmp_path):
+def seen_plainly(pictures, captions):
+    """Stands for `Reader.read`: mean colours of a picture's quarters, and nothing said."""
+    pixels = as_pixels(pictures)
+    quarters = torch.nn.functional.adaptive_avg_pool2d(pixels, 2).flatten(1)
+    return quarters, torch.zeros(len(captions), 2)
+
+
+def test_the_judges_scorer_learns_preferences_and_captions():
     pairs = rated(120, 1)
     colours = [caption.split()[0] for caption in pairs.captions]
-    captioned, fit = (pairs.pictures, colours), Fit(60, 24, 3e-3, 0)
-    module = fit_conv_scorer(pairs, captioned, fit, tell=quiet)
-    write_network(module, {"kind": "conv", "side": 16, "temperature": 1.0}, tmp_path)
-    scorer = open_reward(tmp_path)
-    assert isinstance(scorer, ConvScorer)
+    captioned, fit = (pairs.pictures, colours), Fit(150, 24, 3e-3, 0)
+    module = fit_judge_scorer(pairs, captioned, seen_plainly, fit, tell=quiet)
     kept = rated(60, 2)
-    scores = scorer.score(kept.pictures, kept.captions)
+    seen, said = seen_plainly(kept.pictures, kept.captions)
+    with torch.inference_mode():
+        scores = module(seen, word_ids(kept.captions), said).numpy()
+        images, _ = module.towers(seen, word_ids(kept.captions))
+        _, texts = module.towers(seen[:2], word_ids(["red", "blue"]))
     agreed = (scores[kept.first] > scores[kept.second]) == (kept.share > 0.5)
     assert agreed.mean() >= 0.9
-    assert gradient_leads_up(scorer, kept.pictures[:8], kept.captions[:8])
-    with torch.inference_mode():
-        images, _ = module.towers(as_pixels(kept.pictures), word_ids(kept.captions))
-        _, texts = module.towers(as_pixels(kept.pictures[:2]), word_ids(["red", "blue"]))
     read = (images @ texts.T).argmax(1).numpy()
     assert (read == [caption.startswith("blue") for caption in kept.captions]).mean() >= 0.9
-    write_network(module, {"kind": "conv", "side": 16, "temperature": 2.0}, tmp_path)
-    halved = open_reward(tmp_path).score(kept.pictures, kept.captions)
+
+
+@pytest.fixture
+def judge_folder(tmp_path):
+    """A judge whose networks are not trained: of `dark` and `bright`, in `blue` or `red`."""
+    torch.manual_seed(0)
+    heat = dict.fromkeys(("objects", "colours", "tone", "gender"), 1.0)
+    plain = {"architecture": "plain", "side": 64, "temperature": heat}
+    made = {
+        "objects": (make_grid_detector(len(NAMES) + 1 + len(COLOURS), "plain"), plain),
+        "person": (make_classifier(7, 64, "plain"), plain),
+        "preference": (make_judge(WORDS, FEATURES, FIGURES), {"side": 64, "temperature": 1.0}),
+    }
+    for name, (module, config) in made.items():
+        (tmp_path / name).mkdir()
+        kind = {"preference": "judge"}.get(name, name)
+        names = {"names": NAMES, "colours": COLOURS} if name == "objects" else {}
+        write_network(module, {"kind": kind, **config, **names}, tmp_path / name)
+    return tmp_path
+
+
+def test_a_judge_scores_by_picture_and_caption_in_units_of_its_temperature(judge_folder):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    captions = ["a red dark", "a blue bright", "a portrait"]
+    scorer = open_reward(judge_folder / "preference")
+    assert isinstance(scorer, JudgeScorer)
+    scores = scorer.score(pictures, captions)
+    assert scores.shape == (3,)
+    alone = [scorer.score(pictures[at : at + 1], captions[at : at + 1])[0] for at in range(3)]
+    np.testing.assert_allclose(scores, alone, rtol=1e-4)
+    told = scorer.score(pictures, ["a blue dark", "a red bright", "a picture"])
+    assert (scores != told).all()
+    assert (scores != scorer.score(pictures[::-1], captions))[[0, 2]].all()
+    path = judge_folder / "preference" / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": 2.0}))
+    halved = open_reward(judge_folder / "preference").score(pictures, captions)
     np.testing.assert_allclose(halved, scores / 2, rtol=1e-5)
+
+
+def test_a_judge_is_told_what_its_detector_finds_of_the_caption(judge_folder):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    reader = Reader(judge_folder, 64, "cpu")
+    seen, said = reader.read(pictures, ["a red dark next to a blue bright", "a portrait"])
+    assert seen.shape == (2, FEATURES)
+    assert said.shape == (2, FIGURES)
+    found = reader.detector.detect(pictures)
+    first, second = found.confidence(0, "dark", "red"), found.confidence(0, "bright", "blue")
+    assert said[0, 0].item() == pytest.approx((first.max() + second.max()) / 2, rel=1e-5)
+    assert 0 < said[0, 1].item() <= first.max() * second.max() + 1e-6
+    assert said[1, :2].tolist() == [0.0, 0.0]  # a caption without objects asks for none
 
 
 def test_a_clip_is_tuned_with_a_tower_and_saved_with_it(tmp_path):
