@@ -17,7 +17,6 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._utils.schedules import reverse_cron_string_iterator
 
-
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
