@@ -168,17 +168,12 @@ def build_preference(
 
 
 def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
-    """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it.
-
-    It sees true pictures as the autoencoder keeps them, since all that it will compare comes from
-    there: from pictures as drawn it learns a texture that no generated picture has.
-    """
-    pictures, captions = _captions(material, judge=True)
+    """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it."""
     rows = np.flatnonzero(judged(material) & ~material.held_out)
     side = material.pairs.pictures.shape[1]
     module = training.fit_judge_scorer(
         take_pairs(material.pairs, rows),
-        (material.decode(pictures), captions),
+        _captions(material, judge=True),
         Reader(target.parent, side, material.device).read,
         fit,
         device=material.device,
