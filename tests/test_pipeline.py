@@ -80,14 +80,15 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(world, tmp_path_factory) -> Path:
-    """A data folder after an undisturbed run. The truth comes after it, and is then measured by."""
+    """A data folder after an undisturbed run. The truth comes after it, for what measures by it:
+    the scorecard, and the arm that is given every synonym."""
     data = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(world / "sandbox", data / "sandbox")
     done = run(data, [*DAILY_HEAD, *LEARNING, *DAILY_TAIL, *TAIL])
     assert done.returncode == 0, done.stderr[-4000:]
     shutil.copy(data / "shown.json", data / "shown-of-all.json")
     shutil.copytree(world / "truth", data / "sandbox" / "truth")
-    done = run(data, ["scorecard"])
+    done = run(data, ["keyword_collections", "scorecard"])
     assert done.returncode == 0, done.stderr[-4000:]
     return data / "sandbox"
 
