@@ -464,8 +464,8 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
 
     Until here "to the left of" and "to the right of" draw the same: which garment lies where is
     settled in the noise, where plain training hardly looks, and says so only in words that the
-    text encoder has to keep apart. After 800 steps nothing is to be seen, after 1,200 seven of ten
-    are right. It stops there: the rest is left to be taught.
+    text encoder has to keep apart. Of pairs of trained objects 0.50 lie right before, 0.53 after
+    400 steps, 0.65 after 800, 0.72 after 1,200 and 1,600. The rest is left to be taught.
     """
     torch.manual_seed(SEED)
     text, unet = (copy.deepcopy(made[name]).requires_grad_(True) for name in ("text", "unet"))
