@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
-import psutil
 from filelock import FileLock, Timeout
 
 Item = TypeVar("Item")
@@ -175,6 +174,8 @@ def end_with(ancestor: int) -> None:
     """
 
     def watch() -> None:
+        import psutil  # tens of milliseconds, which only a step on a device has to pay
+
         own = psutil.Process()
         while any(parent.pid == ancestor for parent in own.parents()):
             time.sleep(0.5)

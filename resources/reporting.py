@@ -147,12 +147,16 @@ def contact_sheet(
 
 
 def picture_value(picture: Image.Image) -> dg.MarkdownMetadataValue:
-    """A picture as a `data:` URI in Markdown, its quality lowered until it is small enough."""
-    for quality in (85, 70, 50, 30):
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= SHEET_BYTES:
-            break
+    """A picture as a `data:` URI in Markdown: of lower quality, then of half the size, until it is
+    small enough."""
+    small = False
+    while not small:
+        for quality in (85, 70, 50, 30):
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG", quality=quality, optimize=True)
+            if small := buffer.tell() <= SHEET_BYTES:
+                break
+        picture = picture.reduce(2)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return dg.MetadataValue.md(f"![sheet](data:image/jpeg;base64,{encoded})")
 
