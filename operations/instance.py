@@ -23,9 +23,7 @@ LOCATIONS = ("pinlanding_assets", "rl_diffusion_assets")
 PG_DRIVER = "postgresql+psycopg2://"
 START_SECONDS = 400  # some 15 s on idle cores
 STOP_SECONDS = 20
-CALL_SECONDS = (
-    "300"  # a code server has to answer: a run that a busy one starts late counts as failed
-)
+CALL_SECONDS = 300  # a server has to answer: a run that a busy one starts late counts as failed
 
 
 def environment(chosen: Settings) -> dict[str, str]:
@@ -55,7 +53,7 @@ def environment(chosen: Settings) -> dict[str, str]:
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PYTHONWARNINGS": "ignore",
         "DAGSTER_GRPC_TIMEOUT_SECONDS": os.environ.get(
-            "DAGSTER_GRPC_TIMEOUT_SECONDS", CALL_SECONDS
+            "DAGSTER_GRPC_TIMEOUT_SECONDS", str(CALL_SECONDS)
         ),
     }
     if not chosen.truth:  # the rendered catalog is found without being named
@@ -138,7 +136,7 @@ class Server:
             RuntimeError: the server reports errors.
         """
         body = {"query": text, "variables": variables}
-        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=60).json()
+        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=CALL_SECONDS).json()
         if answer.get("errors"):
             raise RuntimeError(str(answer["errors"])[:2000])
         return answer["data"]

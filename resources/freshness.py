@@ -50,6 +50,7 @@ OF_FOLLOWING = (
     Check(
         "not_older_than_inputs",
         "Made from what its inputs held at the last deadline, all the way up.",
+        "where it was never materialized, switch on the sensor follow, or materialize it. Else "
         "open the last run of the asset that is named last: it is where work stopped. The sensor "
         "follow tries what failed again after the next night, or materialize it now.",
     ),

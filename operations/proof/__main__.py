@@ -7,9 +7,12 @@ final feeds from the start and is launched by hand, a run for every day of the s
 must come to the same lake and site (`operations.comparison`). What is claimed on the way is
 asserted; the first thing that does not hold ends the program.
 
-PRODUCTS is the number of new products a day (10), DAYS that of the history's days (30).
+PRODUCTS is the number of new products a day (10), DAYS that of the history's days (30). With
+KEEP=disturbed, KEEP=undisturbed or both (a comma between) a home that came to its end is not made
+again: what it came to is kept beside it.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -309,6 +312,32 @@ def undisturbed(home: Home, days: list[str]) -> dict[str, str]:
     return digests(home.data, [*DAILY, *LEARNING, *TAIL])
 
 
+LIVES = {"disturbed": disturbed, "undisturbed": undisturbed}
+
+
+def result(name: str, world: World, days: list[str]) -> dict[str, str]:
+    """What a home comes to, or came to in an earlier call where KEEP says so.
+
+    Raises:
+        SystemExit: what is to be kept is not there, or of another world.
+    """
+    kept = FOLDER / f"{name}.json"
+    if name in os.environ.get("KEEP", "").split(","):
+        known = json.loads(kept.read_text()) if kept.exists() else {}
+        if known.get("world") != world.root.name:
+            sys.exit(f"KEEP={name}: it has not come to its end in {world.root.name}")
+        took.update(known["took"])
+        return known["digests"]
+    kept.unlink(missing_ok=True)
+    shutil.rmtree(FOLDER / name, ignore_errors=True)
+    before = {*took}
+    reached = LIVES[name](Home(FOLDER / name, world), days)
+    its = {stage: seconds for stage, seconds in took.items() if stage not in before}
+    body = {"world": world.root.name, "took": its, "digests": reached}
+    kept.write_text(json.dumps(body))
+    return reached
+
+
 def main() -> None:
     products = int(os.environ.get("PRODUCTS") or 10)
     now = datetime.now(UTC)
@@ -323,10 +352,7 @@ def main() -> None:
     world = World(FOLDER / f"world-{days[0]}-{count}-{products}", dates)
     with stage(f"feeds of {count} days, {products} new products a day"):
         world.write(products * count)
-    found = []
-    for name, live in (("disturbed", disturbed), ("undisturbed", undisturbed)):
-        shutil.rmtree(FOLDER / name, ignore_errors=True)
-        found.append(live(Home(FOLDER / name, world), days))
+    found = [result(name, world, days) for name in LIVES]
     say(f"{len(found[0])} and {len(found[1])} things compared")
     failures = differences(*found)
     print("\n".join(failures[:50]))
