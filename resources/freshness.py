@@ -189,6 +189,7 @@ def deadline_schedule(
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=status,
+        description="Runs the checks of freshness when the night has to be done.",
     )
 
 

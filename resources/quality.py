@@ -145,9 +145,10 @@ def check_results(
                 severity=dg.AssetCheckSeverity.ERROR if check.stops else dg.AssetCheckSeverity.WARN,
                 description=f"{told}. What to do: {check.remedy}" if failures else None,
                 metadata={
-                    **({REFUSED: _refused(findings)} if failures else {}),
+                    **({REFUSED: _refused(findings)} if failures and check.stops else {}),
                     **(rounded({"value": value}) if math.isfinite(value) else {}),
-                    **({"partitions": len(findings)} if None not in findings else {}),
+                    # a text, since the UI plots every number
+                    **({"partitions": str(len(findings))} if None not in findings else {}),
                 },
             )
         )

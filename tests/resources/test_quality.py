@@ -18,6 +18,7 @@ from resources.quality import (
     check_results,
     stop,
 )
+from resources.staleness import REFUSED
 
 STOPS = Check("stops", "It is right.", "mend it.", stops=True)
 WARNS = Check("warns", "It is fine.", "look at it.")
@@ -42,6 +43,8 @@ def test_only_a_check_that_stops_fails_its_step():
     with pytest.raises(dg.Failure, match=r"stops: gone\. What to do: mend it\.") as caught:
         stop(results(stops="gone", warns="odd").values())
     assert not caught.value.allow_retries
+    assert caught.value.metadata[REFUSED].value == [None]
+    assert REFUSED not in results(warns="odd")["warns"].metadata  # shown, not refused
 
 
 def test_of_many_days_the_failed_ones_are_named():
@@ -50,7 +53,7 @@ def test_of_many_days_the_failed_ones_are_named():
     red, green = check_results(CHECKS, "thing", found)
     assert "2026-11-05: gone (and 2 more)" in str(red.description)
     assert green.passed
-    assert red.metadata["partitions"].value == len(DAYS)
+    assert red.metadata["partitions"].value == str(len(DAYS))
 
 
 def test_a_check_that_nothing_was_found_for_is_an_error():
