@@ -10,7 +10,7 @@ import dagster as dg
 
 from operations.console import Console, Refused
 from operations.instance import Server
-from resources.staleness import PARTITION
+from resources.event_log import PARTITION
 
 POLL_SECONDS = 2.0
 

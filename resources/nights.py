@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from resources.catalog_source import NO_FEED
+from resources.event_log import RANGE_END, RANGE_START
 from resources.feed_files import FeedError
 from resources.lake import Lake
-from resources.staleness import RANGE_END, RANGE_START, Records
+from resources.staleness import Records
 
 NIGHT, LATE = "platform/night", "platform/late"  # tags of runs
 FIRST = {"dagster/priority": "1"}  # before backfills, in the queue and for a pool's slot

@@ -16,9 +16,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from resources.event_log import REFUSED
 from resources.lake import Lake, Manifest
 from resources.reporting import rounded
-from resources.staleness import REFUSED
 
 SHOWN = 5  # failures named in a description
 

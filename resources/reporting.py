@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from resources.event_log import DATA_VERSION
 from resources.lake import Manifest
-from resources.staleness import DATA_VERSION
 
 # What Markdown would make a link, a picture or a new cell of; sellers and shoppers write cells.
 MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "|[]`*~\\"} | {"\n": " ", "\r": " "})

@@ -30,9 +30,9 @@ from operations.pinlanding import LOCATION as FIRST
 from operations.proof.feeds import Home, World, write_small_studio
 from operations.proof.records import Recorder
 from operations.rl import LOCATION as SECOND
+from resources.event_log import RANGE_END, RANGE_START
 from resources.nights import LATE, NIGHT
 from resources.profiles import REPOSITORY, settings
-from resources.staleness import RANGE_END, RANGE_START
 
 DAILY = (*DAILY_HEAD, *DAILY_TAIL)
 LEARN_FROM, NIGHTS = 2, 4  # days before and after the history

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from resources.event_log import DATA_VERSION, RANGE_END, RANGE_START, ROWS
 from resources.quality import Check, Finding, check_results, stop
-from resources.staleness import DATA_VERSION, RANGE_END, RANGE_START, ROWS, Follow, Records
+from resources.staleness import Follow, Records
 
 START = "2026-11-01"
 DAYS = dg.DailyPartitionsDefinition(start_date=START)

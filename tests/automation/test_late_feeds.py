@@ -10,10 +10,10 @@ import yaml
 
 from pinlanding_assets.catalog.assets import catalog, raw_catalog
 from resources.catalog_source import NO_FEED, CatalogSource, feed_version
+from resources.event_log import RANGE_END, RANGE_START
 from resources.lake import Lake
 from resources.nights import MAX_LATE_DAYS, Late, late_days, late_requests
 from resources.quality import Limits
-from resources.staleness import RANGE_END, RANGE_START
 from resources.studio import Studio
 from tests.automation.small_platform import DAILY
 

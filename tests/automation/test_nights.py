@@ -7,8 +7,8 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
+from resources.event_log import RANGE_END, RANGE_START
 from resources.nights import MAX_RUNS, NIGHT, Span, nightly, spans
-from resources.staleness import RANGE_END, RANGE_START
 from tests.automation.small_platform import BROKEN, CONTENT, DAILY, UNFIT, Platform
 
 LOOKBACK = 6

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from operations.retention import delete, superseded
-from resources.staleness import PARTITION, Follow
+from resources.event_log import PARTITION
+from resources.staleness import Follow
 from tests.automation.small_platform import (
     BROKEN,
     CONTENT,

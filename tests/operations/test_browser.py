@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from operations.instance import environment, open_instance, server
+from resources.event_log import DATA_VERSION
 from resources.profiles import settings
-from resources.staleness import DATA_VERSION
 from sandbox.world import write_world
 
 CHROMIUM = shutil.which("chromium")

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from resources.event_log import REFUSED
 from resources.lake import Lake
 from resources.profiles import resources
 from resources.quality import (
@@ -18,7 +19,6 @@ from resources.quality import (
     check_results,
     stop,
 )
-from resources.staleness import REFUSED
 
 STOPS = Check("stops", "It is right.", "mend it.", stops=True)
 WARNS = Check("warns", "It is fine.", "look at it.")
