@@ -178,7 +178,7 @@ def test_invariant_10_pretraining_lowers_its_own_loss(make_trainer):
 
 @pytest.mark.parametrize("rank", [0, 4])
 def test_invariant_10_the_frozen_parts_have_no_gradient_and_do_not_move(make_trainer, rank):
-    trainer = make_trainer(lora_rank=rank, iterations=2, guidance=2.0)
+    trainer = make_trainer(lora_rank=rank, text_encoder=False, iterations=2, guidance=2.0)
     model = trainer.model
     frozen = [*model.pipeline.vae.parameters(), *model.pipeline.text_encoder.parameters()]
     if rank:
@@ -191,6 +191,26 @@ def test_invariant_10_the_frozen_parts_have_no_gradient_and_do_not_move(make_tra
     assert not any(p.requires_grad for p in frozen)
     assert all(parameter.grad is None for parameter in frozen)
     assert same(copies, frozen)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+@pytest.mark.parametrize("method", ["policy-gradient", "forward", "reward-gradient"])
+def test_the_text_encoder_learns_with_the_denoiser(make_trainer, rank, method):
+    trainer = make_trainer(lora_rank=rank, method=method, iterations=1, pretraining_weight=0.0)
+    text = [*trainer.model.pipeline.text_encoder.parameters()]
+    before, words = [parameter.clone() for parameter in text], trainer.model.encode(["a", "b"])
+    finish(trainer)
+    assert not same(before, text)
+    trainer.use_best()
+    after = trainer.model.encode(["a", "b"])
+    assert not after.requires_grad
+    assert (after - words).abs().max() > 0
+    assert not any(parameter.requires_grad for parameter in text)
+
+
+def test_a_text_encoder_that_cannot_learn_is_refused(make_trainer):
+    with pytest.raises(ValueError, match="text_encoder"):
+        make_trainer(text_encoder=True, kl_weight=0.1, method="policy-gradient", lora_rank=0)
 
 
 def test_pretraining_of_a_model_distilled_from_guidance_aims_where_guidance_leads(make_trainer):
