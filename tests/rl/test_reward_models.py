@@ -66,7 +66,7 @@ def test_a_folder_without_a_reward_model_is_refused(tmp_path):
 @pytest.mark.parametrize("config", [{"kind": "oracle"}, {}])
 def test_an_unknown_kind_is_refused(tmp_path, config):
     (tmp_path / CONFIG).write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"kind .* is not one of clip, judge, person, objects"):
+    with pytest.raises(ValueError, match=r"kind .* is not one of clip, features, ensemble, judge"):
         open_reward(tmp_path)
 
 
