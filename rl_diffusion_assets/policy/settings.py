@@ -33,7 +33,7 @@ class Training:
     max_gradient: float = 1.0
     warm_up: int = 4
     lora_rank: int = 16  # 0 trains all weights
-    text_encoder: bool | None = None  # whether it learns; None: where it can (`Trainer._learning`)
+    text_encoder: bool = False  # whether it learns with the denoiser
     kl_weight: float = 0.0
     pretraining_weight: float = 1.0  # of the learning rate: Adam is blind to that of a loss
     pretraining_steps: int = 8

@@ -138,15 +138,13 @@ class Trainer:
         """The module that learns, and the names of the layers in it that an adapter changes."""
         import torch
 
-        settings, encoder = self.settings, self.model.text_encoder
-        copied = settings.kl_weight and not settings.lora_rank  # the reference has no text encoder
-        if settings.text_encoder and (encoder is None or copied):
-            raise ValueError(
-                "text_encoder: it can learn where the pipeline has one only, and not with "
-                "kl_weight and lora_rank 0"
-            )
-        if settings.text_encoder is False or encoder is None or copied:
+        if not self.settings.text_encoder:
             return self.model.denoiser, LORA_TARGETS
+        encoder = self.model.text_encoder
+        if encoder is None:
+            raise ValueError("text_encoder: it can learn in a pipeline that has one only")
+        if self.settings.kl_weight and not self.settings.lora_rank:
+            raise ValueError("text_encoder: the reference of kl_weight has none; set lora_rank")
         self.model.text_learns = True
         both = torch.nn.ModuleDict({"denoiser": self.model.denoiser, "text_encoder": encoder})
         return both, LORA_TARGETS + TEXT_TARGETS

@@ -178,7 +178,7 @@ def test_invariant_10_pretraining_lowers_its_own_loss(make_trainer):
 
 @pytest.mark.parametrize("rank", [0, 4])
 def test_invariant_10_the_frozen_parts_have_no_gradient_and_do_not_move(make_trainer, rank):
-    trainer = make_trainer(lora_rank=rank, text_encoder=False, iterations=2, guidance=2.0)
+    trainer = make_trainer(lora_rank=rank, iterations=2, guidance=2.0)
     model = trainer.model
     frozen = [*model.pipeline.vae.parameters(), *model.pipeline.text_encoder.parameters()]
     if rank:
@@ -196,7 +196,8 @@ def test_invariant_10_the_frozen_parts_have_no_gradient_and_do_not_move(make_tra
 @pytest.mark.parametrize("rank", [0, 4])
 @pytest.mark.parametrize("method", ["policy-gradient", "forward", "reward-gradient"])
 def test_the_text_encoder_learns_with_the_denoiser(make_trainer, rank, method):
-    trainer = make_trainer(lora_rank=rank, method=method, iterations=1, pretraining_weight=0.0)
+    settings = {"lora_rank": rank, "method": method, "pretraining_weight": 0.0}
+    trainer = make_trainer(text_encoder=True, iterations=1, **settings)
     text = [*trainer.model.pipeline.text_encoder.parameters()]
     before, words = [parameter.clone() for parameter in text], trainer.model.encode(["a", "b"])
     finish(trainer)
@@ -599,9 +600,8 @@ def test_the_divergence_from_the_reference_is_0_at_the_start_and_grows(make_trai
 
 @pytest.mark.parametrize("rank", [0, 4])
 def test_asking_the_reference_takes_nothing_from_the_gradient(make_trainer, rank):
-    alone = {"lora_rank": rank, "text_encoder": False}
-    plain = gradient(make_trainer(**alone), torch.ones(8))
-    asked = gradient(make_trainer(kl_weight=1e-9, **alone), torch.ones(8))
+    plain = gradient(make_trainer(lora_rank=rank), torch.ones(8))
+    asked = gradient(make_trainer(lora_rank=rank, kl_weight=1e-9), torch.ones(8))
     assert plain.abs().max() > 0
     torch.testing.assert_close(asked, plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item())
 
