@@ -253,4 +253,19 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "unit": Column("String", "share, topics, ratio or kappa"),
         "basis": Column("String", "what it rests on: truth, judge, people or count"),
     },
+    "model_ledger": {
+        "day": Column("String", "when the server was asked, UTC"),
+        "model": Column("String", "as the server calls it"),
+        "purpose": Column("String", "the asset that asked", ("vlm_attributes.extractor",)),
+        "outcome": Column("String", "answered, or why there was no usable answer"),
+        "calls": Column("Int64", "requests, retries included"),
+        "prompt_tokens": Column("Int64", "as the server counts them, images included"),
+        "completion_tokens": Column("Int64", "of answers"),
+        "assumed": Column(
+            "Int64", "calls whose tokens the server did not tell: the most possible is counted"
+        ),
+        "dollars": Column("Float64", "US$, by the prices of the settings"),
+        "seconds_median": Column("Float64", "from the request to the last byte, s"),
+        "seconds_p95": Column("Float64", "95 of 100 calls took no longer, s"),
+    },
 }

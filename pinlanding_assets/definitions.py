@@ -10,13 +10,17 @@ from pinlanding_assets.collections import assets as collections
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
+from pinlanding_assets.ledger import assets as ledger
 from pinlanding_assets.scorecard import assets as scorecard
 from pinlanding_assets.topics import assets as topics
 from resources.automation import automated
 from resources.profiles import resources, settings
 from resources.reporting import described
 
-STAGES = [catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard]
+STAGES = [
+    *(catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard),
+    ledger,
+]
 
 
 @dg.definitions

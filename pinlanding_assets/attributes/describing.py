@@ -11,6 +11,9 @@ from pinlanding_assets.attributes.sampling import diverse_sample, thumbnail_feat
 
 BATCH = 64  # products a forward pass; 15 times the rate of one at a time
 ANSWER_ERROR = "error: "  # the resource's word for "no answer"; asked again next time
+OUT_OF_BUDGET = f"{ANSWER_ERROR}not asked, the budget"  # of calls, tokens or money
+UNREADABLE = f"{ANSWER_ERROR}the image"  # asking again would not help
+QUESTIONS_SCHEMA = {"product_id": pl.String, "image_hash": pl.String, "title": pl.String}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,33 @@ def choose(
         return new
     features = thumbnail_features([image(name) for name in new["image_hash"]], list(new["title"]))
     return new[diverse_sample(features, budget, seed)]
+
+
+def left_over(answers: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
+    """What an earlier day could not get answered, as rows of `choose`: the next one goes on there.
+
+    Args:
+        answers: Table `answers` of the day before.
+        live: The catalog as it stands; what has another image by now was chosen anew, or is gone.
+    """
+    undone = answers.filter(unanswered()).select("product_id", "image_hash")
+    pictured = live.filter(pl.col("images").list.len() > 0).select(
+        "product_id", pl.col("images").list.first().alias("image_hash"), "title"
+    )
+    return pictured.join(undone, on=["product_id", "image_hash"], how="semi").sort("product_id")
+
+
+def unanswered() -> pl.Expr:
+    """Rows of `answers` that the model may still answer, when it is asked again."""
+    reason = pl.col("reason").fill_null("")
+    return reason.str.starts_with(ANSWER_ERROR) & ~reason.str.starts_with(UNREADABLE)
+
+
+def failed_share(answers: pl.DataFrame) -> float:
+    """Share of questions without an answer, those that the budget left out aside."""
+    asked = answers.filter(~pl.col("reason").fill_null("").str.starts_with(OUT_OF_BUDGET))
+    failed = asked["reason"].fill_null("").str.starts_with(ANSWER_ERROR).sum()
+    return int(failed) / max(1, asked.height)
 
 
 def describe(

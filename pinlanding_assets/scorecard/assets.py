@@ -294,6 +294,7 @@ def _ask_judge(
                 [row["title"] for row in rows],
                 device=session.device,
                 dtype=session.precision,
+                purpose="scorecard",
             ),
             lambda keys: cache.get(f"vlm:{judge.version}", keys),
             session.map_batches,
