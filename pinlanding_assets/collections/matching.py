@@ -3,8 +3,9 @@
 Attribute overlap through an inverted index, scored by the sum of log p (PinLanding section 5).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -68,62 +69,76 @@ def match(
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
-    arrangement = arrangement or Arrangement()
-    shelf = Shelf(products, embeddings, arrangement)
-    postings = _postings(assignments, shelf.ids)
+    matcher = Matcher(assignments, products, embeddings, arrangement or Arrangement())
     chosen = topics.filter(pl.col("accepted"))
-    least = np.log(arrangement.min_p)
+    pages = (matcher.page(entries) for entries in chosen["entries"].to_list())
+    return fill_pages(chosen, pages, gates or Gates.for_catalog(products))
 
-    def candidates() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for entries in chosen["entries"].to_list():
-            rows, scores = _carriers(entries, postings)
-            sure = scores >= least
-            yield rows[sure], scores[sure], np.exp(scores[sure])
 
-    return fill_pages(chosen, candidates(), shelf, gates or Gates.for_catalog(products))
+class Page(NamedTuple):
+    """What stands on a page, in order: products, their scores, how likely each is right (0 to 1),
+    and the number of their sellers."""
+
+    product_ids: pl.Series
+    scores: np.ndarray
+    likely: np.ndarray
+    sellers: int
+
+
+class Matcher:
+    """Fills the page of any topic from one catalog; arguments as of `match`."""
+
+    def __init__(
+        self,
+        assignments: pl.DataFrame,
+        products: pl.DataFrame,
+        embeddings: pl.DataFrame | None,
+        arrangement: Arrangement,
+    ):
+        self.shelf = Shelf(products, embeddings, arrangement)
+        self.postings = _postings(assignments, self.shelf.ids)
+
+    def page(self, entries: list[str]) -> Page:
+        """The page of a topic with these entries, before the gates."""
+        rows, scores = _carriers(entries, self.postings)
+        sure = scores >= np.log(self.shelf.arrangement.min_p)
+        return self.shelf.page(rows[sure], scores[sure], np.exp(scores[sure]))
 
 
 def fill_pages(
-    topics: pl.DataFrame,
-    candidates: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    shelf: "Shelf",
-    gates: Gates,
+    topics: pl.DataFrame, pages: Iterable[Page], gates: Gates
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Arranges each topic's candidates and applies the gates -> (collections, items).
+    """Applies the gates -> (collections, items).
 
     Args:
         topics: topic_id, slug, title, entries, demand.
-        candidates: For each topic rows of the shelf, their scores, their relevance from 0 to 1.
-        shelf: The products.
+        pages: One for each topic.
         gates: What a page needs.
     """
     columns = topics.select("topic_id", "slug", "title", "entries", "demand")
-    filled = [shelf.arrange(*found) for found in candidates]
-    rows = np.concatenate([np.empty(0, dtype=np.int64), *(page[0] for page in filled)])
-    scores = np.concatenate([np.empty(0), *(page[1] for page in filled)])
-    sizes = np.array([len(page[0]) for page in filled], dtype=np.int64)
+    filled = list(pages)
+    sizes = np.array([len(page.scores) for page in filled], dtype=np.int64)
     topic_of = np.repeat(np.arange(len(filled)), sizes)
+    nobody = pl.Series("product_id", [], dtype=pl.String)
     items = pl.DataFrame(
         {
             "topic_id": columns["topic_id"].gather(topic_of),
-            "rank": np.arange(len(rows)) - np.repeat(sizes.cumsum() - sizes, sizes) + 1,
-            "product_id": shelf.ids.gather(rows),
-            "score": scores.round(6),
+            "rank": np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes) + 1,
+            "product_id": pl.concat([nobody, *(page.product_ids for page in filled)]),
+            "score": np.concatenate([np.empty(0), *(page.scores for page in filled)]).round(6),
             "entries": columns["entries"].gather(topic_of),
         },
         schema=ITEMS_SCHEMA,
     )
-    pages = columns.with_columns(
+    found = columns.with_columns(
         products=pl.Series(sizes, dtype=pl.Int64),
-        sellers=pl.Series(
-            [len(set(shelf.sellers[page].tolist()) - {-1}) for page, _, _ in filled], dtype=pl.Int64
-        ),
+        sellers=pl.Series([page.sellers for page in filled], dtype=pl.Int64),
         score=pl.Series(
-            [float(likely[:10].mean().round(6)) if len(likely) else 0.0 for _, _, likely in filled],
+            [float(p.likely[:10].mean().round(6)) if len(p.likely) else 0.0 for p in filled],
             dtype=pl.Float64,
         ),
     )
-    return apply_gates(pages, items, gates)
+    return apply_gates(found, items, gates)
 
 
 class Shelf:
@@ -157,6 +172,12 @@ class Shelf:
             )
             for part in found.iter_slices(_BLOCK):  # indexing copies what it takes
                 self.vectors[part["row"].to_numpy()] = vectors[part["vector"].to_numpy()]
+
+    def page(self, rows: np.ndarray, scores: np.ndarray, relevance: np.ndarray) -> Page:
+        """`arrange`, with what the rows stand for."""
+        shown, scores, likely = self.arrange(rows, scores, relevance)
+        sellers = set(self.sellers[shown].tolist()) - {-1}
+        return Page(self.ids.gather(shown), scores, likely, len(sellers))
 
     def arrange(
         self, rows: np.ndarray, scores: np.ndarray, relevance: np.ndarray

@@ -13,7 +13,7 @@ import polars as pl
 import tantivy
 
 from pinlanding_assets.collections.gates import Gates
-from pinlanding_assets.collections.matching import Arrangement, Shelf, fill_pages
+from pinlanding_assets.collections.matching import Arrangement, Page, Shelf, fill_pages
 from pinlanding_assets.topics.demand import QueryParser, merge_queries
 from pinlanding_assets.topics.phrasing import slugs, topic_id
 from pinlanding_assets.topics.words import content
@@ -76,12 +76,12 @@ def search_log_collections(
         },
     )
 
-    def candidates() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def pages() -> Iterator[Page]:
         for query in names:
             rows, scores = index.search(query)
-            yield rows, scores, scores / max(scores.max(initial=0.0), 1e-9)
+            yield shelf.page(rows, scores, scores / max(scores.max(initial=0.0), 1e-9))
 
-    return fill_pages(topics, candidates(), shelf, gates or Gates.for_catalog(products))
+    return fill_pages(topics, pages(), gates or Gates.for_catalog(products))
 
 
 def terms(text: str) -> list[str]:

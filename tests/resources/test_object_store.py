@@ -46,18 +46,16 @@ def test_who_replaces_what_has_changed_since_loses(store):
         store.get("a/nothing")
 
 
-def test_of_many_writers_at_once_one_wins_each_round(store):
-    """A counter that is lost by no writer: read, add one, replace, again where another won."""
+def test_of_many_writers_at_once_none_is_lost(tmp_path):
+    """Read, add one, replace. On a folder only: moto compares and writes in two steps, so there two
+    writers at the very same moment may both win, which S3 excludes."""
+    store = open_store(str(tmp_path))
     store.put("count", b"0")
 
-    def add(_: int) -> int:
-        lost = 0
-        while True:
-            with store.exclusive("count"):
-                data, tag = store.get("count")
-                if store.replace("count", str(int(data) + 1).encode(), tag):
-                    return lost
-            lost += 1
+    def add(_: int) -> None:
+        with store.exclusive("count"):
+            data, tag = store.get("count")
+            assert store.replace("count", str(int(data) + 1).encode(), tag)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(add, range(24)))
