@@ -231,7 +231,7 @@ def _limits(chosen: Settings) -> Limits:
 
 def executor() -> dg.ExecutorDefinition:
     """Where the steps of a run work: PLATFORM_EXECUTOR (in-process, processes or ray), or as the
-    profile says. On Ray every step is a job of the cluster whose job server is at PLATFORM_RAY_JOBS.
+    profile says. On Ray every step is a job of the cluster with the job server PLATFORM_RAY_JOBS.
 
     Raises:
         ValueError: there is no such executor, or PLATFORM_RAY_JOBS is not set.

@@ -50,11 +50,11 @@ def search_log_collections(
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
-    shelf = Shelf(products, None, arrangement or Arrangement())
+    shelf = Shelf(products, arrangement or Arrangement())
     described = pl.DataFrame({"product_id": shelf.ids}).join(
         products.select("product_id", "description"), on="product_id", maintain_order="left"
     )
-    index = TextIndex(shelf.titles, described["description"].fill_null("").to_list())
+    index = TextIndex(shelf.titles.to_list(), described["description"].fill_null("").to_list())
     frequent = merge_queries(queries, index.words).filter(pl.col("count") >= floor).head(limit)
     parser = QueryParser.of(entries, aliases)
     names = frequent["query"].to_list()
@@ -79,7 +79,9 @@ def search_log_collections(
     def pages() -> Iterator[Page]:
         for query in names:
             rows, scores = index.search(query)
-            yield shelf.page(rows, scores, scores / max(scores.max(initial=0.0), 1e-9))
+            relevance = scores / max(scores.max(initial=0.0), 1e-9)
+            best = shelf.best_first(rows, scores)
+            yield shelf.page(rows[best], scores[best], relevance[best])
 
     return fill_pages(topics, pages(), gates or Gates.for_catalog(products))
 
