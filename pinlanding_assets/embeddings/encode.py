@@ -145,7 +145,9 @@ def embed(
         computed=todo.height - len(bad),
         reused=usable.height - todo.height,
         skipped=rows.height - usable.height,
-        rejects=content.join(reasons, on="content_hash").select(list(REJECTS_SCHEMA)),
+        rejects=content.join(reasons, on="content_hash")
+        .select(list(REJECTS_SCHEMA))
+        .sort("product_id"),
     )
 
 
