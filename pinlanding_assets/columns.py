@@ -109,6 +109,10 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "product_id": Column(
             "String", "payload of a point: the product", ("product_embeddings.product_id",)
         ),
+        "availability": Column(
+            "String", "payload: what a search may ask for", ("catalog.availability",)
+        ),
+        "seller": Column("String", "payload: what a search may ask for", ("catalog.seller",)),
         "product": Column(
             "Array(Float32)", "vector of the point, of length 1", ("product_embeddings.vector",)
         ),

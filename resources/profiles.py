@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import yaml
 from dagster._utils.schedules import is_valid_cron_string
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.encoders import Encoders
+from resources.engine import Engine
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
@@ -32,6 +34,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
 SANDBOX_WORLD = "world"  # folder of the rendered catalog inside the sandbox's data
 STUDIO = "studio"  # folder of rated pictures inside a catalog's data
+SENT_TO_STEPS = ("PLATFORM_", "DAGSTER_", "AWS_", "HF_", "QDRANT_")  # environment of steps on Ray
 POOLS = {"gpu": 1, "gpu_train": 1}  # slots: steps that apply a model, and that train one
 
 
@@ -226,6 +229,42 @@ def _limits(chosen: Settings) -> Limits:
         raise ValueError("\n".join([f"{where}: wrong settings:", *wrong])) from None
 
 
+def executor() -> dg.ExecutorDefinition:
+    """Where the steps of a run work: PLATFORM_EXECUTOR (in-process, processes or ray), or as the
+    profile says. On Ray every step is a job of the cluster with the job server PLATFORM_RAY_JOBS.
+
+    Raises:
+        ValueError: there is no such executor, or PLATFORM_RAY_JOBS is not set.
+    """
+    chosen = os.environ.get("PLATFORM_EXECUTOR", "")
+    if chosen == "ray":
+        from dagster_ray import ray_executor
+
+        if not os.environ.get("PLATFORM_RAY_JOBS"):
+            raise ValueError("PLATFORM_EXECUTOR=ray: PLATFORM_RAY_JOBS is not set")
+        passed = [name for name in sorted(os.environ) if name.startswith(SENT_TO_STEPS)]
+        return ray_executor.configured(
+            {"ray": {"address": {"env": "PLATFORM_RAY_JOBS"}, "env_vars": passed}}
+        )
+    if chosen not in ("", "in-process", "processes"):
+        raise ValueError(f"PLATFORM_EXECUTOR={chosen!r}: in-process, processes or ray")
+    if chosen == "in-process" or (not chosen and settings().profile.in_process):
+        return dg.in_process_executor
+    return dg.multiprocess_executor.configured({"max_concurrent": 2})
+
+
+def _engine() -> Engine:
+    """The engine of PLATFORM_ENGINE, such as `{kind: ray, workers: 8, gpus_per_worker: 1}`."""
+    text = os.environ.get("PLATFORM_ENGINE", "")
+    try:
+        chosen = yaml.safe_load(text) or {}
+        if unknown := set(chosen) - set(Engine.model_fields):
+            raise ValueError(f"no settings: {unknown}; there are {sorted(Engine.model_fields)}")
+        return Engine(**chosen)
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ValueError(f"PLATFORM_ENGINE={text!r}: {error}") from None
+
+
 def _read_pools(text: str) -> dict[str, int]:
     """Slots by pool, from `gpu=2,gpu_train=1`."""
     pools = {}
@@ -263,13 +302,18 @@ def resources() -> dict[str, Any]:
     """The resources of both code locations, by the name that assets ask for."""
     chosen = settings()
     data, profile = chosen.data, chosen.profile
+    # what is beside the lake goes to the bucket with it: other machines need it
+    bucket = chosen.lake.rstrip("/").rpartition("/")[0] if "://" in chosen.lake else ""
     return {
         "source": CatalogSource(config_path=str(chosen.catalog)),
         "lake": Lake(root=chosen.lake),
-        "cache": ComputeCache(root=str(data / "cache")),
-        "checkpoints": Checkpoints(root=str(data / "checkpoints")),
+        "cache": ComputeCache(root=f"{bucket}/cache" if bucket else str(data / "cache")),
+        "checkpoints": Checkpoints(
+            root=str(data / "checkpoints"), shared=f"{bucket}/checkpoints" if bucket else ""
+        ),
         "index": VectorIndex(
-            location=os.environ.get("PLATFORM_QDRANT_URL", str(data / "vector_index"))
+            location=os.environ.get("PLATFORM_QDRANT_URL", str(data / "vector_index")),
+            api_key=os.environ.get("QDRANT_API_KEY", ""),
         ),
         "site": SiteStore(root=str(data / "site")),
         "limits": _limits(chosen),
@@ -278,6 +322,7 @@ def resources() -> dict[str, Any]:
             required=profile.gpu_required,
             lease_dir=str(data.parent / "leases"),
         ),
+        "engine": _engine(),
         "vision_language": VisionLanguage(model=profile.vision_language),
         "encoders": Encoders(base=profile.encoder),
         "studio": Studio(config_path=str(chosen.studio)),

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.describing import (
+    BATCH,
     QUESTIONS_SCHEMA,
     choose,
     current,
@@ -16,12 +17,14 @@ from pinlanding_assets.attributes.describing import (
 )
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
 from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
+from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from resources.catalog_source import CatalogSource
+from resources.engine import Engine
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
@@ -54,14 +57,15 @@ def vlm_attributes(
     lake: Lake,
     cache: ComputeCache,
     gpu: Gpu,
+    engine: Engine,
     vision_language: VisionLanguage,
     limits: Limits,
 ) -> Iterator[dg.MaterializeResult]:
     """What fields, titles and, for a budgeted and varied sample, images say about the products."""
     config, version = source.config(), vision_language.version
     budget = DEFAULT_VLM_BUDGET if config.vlm_budget is None else config.vlm_budget
-    namespace, checked = f"vlm:{version}", {}
-    with gpu.session() as session:
+    work, checked = Describe(lake, cache, vision_language, "vlm_attributes"), {}
+    with engine.session(gpu) as running:
         for day in context.partition_keys:
             products = lake.read("catalog", "products", day)
             chosen = choose(
@@ -77,16 +81,8 @@ def vlm_attributes(
             found = describe(
                 chosen,
                 version,
-                lambda rows: vision_language.describe(
-                    [lake.image(row["image_hash"]) for row in rows],
-                    [row["title"] for row in rows],
-                    device=session.device,
-                    dtype=session.precision,
-                    purpose="vlm_attributes",
-                ),
-                lambda keys: cache.get(namespace, keys),
-                session.map_batches,
-                lambda rows: cache.put(namespace, rows),
+                lambda keys: cache.get(f"vlm:{version}", keys),
+                lambda rows, told: running.map_batches(work, rows, BATCH, told),
                 progress.advance,
             )
             stated = [from_catalog(products), from_text(products, config.lexicon)]
@@ -134,7 +130,7 @@ def vlm_attributes(
             )
             checked[day] = answers_day(found.answers, limits)
     results = daily_results(CHECKS, "vlm_attributes", "mentions", checked, lake, limits)
-    yield dg.MaterializeResult(metadata=session.metadata(), check_results=results)
+    yield dg.MaterializeResult(metadata=running.metadata(), check_results=results)
     stop(results)
 
 

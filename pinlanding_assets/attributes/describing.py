@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -86,10 +87,8 @@ def failed_share(answers: pl.DataFrame) -> float:
 def describe(
     chosen: pl.DataFrame,
     extractor: str,
-    ask: Callable[[Sequence[dict]], Sequence[str]],
     known: Callable[[list[str]], pl.DataFrame],
-    run_batches: Callable[..., list[str]],
-    keep: Callable[[pl.DataFrame], None],
+    ask: Callable[[list[dict], Callable[[Sequence[dict], Sequence[Any]], None]], Sequence[Any]],
     progress: Callable[[int], None],
 ) -> Described:
     """Answers for the sample, from the cache where they are there.
@@ -100,10 +99,9 @@ def describe(
     Args:
         chosen: Of `choose`.
         extractor: Version of the model, its prompt and its schema.
-        ask: Rows of `chosen` to raw answers.
         known: Cache look-up: keys to rows with `key` and `raw`.
-        run_batches: `Session.map_batches`.
-        keep: Stores rows of `key` and `raw`.
+        ask: Rows of `chosen` with their `key` to raw answers, in batches that it keeps and tells;
+            what is no text, but has a `reason`, is an answer that failed.
         progress: Told how many products were just answered.
     """
     chosen = chosen.with_columns(
@@ -118,15 +116,9 @@ def describe(
     answers = dict(cached.select("key", "raw").iter_rows()) if cached.height else {}
     missing = [row for row in chosen.iter_rows(named=True) if row["key"] not in answers]
 
-    def finished(batch: Sequence[dict], raw: Sequence[str]) -> None:
-        found = [(row["key"], text) for row, text in zip(batch, raw, strict=True)]
-        answers.update(found)
-        good = [pair for pair in found if not pair[1].startswith(ANSWER_ERROR)]
-        if good:
-            keep(pl.DataFrame(good, schema=["key", "raw"], orient="row"))
-        progress(len(batch))
-
-    run_batches(ask, missing, BATCH, on_batch=finished)
+    found = ask(missing, lambda batch, _: progress(len(batch)))
+    for row, text in zip(missing, found, strict=True):
+        answers[row["key"]] = text if isinstance(text, str) else f"{ANSWER_ERROR}{text.reason}"
     raw = [answers[key] for key in chosen["key"]]
     mentions, table = mentions_from_answers(chosen, raw, extractor)
     return Described(mentions, table, len(missing), chosen.height - len(missing))
