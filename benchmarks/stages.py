@@ -10,6 +10,7 @@ the wall clock, and the cores that were free are noted. Run from the repository:
 
 import argparse
 import itertools
+import json
 import os
 import tempfile
 import time
@@ -28,13 +29,14 @@ from pinlanding_assets.embeddings.encode import content_hash
 from pinlanding_assets.embeddings.work import Encode
 from pinlanding_assets.encoder.features import product_inputs
 from pinlanding_assets.encoder.model import DualEncoder, HeadShape, build_heads, fuse
-from resources import vision_language
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders, decode_image
 from resources.engine import Engine, InProcess
 from resources.gpu import Gpu, Session
+from resources.image_text_to_text import BatchLimits, ImageTextToText
 from resources.lake import ComputeCache, Lake
 from resources.profiles import WEIGHTS
+from resources.vision_language import PROMPT_FILE, SCHEMA_FILE, VisionLanguage
 
 BASE = f"open_clip:{WEIGHTS / 'encoder'}"
 
@@ -72,7 +74,7 @@ class Shop:
 
     def asking(self) -> Describe:
         """Fresh work of the VLM."""
-        model = vision_language.VisionLanguage(model=str(WEIGHTS / "vlm"))
+        model = VisionLanguage(model=str(WEIGHTS / "vlm"))
         return Describe(self.lake, self.cache(), model)
 
 
@@ -97,8 +99,18 @@ def bare_asking(shop: Shop, images: dict[str, bytes]) -> list[str]:
     """Processor, `generate`, decoding of tokens; no schema."""
     import torch
 
-    folder = vision_language.model_folder(str(WEIGHTS / "vlm"), "")
-    local: Any = vision_language._load_local(folder, "cpu", "float32", ASKED, 192)
+    folder = WEIGHTS / "vlm"
+    prompt, schema = (folder / name for name in (PROMPT_FILE, SCHEMA_FILE))
+    local: Any = ImageTextToText(
+        folder,
+        prompt.read_text(),
+        json.loads(schema.read_text()),
+        device="cpu",
+        dtype="float32",
+        limits=BatchLimits(items=ASKED),
+        max_pixels=1 << 20,
+        max_new_tokens=192,
+    )
     out: list[str] = []
     with torch.inference_mode():
         for start in range(0, len(shop.to_ask), ASKED):

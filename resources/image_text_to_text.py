@@ -59,6 +59,31 @@ def batches(
         yield batch
 
 
+def without_control(text: str, tokens: Sequence[str]) -> str:
+    """A text from outside without a model's own tokens, whatever is left when one is taken out."""
+    while found := [token for token in tokens if token in text]:
+        for token in found:
+            text = text.replace(token, " ")
+    return text
+
+
+def grammar(tokenizer: Any, width: int, ends: list[int], schema: str) -> Any:
+    """What a model of a tokenizer may say, so that it keeps to a JSON schema (for xgrammar).
+
+    Args:
+        tokenizer: Of transformers.
+        width: Of the logits, which may be more than the tokenizer has tokens.
+        ends: Tokens that end an answer.
+        schema: As JSON.
+    """
+    import xgrammar
+
+    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=width, stop_token_ids=ends)
+    return xgrammar.GrammarCompiler(info).compile_json_schema(
+        schema, any_whitespace=False, separators=(",", ":")
+    )
+
+
 class ImageTextToText:
     """The model of a folder on a device.
 
@@ -86,7 +111,6 @@ class ImageTextToText:
         max_new_tokens: int,
     ) -> None:
         import torch
-        import xgrammar
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         self._prompt, self._limits, self._max_pixels = prompt, limits, max_pixels
@@ -109,12 +133,7 @@ class ImageTextToText:
             tokenizer.pad_token_id = self._pad
         # logits can be wider than the tokenizer: their width is what the mask must have
         width = self._model.get_output_embeddings().weight.shape[0]
-        info = xgrammar.TokenizerInfo.from_huggingface(
-            tokenizer, vocab_size=width, stop_token_ids=self._ends
-        )
-        self._grammar = xgrammar.GrammarCompiler(info).compile_json_schema(
-            json.dumps(schema), any_whitespace=False, separators=(",", ":")
-        )
+        self._grammar = grammar(tokenizer, width, self._ends, json.dumps(schema))
         tokens = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
         self._control = sorted((t for t in tokens if t.strip()), key=lambda t: (-len(t), t))
         self._square = _square_size(folder, self._processor)
@@ -177,10 +196,7 @@ class ImageTextToText:
         return self._processor.tokenizer.batch_decode(new, skip_special_tokens=True)
 
     def _question(self, title: str) -> str:
-        clean = title[: 4 * MAX_TITLE_CHARS]
-        for token in self._control:
-            if token in clean:
-                clean = clean.replace(token, " ")
+        clean = without_control(title[: 4 * MAX_TITLE_CHARS], self._control)
         text = self._prompt.replace("{title}", " ".join(clean.split())[:MAX_TITLE_CHARS])
         image_token = str(getattr(self._processor, "image_token", "<image>"))
         if image_token in text:

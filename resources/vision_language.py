@@ -9,21 +9,19 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from dagster import ConfigurableResource
 from PIL import Image
 from pydantic import Field
 
 from resources.chat_server import ERROR as ERROR
-from resources.chat_server import Endpoint, Question, chat_server
+from resources.chat_server import Question, chat_server
 from resources.image_text_to_text import MAX_TITLE_CHARS, BatchLimits, ImageTextToText
-from resources.ledger import Ledger
 from resources.model_folder import folder_version, model_folder
+from resources.served_model import ServedModel
 
 PROMPT_FILE = "prompt.txt"
 SCHEMA_FILE = "attributes.schema.json"
-SERVER = "openai:"
 
 DEFAULT_PROMPT = (
     "Describe the product in the picture for a shop's filters. Its title: {title}\n"
@@ -39,7 +37,7 @@ DEFAULT_SCHEMA: dict[str, Any] = {
 }
 
 
-class VisionLanguage(ConfigurableResource):
+class VisionLanguage(ServedModel):
     """The vision-language model of a profile, or none.
 
     Loaded at the first call and kept for the life of the process.
@@ -63,33 +61,6 @@ class VisionLanguage(ConfigurableResource):
     batch_pixels: int = Field(
         default=1 << 25, description="Pixels a forward pass, as the model sees them.", gt=0
     )
-    max_pixels: int = Field(
-        default=1 << 20, description="Larger images are reduced to this before a model.", gt=0
-    )
-    max_new_tokens: int = Field(default=192, description="Tokens of an answer.", gt=0)
-    api_key: str = Field(default="", description="Bearer token of the server.")
-    timeout_seconds: float = Field(default=60.0, description="Of one request.", gt=0)
-    retries: int = Field(default=3, description="After a failed request.", ge=0)
-    backoff_seconds: float = Field(default=1.0, description="Longest first pause; doubles.", ge=0)
-    concurrency: int = Field(default=16, description="Requests under way at once.", gt=0)
-    image_tokens: int = Field(
-        default=2048, description="That the server counts for an image, at most: for budgets.", ge=0
-    )
-    response_format: Literal["json_schema", "none"] = Field(
-        default="json_schema",
-        description="Whether the server can hold answers to a schema; they are checked anyway.",
-    )
-    prompt_price: float = Field(default=0.0, description="US$ a million tokens.", ge=0)
-    completion_price: float = Field(default=0.0, description="US$ a million tokens.", ge=0)
-    ledger: Ledger = Ledger()
-
-    def available(self) -> bool:
-        """Whether there is a model to ask."""
-        return self.model != "none"
-
-    def is_server(self) -> bool:
-        """Whether the model is somewhere else: it needs no device here."""
-        return self.model.startswith(SERVER)
 
     @property
     def version(self) -> str:
@@ -98,7 +69,7 @@ class VisionLanguage(ConfigurableResource):
             return "none"
         if self.is_server():
             # the address is left out: the same model behind another door gives the same answers
-            folder, weights = None, self._endpoint().model
+            folder, weights = None, self.endpoint().model
         else:
             folder = model_folder(self.model)
             weights = folder_version(folder)
@@ -145,7 +116,7 @@ class VisionLanguage(ConfigurableResource):
                 )
                 for image, title in zip(images, titles, strict=True)
             ]
-            return chat_server(self._endpoint()).ask(questions, schema, self.ledger, purpose)
+            return chat_server(self.endpoint()).ask(questions, schema, self.ledger, purpose)
         folder = model_folder(self.model)
         prompt, schema = self._prompt_and_schema(folder)
         model = _load(
@@ -159,28 +130,6 @@ class VisionLanguage(ConfigurableResource):
             self.max_new_tokens,
         )
         return model.describe(images, titles)
-
-    def _endpoint(self) -> Endpoint:
-        url, _, name = self.model.removeprefix(SERVER).partition("#")
-        if not url.startswith(("http://", "https://")) or not name:
-            raise ValueError(
-                f"vision_language.model={self.model!r}: expected openai:<http(s) url>#<model>"
-            )
-        return Endpoint(
-            url.rstrip("/"),
-            name,
-            api_key=self.api_key,
-            timeout_seconds=self.timeout_seconds,
-            retries=self.retries,
-            backoff_seconds=self.backoff_seconds,
-            concurrency=self.concurrency,
-            max_tokens=self.max_new_tokens,
-            image_tokens=self.image_tokens,
-            max_pixels=self.max_pixels,
-            response_format=self.response_format,
-            prompt_price=self.prompt_price,
-            completion_price=self.completion_price,
-        )
 
     def _prompt_and_schema(self, folder: Path | None) -> tuple[str, dict[str, Any]]:
         """Those of the prompts' folder, of the model's, or the generic ones."""
