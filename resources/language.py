@@ -1,5 +1,6 @@
 """Language: sentence vectors (texts that mean the same lie close together), and texts written."""
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from dagster import ConfigurableResource
 from numpy.typing import NDArray
 from pydantic import Field
 
-from resources.chat_server import Question, chat_server
+from resources.chat_server import ERROR, Question, chat_server
 from resources.image_text_to_text import BatchLimits, batches, without_control
+from resources.lake import ComputeCache
 from resources.model_folder import folder_version, model_folder
 from resources.served_model import ServedModel
 
@@ -101,6 +104,15 @@ class Language(ServedModel):
     device: str = Field(default="cpu", description="Torch device of a model in this process.")
     precision: str = Field(default="float32", description="Its torch type.")
 
+    @property
+    def version(self) -> str:
+        """Hash of the weights, or the server's name for them, and of the bound of an answer."""
+        if self.is_server():
+            return f"{self.endpoint().model}:{self.max_new_tokens}"
+        folder, gguf = self._weights()
+        weights = f"{gguf}:{(folder / gguf).stat().st_size}" if gguf else folder_version(folder)
+        return f"{weights}:{self.max_new_tokens}"
+
     def complete(
         self,
         prompts: Sequence[str],
@@ -138,6 +150,26 @@ class Language(ServedModel):
             if found := sorted(place.glob("*.gguf")):
                 return place, found[0].name
         raise FileNotFoundError(f"language.model={self.model!r}: no installed package has it")
+
+
+class Remembered:
+    """A language model that is not asked the same thing twice."""
+
+    def __init__(self, model: Language, cache: ComputeCache) -> None:
+        self._model, self._cache = model, cache
+
+    def complete(self, prompts: Sequence[str]) -> list[str]:
+        """One answer a prompt, in order; what failed before is asked again."""
+        namespace = f"language:{self._model.version}"
+        keys = [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts]
+        cached = self._cache.get(namespace, keys)
+        known = dict(cached.select("key", "raw").iter_rows()) if cached.height else {}
+        new = {k: prompt for k, prompt in zip(keys, prompts, strict=True) if k not in known}
+        found = dict(zip(new, self._model.complete(list(new.values())), strict=True))
+        good = [pair for pair in found.items() if not pair[1].startswith(ERROR)]
+        if good:
+            self._cache.put(namespace, pl.DataFrame(good, schema=["key", "raw"], orient="row"))
+        return [(known | found)[key] for key in keys]
 
 
 class Writer:

@@ -160,7 +160,9 @@ _SET_ELSEWHERE = ("model", "api_key", "ledger")
 EngineOptions = _options_of("EngineOptions", Engine, without=())
 LimitOptions = _options_of("LimitOptions", Limits, without=())
 VisionLanguageOptions = _options_of("VisionLanguageOptions", VisionLanguage, without=_SET_ELSEWHERE)
-LanguageOptions = _options_of("LanguageOptions", Language, without=_SET_ELSEWHERE)
+LanguageOptions = _options_of(
+    "LanguageOptions", Language, without=(*_SET_ELSEWHERE, "max_pixels", "image_tokens")
+)
 
 
 class PlatformSettings(Section):
@@ -212,6 +214,7 @@ def load(path: Path | None) -> PlatformSettings:
     body = {} if body is None else body
     if not isinstance(body, dict):
         raise SettingsError(f"{path}: holds no settings (expected `profile:`, `models:`)")
+    body = {key: value for key, value in body.items() if value is not None}  # all commented out
     if secrets := list(_secrets(body)):
         raise SettingsError("\n".join([f"{path}: secrets do not belong here:", *secrets]))
     try:

@@ -63,6 +63,12 @@ class VisionLanguage(ServedModel):
     )
 
     @property
+    def at_once(self) -> int:
+        """Products that a call of `describe` should get: enough to keep the model busy, few enough
+        to be lost with a killed run."""
+        return 4 * self.concurrency if self.is_server() else self.batch_size
+
+    @property
     def version(self) -> str:
         """Hash of weights, prompt and schema; `none` without a model. Does not load the model."""
         if not self.available():

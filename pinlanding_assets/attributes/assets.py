@@ -6,7 +6,6 @@ import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.describing import (
-    BATCH,
     QUESTIONS_SCHEMA,
     choose,
     current,
@@ -65,7 +64,7 @@ def vlm_attributes(
     config, version = source.config(), vision_language.version
     budget = DEFAULT_VLM_BUDGET if config.vlm_budget is None else config.vlm_budget
     work, checked = Describe(lake, cache, vision_language, "vlm_attributes"), {}
-    with engine.session(gpu) as running:
+    with engine.session(None if vision_language.is_server() else gpu) as running:
         for day in context.partition_keys:
             products = lake.read("catalog", "products", day)
             chosen = choose(
@@ -82,7 +81,7 @@ def vlm_attributes(
                 chosen,
                 version,
                 lambda keys: cache.get(f"vlm:{version}", keys),
-                lambda rows, told: running.map_batches(work, rows, BATCH, told),
+                lambda rows, told: running.map_batches(work, rows, vision_language.at_once, told),
                 progress.advance,
             )
             stated = [from_catalog(products), from_text(products, config.lexicon)]

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.attributes.describing import BATCH, current, describe
+from pinlanding_assets.attributes.describing import current, describe
 from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, accepted_share, measured, readable
@@ -290,12 +290,12 @@ def _ask_judge(
         chosen = chosen.clear()
     progress = Progress(context.log.info, "scorecard", chosen.height, "products judged")
     work = Describe(lake, cache, judge, "scorecard")
-    with engine.session(gpu) as running:
+    with engine.session(None if judge.is_server() else gpu) as running:
         found = describe(
             chosen,
             judge.version,
             lambda keys: cache.get(f"vlm:{judge.version}", keys),
-            lambda rows, told: running.map_batches(work, rows, BATCH, told),
+            lambda rows, told: running.map_batches(work, rows, judge.at_once, told),
             progress.advance,
         )
     return found.mentions, found.calls

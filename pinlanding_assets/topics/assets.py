@@ -17,8 +17,8 @@ from pinlanding_assets.topics.judging import judge
 from pinlanding_assets.topics.mining import mine
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
 from resources.catalog_source import CatalogSource, feed_version
-from resources.lake import Lake
-from resources.language import Language
+from resources.lake import ComputeCache, Lake
+from resources.language import Language, Remembered
 from resources.quality import Limits, check_results, daily_results, specs, stop
 from resources.reporting import (
     markdown_table,
@@ -105,7 +105,7 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     check_specs=specs(CHECKS, "topics"),
 )
 def topics(
-    source: CatalogSource, lake: Lake, language: Language, limits: Limits
+    source: CatalogSource, lake: Lake, cache: ComputeCache, language: Language, limits: Limits
 ) -> Iterator[dg.MaterializeResult]:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
@@ -118,7 +118,8 @@ def topics(
         members=lake.read("product_clusters", "members"),
     )
     phraser = Phraser(entries, keys, source.config().phrases)
-    titled = write_titles(candidates, phraser, language if language.available() else None)
+    model = Remembered(language, cache) if language.available() else None
+    titled = write_titles(candidates, phraser, model)
     found = judge(titled, entries)
     manifest = lake.commit("topics", {"topics": found})
     accepted = found.filter(pl.col("accepted"))

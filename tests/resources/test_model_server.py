@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from pinlanding_assets.attributes.describing import BATCH, Described, describe, left_over
+from pinlanding_assets.attributes.describing import Described, describe, left_over
 from pinlanding_assets.attributes.work import Describe
 from resources import ledger as ledgers
 from resources.chat_server import OUT_OF_BUDGET, _retry_after
@@ -75,7 +75,7 @@ def run(asked: VisionLanguage, chosen: pl.DataFrame, shop: Shop) -> Described:
         chosen,
         asked.version,
         lambda keys: shop.cache.get(f"vlm:{asked.version}", keys),
-        lambda rows, told: InProcess(CPU).map_batches(work, rows, BATCH, told),
+        lambda rows, told: InProcess(CPU).map_batches(work, rows, asked.at_once, told),
         lambda _: None,
     )
 
