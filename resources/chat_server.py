@@ -148,14 +148,15 @@ class ChatServer:
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
         from tenacity.wait import wait_random_exponential
 
-        content: Any = question.text
+        text = question.text.encode("utf-8", "replace").decode()  # a lone surrogate is no UTF-8
+        content: Any = text
         if question.image is not None:
             uri = data_uri(question.image, self.endpoint.max_pixels)
             if uri is None:
                 return UNREADABLE
             content = [
                 {"type": "image_url", "image_url": {"url": uri}},
-                {"type": "text", "text": question.text},
+                {"type": "text", "text": text},
             ]
         retrying = Retrying(
             stop=stop_after_attempt(self.endpoint.retries + 1),
@@ -179,7 +180,7 @@ class ChatServer:
         if work.spent:
             raise BudgetSpent(work.spent)
         self._hold_back()
-        prompt_most = len(question.text.encode()) + _TEMPLATE_TOKENS
+        prompt_most = len(question.text.encode("utf-8", "replace")) + _TEMPLATE_TOKENS
         prompt_most += self.endpoint.image_tokens if question.image is not None else 0
         held = self._reserve(prompt_most, work)
         started, clock = datetime.now(UTC), time.monotonic()
@@ -194,23 +195,23 @@ class ChatServer:
             raise
         finally:
             tokens = (prompt_most, self.endpoint.max_tokens) if usage is None else usage
-            work.ledger.settle(
-                held,
-                Call(
-                    started=started.isoformat(timespec="milliseconds"),
-                    model=self.endpoint.model,
-                    purpose=work.purpose,
-                    outcome=outcome.split(": ")[0],
-                    prompt_tokens=tokens[0],
-                    completion_tokens=tokens[1],
-                    assumed=usage is None,
-                    dollars=self.endpoint.dollars(*tokens),
-                    seconds=time.monotonic() - clock,
-                ),
+            call = Call(
+                started=started.isoformat(timespec="milliseconds"),
+                model=self.endpoint.model,
+                purpose=work.purpose,
+                outcome=outcome.split(": ")[0],
+                prompt_tokens=tokens[0],
+                completion_tokens=tokens[1],
+                assumed=usage is None,
+                dollars=self.endpoint.dollars(*tokens),
+                seconds=time.monotonic() - clock,
             )
-            with self._settled:
-                self._in_flight -= 1
-                self._settled.notify_all()
+            try:
+                work.ledger.settle(held, call)
+            finally:  # or the others would wait for ever
+                with self._settled:
+                    self._in_flight -= 1
+                    self._settled.notify_all()
 
     def _reserve(self, prompt_most: int, work: "_Work") -> Reservation:
         """Money for one call. Others under way may give some back: only then is it spent."""
