@@ -24,8 +24,9 @@ class TextToImage:
     Attributes:
         denoiser: Predicts noise, velocity or picture; the only part that is trained.
         scheduler: Its noise schedule.
-        hidden: Caption -> what the denoiser is conditioned on, one row of `encode`; the text
-            encoders are frozen, so every caption is read once.
+        hidden: Caption -> what the denoiser is conditioned on, one row of `encode`: as long as
+            the text encoders are frozen, every caption is read once.
+        text_learns: Whether they are not: captions are read anew, with gradients where enabled.
     """
 
     # What `from_pretrained` is told besides.
@@ -34,6 +35,7 @@ class TextToImage:
     pipeline: Any
     device: str
     hidden: dict[str, Any] = field(default_factory=dict)
+    text_learns: bool = False
 
     @property
     def denoiser(self) -> Any:
@@ -78,6 +80,11 @@ class TextToImage:
             )
         _check_unet(unet, scheduler)
 
+    @property
+    def text_encoder(self) -> Any:
+        """The one text encoder, if there is one only."""
+        return self.pipeline.text_encoder
+
     def encode(self, captions: Sequence[str]) -> Any:
         """What the denoiser is conditioned on; captions are cut to fit.
 
@@ -87,12 +94,13 @@ class TextToImage:
         """
         import torch
 
-        fresh = [caption for caption in dict.fromkeys(captions) if caption not in self.hidden]
+        known = {} if self.text_learns else self.hidden
+        fresh = [caption for caption in dict.fromkeys(captions) if caption not in known]
         for start in range(0, len(fresh), 64):
             part = fresh[start : start + 64]
-            with torch.no_grad():
-                self.hidden |= dict(zip(part, self._read(part), strict=True))
-        return self._batch([self.hidden[caption] for caption in captions])
+            with torch.set_grad_enabled(self.text_learns and torch.is_grad_enabled()):
+                known |= dict(zip(part, self._read(part), strict=True))
+        return self._batch([known[caption] for caption in captions])
 
     def _read(self, captions: list[str]) -> Any:
         """One row a caption."""
@@ -232,6 +240,10 @@ class _SeveralEncoders(TextToImage):
     """A denoiser that is conditioned on `Conditions`."""
 
     encoders: ClassVar[tuple[str, ...]]  # `encode_prompt`'s further captions; None is the first
+
+    @property
+    def text_encoder(self) -> None:
+        return None
 
     def _read(self, captions: list[str]) -> Any:
         hidden, _, pooled, _ = self.pipeline.encode_prompt(

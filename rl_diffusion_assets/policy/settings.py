@@ -32,7 +32,8 @@ class Training:
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
     warm_up: int = 4
-    lora_rank: int = 16  # 0 trains the whole denoiser
+    lora_rank: int = 16  # 0 trains all weights
+    text_encoder: bool = False  # whether it learns with the denoiser
     kl_weight: float = 0.0
     pretraining_weight: float = 1.0  # of the learning rate: Adam is blind to that of a loss
     pretraining_steps: int = 8
