@@ -420,7 +420,8 @@ class Diffusion(dg.ConfigurableResource):
 def load_text_to_image(
     source: str, device: str = "cpu", precision: str = "float32", revision: str | None = None
 ) -> TextToImage:
-    """Open a pipeline folder or hub id without Dagster: a training program does.
+    """Open a pipeline folder or hub id (`owner/model@revision`) without Dagster: a training program
+    does.
 
     Raises:
         ValueError: the precision, the pipeline's class or one of its settings is not supported.
@@ -432,6 +433,8 @@ def load_text_to_image(
     if precision not in DTYPES:
         raise ValueError(f"precision {precision!r}: one of {', '.join(DTYPES)}")
     diffusers.utils.logging.disable_progress_bar()
+    if not Path(source).is_dir() and "@" in source:
+        source, _, revision = source.partition("@")
     index: Any = diffusers.DiffusionPipeline.load_config(source, revision=revision)
     name = str(index.get("_class_name"))
     if name not in PIPELINES:
