@@ -23,7 +23,6 @@ from resources.gpu import Gpu, Session
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
-CPU = Session("cpu", "float32", 0)
 MOST_BLOCKS = 4_096  # that Ray Data schedules one by one; beyond, a block has several batches
 
 
@@ -48,8 +47,13 @@ class BatchWork(ABC, Generic[Item, Result]):
         """Load what `run` needs."""
 
     def read(self, items: Sequence[Item]) -> list[Any]:
-        """What `run` is given for each item. CPU and input only: Ray may do it elsewhere."""
+        """What `run` is given for each item; input only."""
         return [None] * len(items)
+
+    def decode(self, inputs: Sequence[Any]) -> list[Any]:
+        """What was read, in the form that is larger. Only readers of Ray do this: in a
+        worker `run` decodes a few at a time."""
+        return list(inputs)
 
     @abstractmethod
     def run(self, items: Sequence[Item], inputs: Sequence[Any]) -> Sequence[Result]:
@@ -120,7 +124,7 @@ class Engine(dg.ConfigurableResource):
             dg.Failure: the engine is `ray`, and it is not installed, or the cluster is not there.
         """
         if self.kind == "in-process":
-            with gpu.session() if gpu else contextlib.nullcontext(CPU) as session:
+            with gpu.session() if gpu else contextlib.nullcontext(_no_device()) as session:
                 yield InProcess(session, self.batch_size)
             return
         with _cluster(self):
@@ -202,21 +206,22 @@ class RayData(Running):
 
 
 class _Reader:
-    """A stage of Ray Data: batches with what was read for them."""
+    """A stage of Ray Data: batches with what was read and decoded for them, on CPUs."""
 
     def __init__(self, work: BatchWork) -> None:
         self.work = work
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        read = [pickle.dumps(_read(self.work, pickle.loads(batch))) for batch in rows["batch"]]
-        return {**rows, "inputs": read}
+        batches = [pickle.loads(batch) for batch in rows["batch"]]
+        inputs = [_read(self.work, batch, decoded=True) for batch in batches]
+        return {**rows, "inputs": [pickle.dumps(read) for read in inputs]}
 
 
 class _Worker:
     """A stage of Ray Data: batches to results, by one model."""
 
     def __init__(self, work: BatchWork, gpu: dict[str, Any] | None, on_gpu: bool) -> None:
-        self.work, self.session = work, CPU
+        self.work, self.session = work, _no_device()
         if gpu:
             import torch
 
@@ -240,8 +245,16 @@ class _Worker:
         return {"at": rows["at"], "results": results}
 
 
-def _read(work: BatchWork, items: Sequence[Any]) -> list[Any]:
-    return _one_by_one(work.read, items) if work.rejects else list(work.read(items))
+def _no_device() -> Session:
+    return Session("cpu", "float32", 0)
+
+
+def _read(work: BatchWork, items: Sequence[Any], *, decoded: bool = False) -> list[Any]:
+    def read(part: Sequence[Any]) -> list[Any]:
+        inputs = work.read(part)
+        return work.decode(inputs) if decoded else inputs
+
+    return _one_by_one(read, items) if work.rejects else read(items)
 
 
 def _work_on(

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from pinlanding_assets.attributes.describing import ANSWER_ERROR
+from resources.encoders import decode_image
 from resources.engine import BatchWork, Sent
 from resources.lake import ComputeCache, Lake
 from resources.vision_language import VisionLanguage
@@ -25,6 +26,9 @@ class Describe(BatchWork[dict, str]):
 
     def read(self, items: Sequence[dict]) -> list[bytes]:
         return self._lake.resource.images([row["image_hash"] for row in items])
+
+    def decode(self, inputs: Sequence[bytes]) -> list[Any]:
+        return [decode_image(image) for image in inputs]
 
     def run(self, items: Sequence[dict], inputs: Sequence[Any]) -> list[str]:
         return self._model.resource.describe(

@@ -292,7 +292,7 @@ class Shelf:
     def _same_title(self, one: int, other: int) -> bool:
         from rapidfuzz import fuzz
 
-        a, b = self.titles[one], self.titles[other]
+        a, b = self.titles[int(one)], self.titles[int(other)]
         return not a or not b or fuzz.token_set_ratio(a.lower(), b.lower()) >= _SAME_TITLE
 
     def _diversify(

@@ -6,15 +6,18 @@ same bytes whether its neighbours came from the cache or not.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.features import compute_features, product_inputs
 from pinlanding_assets.encoder.model import DualEncoder
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BATCH = 1024
 """Products whose images are in memory at once."""
@@ -151,7 +154,9 @@ def embed(
     )
 
 
-def encode_batch(model: DualEncoder, rows: Sequence[dict], images: dict[str, bytes]) -> np.ndarray:
+def encode_batch(
+    model: DualEncoder, rows: Sequence[dict], images: "Mapping[str, bytes | Image.Image]"
+) -> np.ndarray:
     """Vectors ``[n, d]`` of rows with ``image_hash, text``.
 
     Raises:

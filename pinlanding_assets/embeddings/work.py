@@ -11,7 +11,7 @@ from pinlanding_assets.embeddings.assignment import assign
 from pinlanding_assets.embeddings.encode import encode_batch, vector_frame, vector_matrix
 from pinlanding_assets.encoder.model import DualEncoder
 from resources.checkpoints import Checkpoints
-from resources.encoders import Encoders
+from resources.encoders import Encoders, decode_image
 from resources.engine import BatchWork, Sent
 from resources.lake import ComputeCache, Lake
 
@@ -57,6 +57,9 @@ class Encode(BatchWork[dict, np.ndarray]):
         names = sorted({row["image_hash"] for row in items if row["image_hash"]})
         images = dict(zip(names, self._lake.resource.images(names), strict=True))
         return [images.get(row["image_hash"]) for row in items]
+
+    def decode(self, inputs: Sequence[bytes | None]) -> list[Any]:
+        return [image and decode_image(image) for image in inputs]
 
     def run(self, items: Sequence[dict], inputs: Sequence[Any]) -> list[np.ndarray]:
         images = {

@@ -35,6 +35,10 @@ class Squares(BatchWork[int, int]):
             raise FileNotFoundError("13")
         return [str(item) for item in items]
 
+    def decode(self, inputs):
+        self.note("decoded")
+        return inputs
+
     def run(self, items, inputs):
         if 17 in items:
             raise ValueError("no 17")
@@ -124,6 +128,7 @@ def ray_engine(monkeypatch):
     pytest.importorskip("ray", reason="extra 'ray' not installed")
     for name, value in {
         "RAY_worker_register_timeout_seconds": "600",
+        "RAY_raylet_start_wait_time_s": "600",
         "RAY_worker_niceness": "0",
         "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)]),
     }.items():
@@ -147,6 +152,7 @@ def test_ray_gives_what_this_process_gives(ray_engine, tmp_path):
     opened, readers = (set((tmp_path / n).read_text().split()) for n in ("opened", "readers"))
     assert len(opened) == 2
     assert not opened & readers
+    assert set((tmp_path / "decoded").read_text().split()) == readers
     assert str(os.getpid()) not in opened | readers
 
 

@@ -54,7 +54,7 @@ def shop(lake: Lake, products: int) -> None:
             (ids[n], f"h{n}" if by == "vlm" else None, by, *ENTRIES[n % 4].split("="))
             for n in range(products)
             for by in ("title", "vlm")
-            if n % 3 == 0
+            if n % 3 == (by == "vlm")
         ],
         schema=["product_id", "image_hash", "source", "key", "value"],
         orient="row",
