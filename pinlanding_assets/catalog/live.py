@@ -1,7 +1,10 @@
 """The catalog as it stands: the last version of every product, without those deleted."""
 
+from typing import TypeVar
+
 import polars as pl
 
+Products = TypeVar("Products", pl.DataFrame, pl.LazyFrame)
 SELLABLE = ("in_stock", "preorder", "unknown")  # a feed without availability is all "unknown"
 
 
@@ -23,9 +26,9 @@ def live(products: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def sellable(products: pl.DataFrame) -> pl.DataFrame:
+def sellable(products: Products) -> Products:
     """The products of `catalog.products` that exist and can be bought."""
     on_sale = products.filter(pl.col("availability").is_in(SELLABLE))
-    if "operation" in products.columns:
+    if "operation" in products.collect_schema():
         on_sale = on_sale.filter(pl.col("operation") == "upsert")
     return on_sale
