@@ -128,7 +128,6 @@ def ray_engine(monkeypatch):
     pytest.importorskip("ray", reason="extra 'ray' not installed")
     for name, value in {
         "RAY_worker_register_timeout_seconds": "600",
-        "RAY_raylet_start_wait_time_s": "600",
         "RAY_worker_niceness": "0",
         "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)]),
     }.items():
