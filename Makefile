@@ -82,10 +82,10 @@ prove-servers: .venv/installed
 	$(BIN)/python -m pytest -m served
 
 doctor: .venv/installed
-	@$(BIN)/python -m operations doctor
+	@PYTHONWARNINGS=ignore $(BIN)/python -m operations doctor
 
 plan: .venv/installed
-	@$(BIN)/python -m operations plan
+	@PYTHONWARNINGS=ignore $(BIN)/python -m operations plan
 
 bench: .venv/installed
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray,bench]'

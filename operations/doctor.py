@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,7 +90,7 @@ def examine() -> Iterator[Finding]:
         lake,
         postgres,
         vector_index,
-        lambda chosen: ray(chosen, chosen_engine),
+        partial(ray, used=chosen_engine),
         pools,
         schedules,
     ):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from pinlanding_assets.attributes.describing import Described, describe, left_ov
 from pinlanding_assets.attributes.work import Describe
 from resources import ledger as ledgers
 from resources.chat_server import OUT_OF_BUDGET, _retry_after
-from resources.engine import CPU, InProcess
+from resources.engine import CPU, InProcess, Sent
 from resources.lake import ComputeCache, Lake
 from resources.ledger import BudgetSpent, Call, Ledger
 from resources.vision_language import DEFAULT_PROMPT, VisionLanguage
@@ -271,3 +272,10 @@ def test_a_pause_is_read_in_seconds_or_as_a_date():
     assert _retry_after("7") == 7
     assert 30 < _retry_after(format_datetime(later, usegmt=True)) <= 40
     assert [_retry_after(text) for text in ("", "soon", "-3")] == [0, 0, 0]
+
+
+def test_the_budget_goes_with_the_model_to_other_processes(kept: str):
+    model = VisionLanguage(model="openai:http://a/v1#m", ledger=Ledger(url=kept, calls_a_day=3))
+    again = pickle.loads(pickle.dumps(Sent(model))).resource
+    assert again.ledger == model.ledger
+    assert again.version == model.version

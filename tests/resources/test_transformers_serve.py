@@ -64,7 +64,8 @@ def served(tmp_path_factory) -> Iterator[str]:
 def products(tmp_path_factory) -> list[tuple[bytes, str]]:
     """Pictures and titles of the rendered catalog, as large as the model sees them."""
     folder = tmp_path_factory.mktemp("world")
-    write_world(folder, truth=folder / "truth", days=1, products=40, image_size=64)
+    truth = tmp_path_factory.mktemp("truth")
+    write_world(folder, truth=truth, days=1, products=40, image_size=64)
     found = []
     for path in sorted(folder.glob("feeds/*/feed.jsonl")):
         for line in path.read_text().splitlines():

@@ -235,6 +235,9 @@ def server() -> Iterator[tuple[str, type[Handler]]]:
     thread.join()
 
 
+FINE = '{"color": "red"}'
+
+
 def completion(content: str) -> bytes:
     return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
 
@@ -245,9 +248,9 @@ def title_of(body: dict) -> str:
 
 def test_a_server_gets_image_prompt_and_schema(server: tuple[str, type[Handler]]) -> None:
     setting, handler = server
-    handler.script = lambda body, n: (200, completion('{"color": "red"}'))
+    handler.script = lambda body, n: (200, completion(FINE))
     model = VisionLanguage(model=setting, api_key="secret", backoff_seconds=0)
-    assert model.describe([picture()], ["a {title} cup"]) == ['{"color": "red"}']
+    assert model.describe([picture()], ["a {title} cup"]) == [FINE]
     (request,) = handler.seen
     assert request["path"] == "/v1/chat/completions"
     assert request["headers"]["Authorization"] == "Bearer secret"
@@ -266,18 +269,21 @@ def test_answers_keep_their_order(server: tuple[str, type[Handler]]) -> None:
 
     def script(body: dict, n: int) -> tuple[int, bytes]:
         time.sleep(0.02 * (n % 3))
-        return 200, completion(title_of(body).split("title: ")[1].split("\n")[0])
+        return 200, completion(
+            json.dumps({"product_type": title_of(body).split("title: ")[1].split("\n")[0]})
+        )
 
     handler.script = script
     titles = [f"product {n}" for n in range(12)]
-    assert VisionLanguage(model=setting).describe([picture()] * 12, titles) == titles
+    answers = VisionLanguage(model=setting).describe([picture()] * 12, titles)
+    assert [json.loads(answer)["product_type"] for answer in answers] == titles
 
 
 def test_a_passing_fault_is_tried_again(server: tuple[str, type[Handler]]) -> None:
     setting, handler = server
-    handler.script = lambda body, n: (500, b"") if n < 3 else (200, completion("{}"))
+    handler.script = lambda body, n: (500, b"") if n < 3 else (200, completion(FINE))
     model = VisionLanguage(model=setting, retries=3, backoff_seconds=0.01)
-    assert model.describe([picture()], ["a"]) == ["{}"]
+    assert model.describe([picture()], ["a"]) == [FINE]
     assert len(handler.seen) == 3
 
 
@@ -297,12 +303,12 @@ def test_a_lasting_fault_is_an_invalid_answer(
     setting, handler = server
 
     def script(body: dict, n: int) -> tuple[int, bytes]:
-        return (200, completion("{}")) if "good" in title_of(body) else (status, payload)
+        return (200, completion(FINE)) if "good" in title_of(body) else (status, payload)
 
     handler.script = script
     model = VisionLanguage(model=setting, retries=2, backoff_seconds=0.01)
     answers = model.describe([picture()] * 3, ["good", "bad", "good"])
-    assert answers[0] == answers[2] == "{}"
+    assert answers[0] == answers[2] == FINE
     assert answers[1].startswith(ERROR)
     assert reason in answers[1]
     assert len(handler.seen) == 2 + requests
@@ -313,7 +319,7 @@ def test_a_hanging_server_costs_bounded_time(server: tuple[str, type[Handler]]) 
 
     def script(body: dict, n: int) -> tuple[int, bytes]:
         time.sleep(0.4)
-        return 200, completion("{}")
+        return 200, completion(FINE)
 
     handler.script = script
     model = VisionLanguage(
