@@ -223,6 +223,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "path": Column("String", "file of the page in the site", ("collections.slug",)),
         "title": Column("String", "the title of the page", ("collections.title",)),
         "products": Column("Int64", "products on the page", ("collections.products",)),
+        "entries": Column("List(String)", "its attributes", ("collections.entries",)),
     },
     "collection_ratings": {
         "topic_id": Column("String", "the collection that was shown"),

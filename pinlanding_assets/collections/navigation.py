@@ -1,4 +1,4 @@
-"""Ways through the site: sections of the index, related collections, filters, old addresses."""
+"""Ways through the site: sections of the index, related collections, filters."""
 
 import re
 from collections import Counter, defaultdict
@@ -137,22 +137,3 @@ def build_facets(page: Page, vocabulary: dict[str, Entry]) -> tuple[list[Facet],
             number += 1
         facets.append(Facet(facet[1], shown))
     return facets, marks
-
-
-def redirects(collections: pl.DataFrame, pages: Sequence[Page]) -> list[tuple[str, Page]]:
-    """(old slug, page it now is) of every duplicate that leads to a page, by slug."""
-    live = {page.topic_id: page for page in pages}
-    taken = {page.slug for page in pages}
-    duplicates = collections.filter(pl.col("duplicate_of").is_not_null()).sort("slug", "topic_id")
-    leads = dict(duplicates.select("topic_id", "duplicate_of").iter_rows())
-    found = []
-    for topic_id, slug in duplicates.select("topic_id", "slug").iter_rows():
-        target, seen = topic_id, set()
-        while target in leads and target not in seen:  # a duplicate of a duplicate; maybe a circle
-            seen.add(target)
-            target = leads[target]
-        if target in live and slug not in taken:
-            check_slug(slug, topic_id)
-            taken.add(slug)
-            found.append((slug, live[target]))
-    return found

@@ -460,7 +460,7 @@ def test_products_that_left_the_catalog_and_their_empty_pages_go():
 def test_pages_table_agrees_with_the_site(files):
     world = World()
     table = pages_table(world.collections, world.items, world.products)
-    assert table.columns == ["topic_id", "slug", "path", "title", "products"]
+    assert table.columns == ["topic_id", "slug", "path", "title", "products", "entries"]
     pages = {p for p, d in html_pages(files).items() if p.startswith("collections/")}
     assert set(table["path"]) == pages - {"collections/old-lamps.html"}
     assert dict(table.select("slug", "products").iter_rows())["red-lamps"] == 10
