@@ -111,7 +111,7 @@ class _Nearest:
     def __call__(self, entries: Sequence[str]) -> Page | None:
         shared: dict[int, int] = defaultdict(int)
         for entry in set(entries):
-            for number in self.holders[entry] if entry in self.holders else ():
+            for number in self.holders.get(entry, ()):
                 shared[number] += 1
         wider = [n for n, count in shared.items() if count == len(set(self.pages[n].entries))]
         best = min(wider, key=lambda n: (-shared[n], n), default=None)

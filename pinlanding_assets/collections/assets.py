@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.catalog.live import live
+from pinlanding_assets.catalog.live import live, with_looks
 from pinlanding_assets.checks import CHECKS, accepted_share, blank_covers, publication
 from pinlanding_assets.collections.addresses import (
     FORMER_SCHEMA,
@@ -74,7 +74,7 @@ def collections(
     embeddings = lake.scan("product_embeddings", "embeddings").join(
         products, on=version, how="semi"
     )
-    shelf = products.collect()
+    shelf = with_looks(products.collect(), lake.scan("catalog", "images"))
     found, items = match(
         lake.read("topics", "topics"),
         assigned.drop("date").collect(),

@@ -16,6 +16,7 @@ from pinlanding_assets.collections.gates import (
     Gates,
     apply_gates,
 )
+from pinlanding_assets.collections.twins import Looks
 from pinlanding_assets.topics.mining import combine_sources
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
@@ -31,6 +32,7 @@ class Arrangement:
         max_products: Most products on a page.
         min_p: Products that carry all of a topic with less than this probability stay out.
         twin_cosine: Vectors at least this close, under much the same title, are one product.
+            (So are products with one photo, or two that look the same: `twins`.)
         seller_share: Most of a page that one seller gets while others have products for it.
         diversified: How many of the first products are put in a diverse order.
         relevance: Weight of relevance against diversity in that order (maximal marginal
@@ -63,7 +65,8 @@ def match(
     Args:
         topics: `topics.topics`.
         assignments: `product_attributes.assignments`.
-        products: `catalog.products` as of now; only those on sale are matched.
+        products: `catalog.products` as of now; only those on sale are matched. With a column
+            `look` (`live.with_looks`), near-duplicate photos are found.
         embeddings: `product_embeddings.embeddings`, for twins and diversity.
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
@@ -144,6 +147,7 @@ class Shelf:
         self.titles = live["title"].fill_null("").to_list()
         self.sellers = _codes(live["seller"])
         self.images = _codes(live["images"].list.first())
+        self.looks = Looks(live["look"]) if "look" in live.columns else None
         self.arrangement = arrangement
         self.vectors = np.zeros((live.height, 1), dtype=np.float32)
         if embeddings is not None:
@@ -194,6 +198,8 @@ class Shelf:
             row = rows[at]
             image = int(self.images[row])
             if image in images:
+                return
+            if self.looks and self.looks.alike(row, rows[kept]).any():
                 return
             close = seen[: len(kept)] @ self.vectors[row] >= self.arrangement.twin_cosine
             if any(self._same_title(row, rows[kept[i]]) for i in close.nonzero()[0]):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pinlanding_assets.collections.pages import Entry, Page
-from pinlanding_assets.collections.wording import check_slug, readable
+from pinlanding_assets.collections.wording import readable
 
 SECTION_CARDS = 60  # collections on one page of a section
 MIN_SECTION = 4  # collections that make a section of their own: one row

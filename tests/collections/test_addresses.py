@@ -107,9 +107,7 @@ def night(products: range) -> dict[str, str]:
     assigned = pl.DataFrame(rows, schema=columns, orient="row")
     entries = assigned.select("entry_id", "key", "value").unique().sort("entry_id")
     entries = entries.with_columns(searchability=pl.lit(4.0), coherence=pl.lit(4.0))
-    keys = pl.DataFrame(
-        {"key": list(values), "role": ["product_type", "attribute", "attribute"]}
-    )
+    keys = pl.DataFrame({"key": list(values), "role": ["product_type", "attribute", "attribute"]})
     demand = pl.DataFrame(
         schema={"query": pl.String, "count": pl.Int64, "days": pl.Int64,
                 "entries": pl.List(pl.String), "parsed": pl.Float64}
