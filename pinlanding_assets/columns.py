@@ -115,7 +115,9 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
     "product_clusters": {
         "cluster_id": Column(
-            "Int64", "number of the cluster, from the largest on", ("product_embeddings.vector",)
+            "Int64",
+            "hash of the product that it grew from; stays from night to night",
+            ("product_embeddings.vector", "product_embeddings.product_id"),
         ),
         "size": Column("Int64", "products in it", ("product_embeddings.product_id",)),
         "label": Column("String", "attributes that it has more of", ("product_attributes.value",)),

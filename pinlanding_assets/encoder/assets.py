@@ -22,6 +22,7 @@ from resources.reporting import (
     explained,
     line_chart,
     markdown_table,
+    reliability_chart,
     rounded,
     table_metadata,
 )
@@ -108,6 +109,7 @@ def dual_encoder(
             "checkpoint": version,
             "labelled_products": labels["product_id"].n_unique(),
             "training_curves": line_chart(pl.DataFrame(curves, infer_schema_length=None), "step"),
+            "reliability": reliability_chart(trained.reliability),
             "retrieval": markdown_table(
                 trained.retrieval.with_columns(pl.concat_str("method", "modality", separator=", "))
                 .pivot("method", index="figure", values="value")
