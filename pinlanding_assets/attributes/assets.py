@@ -168,6 +168,7 @@ def attribute_vocabulary(
             "merges": markdown_table(_largest(found.aliases, "merge")),
             "drops": markdown_table(_largest(found.aliases, "drop")),
             "keys": markdown_table(found.keys.to_dicts()),
+            "parents": markdown_table(found.parents.head(60).to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
         },
         data_version=dg.DataVersion(manifest.data_version),

@@ -216,8 +216,8 @@ def published_collections(
     shop = source.config()
     shelf = live(lake.scan("catalog", "products")).collect()
     found, items = (lake.read("collections", table) for table in ("collections", "items"))
-    entries, aliases = (
-        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases")
+    entries, aliases, parents = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "parents")
     )
     assignments = current_assignments(lake)
     before, left_before = _publication_before(lake)
@@ -254,6 +254,7 @@ def published_collections(
         image_bytes=lake.image,
         covers=_covers(lake),
         former=former,
+        parents=parents,
         assignments=assignments.select("product_id", "entry_id"),
     )
     progress = Progress(context.log.info, "published_collections", found.height, "pages")

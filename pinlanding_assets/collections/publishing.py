@@ -80,6 +80,7 @@ def render_site(
     related: pl.DataFrame | None = None,
     covers: Mapping[str, str] | None = None,
     former: pl.DataFrame | None = None,
+    parents: pl.DataFrame | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The files of the site, one after the other: pictures first, each once, then pages.
 
@@ -99,6 +100,8 @@ def render_site(
         covers: topic_id -> image hash of an illustration, shown as such.
         former: addresses that were published before (`addresses.former_addresses`); those whose
             page is gone lead to the nearest one.
+        parents: (`entry_id`, `parent_id`) of the vocabulary: pages of one point to those of the
+            other.
 
     Raises:
         ValueError: an unsafe or repeated slug, or image bytes that are no JPEG.
@@ -110,7 +113,11 @@ def render_site(
         collections, items, products, vocabulary,
         currency=site.currency, type_key=site.type_key, assignments=assignments,
     )  # fmt: skip
-    relate(pages, related)
+    wider: dict[str, list[str]] = {}
+    if parents is not None:
+        links = parents.group_by("entry_id").agg(pl.col("parent_id").sort())
+        wider = dict(links.iter_rows())
+    relate(pages, related, wider)
     sections = build_sections(pages, vocabulary, site.type_key)
     given = covers or {}
     covers = {page.topic_id: given[page.topic_id] for page in pages if page.topic_id in given}

@@ -567,6 +567,10 @@ def test_related_pages():
     relate(pages, given)
     assert [p.slug for p in by_slug["red-lamps"].related] == ["blue-teas", "red-teas"]
     assert by_slug["blue-lamps"].related == []
+    relate(pages, None, {"kind=tea": ["kind=lamp"]})
+    assert {"all-teas", "all-lamps"} <= {page.slug for page in by_slug["blue-lamps"].related}
+    relate(pages, None)
+    assert "all-teas" not in {page.slug for page in by_slug["blue-lamps"].related}
 
 
 def test_prices_of_several_currencies_are_not_compared():
