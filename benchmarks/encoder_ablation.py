@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.labels import resolve_labels
+from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.encoder.fitting import TrainingSettings
 from pinlanding_assets.encoder.training import TrainedEncoder, train
@@ -65,7 +67,8 @@ class Catalog:
             for table in ("entries", "aliases", "keys")
         )
         mentions = current(self.lake.scan("vlm_attributes", "mentions").collect(), self.products)
-        self.labels = resolve_labels(mentions, self.aliases, self.keys)
+        read = read_titles(self.products, self.lake.read("attribute_vocabulary", "title_words"))
+        self.labels = resolve_labels(pl.concat([mentions, read]), self.aliases, self.keys)
         self.backbone = load_backbone(BASE)
         truth = Truth(root=str(data / "truth"))
         names = naming(self.entries, self.aliases)

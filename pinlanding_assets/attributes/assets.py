@@ -7,6 +7,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.describing import choose, current, describe
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
+from pinlanding_assets.attributes.titles import trusted_words
 from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
@@ -157,7 +158,8 @@ def attribute_vocabulary(
         product_type=source.config().product_type or next(iter(source.config().attributes), None),
         overrides=source.overrides(),
     )
-    manifest = lake.commit("attribute_vocabulary", vars(found))
+    read = trusted_words(products, mentions, found.entries, found.aliases)
+    manifest = lake.commit("attribute_vocabulary", {**vars(found), "title_words": read})
     kept = _kept_share(found.aliases)
     checked = {None: vocabulary(found.entries.height, kept, limits)}
     results = check_results(CHECKS, "attribute_vocabulary", checked)
@@ -168,6 +170,12 @@ def attribute_vocabulary(
             "merges": markdown_table(_largest(found.aliases, "merge")),
             "drops": markdown_table(_largest(found.aliases, "drop")),
             "keys": markdown_table(found.keys.to_dicts()),
+            "title_words": markdown_table(
+                read.group_by("entry_id", maintain_order=True)
+                .agg(pl.col("word").str.join(", "))
+                .head(60)
+                .to_dicts()
+            ),
             "parents": markdown_table(found.parents.head(60).to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
         },

@@ -11,8 +11,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.attributes.normalisation import fold_word, words
-from pinlanding_assets.topics.words import FUNCTION_WORDS
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, fold_word, words
 
 REVIEW_SCHEMA = {
     "cluster_id": pl.Int64,

@@ -9,6 +9,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day, index_figures
@@ -136,8 +137,9 @@ def product_attributes(
     context: dg.AssetExecutionContext, lake: Lake, limits: Limits
 ) -> Iterator[dg.MaterializeResult]:
     """The attributes of every product of the day, with calibrated probabilities and sources."""
-    entries, aliases, keys = (
-        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
+    entries, aliases, keys, title_words = (
+        lake.read("attribute_vocabulary", table)
+        for table in ("entries", "aliases", "keys", "title_words")
     )
     versions = lake.manifest("dual_encoder").versions  # type: ignore[union-attr]
     calibration = lake.read("dual_encoder", "calibration")
@@ -170,7 +172,7 @@ def product_attributes(
             bias=float(versions["bias"]),
             calibration=calibration,
             keys=keys,
-            observed=current(mentions, products)
+            observed=pl.concat([current(mentions, products), read_titles(products, title_words)])
             .join(named, on=["key", "value"])
             .select("product_id", "entry_id", "source")
             .unique()

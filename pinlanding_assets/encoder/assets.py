@@ -8,6 +8,7 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.labels import resolve_labels
+from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, encoder_figures
 from pinlanding_assets.columns import COLUMNS
@@ -59,7 +60,8 @@ def dual_encoder(
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
     )
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
-    labels = resolve_labels(mentions, aliases, keys)
+    read = read_titles(products, lake.read("attribute_vocabulary", "title_words"))
+    labels = resolve_labels(pl.concat([mentions, read]), aliases, keys)
     curves: list[dict[str, float]] = []
 
     def progress(step: int, steps: int, figures: dict[str, float]) -> None:

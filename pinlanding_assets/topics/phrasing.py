@@ -12,8 +12,9 @@ from typing import Protocol
 
 import polars as pl
 
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS
 from pinlanding_assets.attributes.normalisation import words as tokens
-from pinlanding_assets.topics.words import FUNCTION_WORDS, content, normal_form, plural, stems
+from pinlanding_assets.topics.words import content, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
