@@ -7,7 +7,6 @@ titles label products that it never looked at. A word counts where the model, on
 has seen, says what the title says: "short" in front of a sleeve is trusted, in "shorts" it is not.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import pairwise
@@ -68,8 +67,9 @@ def trusted_words(
         for product, title in titles.sort("product_id").iter_rows()
         if product in seen
     }
+    named = set(known.meanings)
     _keep_trusted(known, read, seen)
-    for word, entry in _learnt(read, seen, own.keys(), set(known.meanings)):
+    for word, entry in _learnt(read, seen, own.keys(), known, named):
         known.add(*own[entry], word)
     _keep_trusted(known, read, seen)
     entry_of = {pair: entry for entry, pair in own.items()}
@@ -100,26 +100,47 @@ def _learnt(
     read: Mapping[str, Sequence[str]],
     seen: Mapping[str, Set[str]],
     wanted: Set[str],
-    known: Set[str],
-) -> Iterator[tuple[str, str]]:
-    """(words of a title, entry): one or two words whose products the model calls so."""
+    known: Keywords,
+    named: Set[str],
+) -> list[tuple[str, str]]:
+    """(words of a title, entry): one or two words whose products the model calls so.
+
+    They are sought between the words that are known already, and are none that the vocabulary
+    itself uses (`named`).
+    """
+    from scipy.stats import binom
+
     together: dict[str, Counter[str]] = defaultdict(Counter)
     met, carried = Counter[str](), Counter[str]()
     for product, tokens in read.items():
-        pairs = (f"{one} {two}" for one, two in pairwise(tokens))
         carried.update(seen[product] & wanted)
-        for phrase in {*tokens, *pairs} - FUNCTION_WORDS:
+        phrases = {
+            phrase
+            for run in _between(tokens, known)
+            for phrase in (*run, *(f"{one} {two}" for one, two in pairwise(run)))
+        }
+        for phrase in phrases - FUNCTION_WORDS:
             met[phrase] += 1
             together[phrase].update(seen[product] & wanted)
-    found = set(known)
+    learnt: dict[str, tuple[str, str]] = {}
     for phrase in sorted(met, key=lambda phrase: (phrase.count(" "), phrase)):
-        if found & {fold_words([word]) for word in (*phrase.split(" "), phrase)}:
-            continue  # a word of it says as much
         entry, both = max(together[phrase].items(), key=lambda c: (c[1], c[0]), default=("", 0))
-        chance = both * math.log(max(carried[entry], 1) / max(1, len(read)))
-        if both >= max(LEAST, AGREED * met[phrase]) and chance <= math.log(BY_CHANCE):
-            found.add(fold_words(words(phrase)))
-            yield phrase, entry
+        folds = {fold_words([word]) for word in phrase.split(" ")} | {fold_words(phrase.split(" "))}
+        if both < max(LEAST, AGREED * met[phrase]) or folds & learnt.keys():
+            continue  # or a word of it says as much
+        usual = carried[entry] / len(read)
+        if binom.sf(both - 1, met[phrase], usual) <= BY_CHANCE:
+            learnt[fold_words(phrase.split(" "))] = phrase, entry
+    return [found for fold, found in learnt.items() if fold not in named]
+
+
+def _between(tokens: Sequence[str], known: Keywords) -> Iterator[Sequence[str]]:
+    """What of a title is not known yet."""
+    start = 0
+    for first, end, _ in known.scan(tokens):
+        yield tokens[start:first]
+        start = end
+    yield tokens[start:]
 
 
 def read_titles(products: pl.DataFrame, title_words: pl.DataFrame) -> pl.DataFrame:
