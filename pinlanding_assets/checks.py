@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from pinlanding_assets.attributes.describing import unanswered
 from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.collections.gates import GateError, Gates, verify_gates
 from pinlanding_assets.embeddings.encode import vector_matrix
@@ -87,6 +88,12 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             "The vision-language model's answers can be used.",
             "`invalid` shows answers with what is wrong: the model may be the wrong one, or "
             "its server down. Then materialize the day again; good answers are kept.",
+        ),
+        Check(
+            "nothing_left",
+            "Every chosen image was answered.",
+            "`invalid` says why not; the next day's run asks again by itself. Where it is the "
+            "budget, day after day, raise it (`budget:` of the settings) or lower `vlm_budget`.",
         ),
     ],
     "attribute_vocabulary": [
@@ -204,6 +211,20 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             "compare `collections.*` with `search_log.*` in `figures`.",
         ),
     ],
+    "model_ledger": [
+        Check(
+            "within_budget",
+            "No day took more than its budget of calls, tokens and money.",
+            "the server counts more tokens for an image than `image_tokens` of the settings says: "
+            "raise it to the `prompt_tokens` a call of the newest day.",
+        ),
+        Check(
+            "calls_answered",
+            "Most calls of the newest day gave a usable answer.",
+            "`newest` counts calls by outcome: a server that is overloaded wants a lower "
+            "`concurrency`, one that breaks the schema another `response_format`.",
+        ),
+    ],
     "collection_covers": [
         Check(
             "not_blank",
@@ -270,7 +291,28 @@ def catalog_day(records: int, rejects: pl.DataFrame, limits: Limits) -> dict[str
 def answers_day(answers: pl.DataFrame, limits: Limits) -> dict[str, Finding]:
     """Findings of a day of vlm_attributes."""
     valid = float(answers["valid"].mean()) if answers.height else None  # type: ignore[arg-type]
-    return {"valid_answers": at_least(valid, limits.valid_answers, "share of usable answers")}
+    left = answers.filter(unanswered()).height
+    return {
+        "valid_answers": at_least(valid, limits.valid_answers, "share of usable answers"),
+        "nothing_left": at_most(left, 0, "images without an answer"),
+    }
+
+
+def model_calls(
+    newest: Mapping[str, float],
+    spent: Mapping[str, float],
+    caps: Mapping[str, float],
+    limits: Limits,
+) -> dict[str, Finding]:
+    """Findings of model_ledger: figures of the newest day, what it took, and what it might."""
+    over = [f"{spent[unit]:,.6g} of {cap:,.6g} {unit}" for unit, cap in caps.items()
+            if spent[unit] > cap]  # fmt: skip
+    return {
+        "within_budget": Finding(len(over), ", ".join(over)),
+        "calls_answered": at_least(
+            newest.get("answered"), limits.calls_answered, "share of calls with a usable answer"
+        ),
+    }
 
 
 def vocabulary(entries: int, kept: float, limits: Limits) -> dict[str, Finding]:

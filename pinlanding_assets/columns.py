@@ -109,6 +109,10 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "product_id": Column(
             "String", "payload of a point: the product", ("product_embeddings.product_id",)
         ),
+        "availability": Column(
+            "String", "payload: what a search may ask for", ("catalog.availability",)
+        ),
+        "seller": Column("String", "payload: what a search may ask for", ("catalog.seller",)),
         "product": Column(
             "Array(Float32)", "vector of the point, of length 1", ("product_embeddings.vector",)
         ),
@@ -255,5 +259,20 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "n": Column("Int64", "pages, products or labels that it was measured on"),
         "unit": Column("String", "share, topics, ratio or kappa"),
         "basis": Column("String", "what it rests on: truth, judge, people or count"),
+    },
+    "model_ledger": {
+        "day": Column("String", "when the server was asked, UTC"),
+        "model": Column("String", "as the server calls it"),
+        "purpose": Column("String", "the asset that asked", ("vlm_attributes.extractor",)),
+        "outcome": Column("String", "answered, or why there was no usable answer"),
+        "calls": Column("Int64", "requests, retries included"),
+        "prompt_tokens": Column("Int64", "as the server counts them, images included"),
+        "completion_tokens": Column("Int64", "of answers"),
+        "assumed": Column(
+            "Int64", "calls whose tokens the server did not tell: the most possible is counted"
+        ),
+        "dollars": Column("Float64", "US$, by the prices of the settings"),
+        "seconds_median": Column("Float64", "from the request to the last byte, s"),
+        "seconds_p95": Column("Float64", "95 of 100 calls took no longer, s"),
     },
 }

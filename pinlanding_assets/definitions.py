@@ -10,26 +10,27 @@ from pinlanding_assets.collections import assets as collections
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
+from pinlanding_assets.ledger import assets as ledger
 from pinlanding_assets.scorecard import assets as scorecard
 from pinlanding_assets.topics import assets as topics
 from resources.automation import automated
-from resources.profiles import resources, settings
+from resources.profiles import executor, resources
 from resources.reporting import described
 
-STAGES = [catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard]
+STAGES = [
+    *(catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard),
+    ledger,
+]
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets of every stage, what runs them, the rollback job, and the resources of the profile."""
-    in_process = settings().profile.in_process
     assets = dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         jobs=[collections.rollback],
         resources=resources(),
-        executor=dg.in_process_executor
-        if in_process
-        else dg.multiprocess_executor.configured({"max_concurrent": 2}),
+        executor=executor(),
     ).permissive_map_resolved_asset_specs(
         func=lambda spec: followed(spec).replace_attributes(
             owners=["team:catalog"],

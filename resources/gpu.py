@@ -34,6 +34,7 @@ class Session:
     precision: str
     seed: int
     halvings: int = 0
+    largest: int | None = None  # batch that fits the memory, once one did not
     started: float = field(default_factory=time.monotonic)
 
     def map_batches(
@@ -49,7 +50,7 @@ class Session:
         caller's. `on_batch` sees every finished batch (progress, caching).
         """
         results: list[Result] = []
-        at, size = 0, max(1, batch_size)
+        at, size = 0, max(1, min(batch_size, self.largest or batch_size))
         while at < len(items):
             batch = items[at : at + size]
             try:
@@ -58,6 +59,7 @@ class Session:
                 if not _is_out_of_memory(error) or size == 1:
                     raise
                 size, self.halvings = max(1, size // 2), self.halvings + 1
+                self.largest = size
                 _empty_cache(self.device)
                 continue
             results.extend(answers)

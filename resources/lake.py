@@ -4,27 +4,28 @@ A partition is a folder `asset/date=YYYY-MM-DD/` (an unpartitioned asset: `asset
 Parquet file a table and a `manifest.json`. Files carry their content hash in their name and are
 written first; the manifest is written last and is the commit. Readers go through the manifest, so
 a killed writer leaves either the old partition or the new one, and bytes depend on content alone:
-no clock, host or run id enters the lake.
+no clock, host or run id enters the lake. Nothing is renamed, so the same holds in a bucket: there
+the manifest is put on the condition that it is still the one that was found (`object_store.py`).
 """
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import uuid
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import cast
+from typing import Literal
 
 import dagster as dg
-import fsspec
 import polars as pl
-from fsspec.implementations.local import LocalFileSystem
+
+from resources.object_store import Store, open_store
 
 MANIFEST = "manifest.json"
+READERS = 16  # requests under way at once; a bucket answers each after some 20 ms
+KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 
 class MissingPartition(dg.Failure):
@@ -73,42 +74,37 @@ class Manifest:
         return cls(tables=tables, **body)
 
 
+class CommitConflict(dg.Failure):
+    """Another writer committed the same partition while this one was writing; its rows stand."""
+
+
 class Lake(dg.ConfigurableResource):
-    """Tables and images under `root`, a local folder or any fsspec URI (`s3://bucket/lake`)."""
+    """Tables and images under `root`: a local folder, or a bucket (`s3://bucket/lake`).
+
+    A table that a commit superseded is removed with it in a folder, where writers exclude each
+    other. In a bucket it stays for a day, for whoever is still reading it, and goes with a later
+    commit of its partition.
+    """
 
     root: str
 
     @cached_property
-    def _fs(self) -> fsspec.AbstractFileSystem:
-        return fsspec.core.url_to_fs(self.root)[0]
-
-    @cached_property
-    def _base(self) -> str:
-        return fsspec.core.url_to_fs(self.root)[1]
+    def _store(self) -> Store:
+        return open_store(self.root)
 
     def _folder(self, asset: str, partition: str | None) -> str:
         if not partition:
-            return f"{self._base}/{asset}"
+            return asset
         kind = "date" if partition[:4].isdigit() else "partition"
-        return f"{self._base}/{asset}/{kind}={partition}"
+        return f"{asset}/{kind}={partition}"
 
-    def _put(self, path: str, data: bytes) -> None:
-        """Write one file so that it is there whole or not at all."""
-        if not isinstance(self._fs, LocalFileSystem):
-            self._fs.pipe_file(path, data)  # an object store's put is atomic
-            return
-        staging = Path(self._base).parent / "staging"
-        staging.mkdir(parents=True, exist_ok=True)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        temporary = staging / uuid.uuid4().hex
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-    def _get(self, path: str) -> bytes:
-        return cast(bytes, self._fs.cat_file(path))
+    def _put(self, path: str, data: bytes, *, over: str | None = None) -> bool:
+        """Write a file whole or not at all. A manifest only `over` the tag that it replaces, or
+        ("") where there is none; whether it was written."""
+        if over is None:
+            self._store.put(path, data)
+            return True
+        return self._store.replace(path, data, over) if over else self._store.create(path, data)
 
     def commit(
         self,
@@ -117,42 +113,69 @@ class Lake(dg.ConfigurableResource):
         *,
         partition: str | None = None,
         versions: Mapping[str, str] | None = None,
+        made_from: Manifest | Literal["any"] | None = "any",
     ) -> Manifest:
-        """Replace a partition (or a whole unpartitioned asset) by these tables."""
+        """Replace a partition (or a whole unpartitioned asset) by these tables.
+
+        Args:
+            asset: Its name.
+            tables: Name to rows.
+            partition: Day, or name of a partition.
+            versions: Which code and models made the tables.
+            made_from: The manifest of this very partition that the rows continue (None: there was
+                none); where they do not depend on it, any.
+
+        Raises:
+            CommitConflict: the partition was committed by somebody else since `made_from` was
+                read, or during this call. What they committed stays.
+        """
         folder, written = self._folder(asset, partition), {}
-        for name, frame in tables.items():
-            buffer = io.BytesIO()
-            frame.write_parquet(buffer, compression="zstd", statistics=True)
-            data = buffer.getvalue()
-            digest = hashlib.sha256(data).hexdigest()
-            columns = {column: str(dtype) for column, dtype in frame.schema.items()}
-            table = Table(f"{name}-{digest[:16]}.parquet", frame.height, len(data), digest, columns)
-            self._put(f"{folder}/{table.file}", data)
-            written[name] = table
-        manifest = Manifest(asset, partition, written, dict(versions or {}))
-        self._put(f"{folder}/{MANIFEST}", manifest.to_json())
-        self._drop_unreferenced(folder, {table.file for table in written.values()})
+        with self._store.exclusive(folder):
+            before, tag = self._current(f"{folder}/{MANIFEST}")
+            if made_from != "any" and before != (made_from.to_json() if made_from else b""):
+                raise _conflict(asset, partition)
+            for name, frame in tables.items():
+                data = _parquet(frame)
+                digest = hashlib.sha256(data).hexdigest()
+                columns = {column: str(dtype) for column, dtype in frame.schema.items()}
+                file = f"{name}-{digest[:16]}.parquet"
+                self._put(f"{folder}/{file}", data)
+                written[name] = Table(file, frame.height, len(data), digest, columns)
+            manifest = Manifest(asset, partition, written, dict(versions or {}))
+            body, path = manifest.to_json(), f"{folder}/{MANIFEST}"
+            # a put that was sent again after a lost answer finds its own manifest: no conflict
+            if not self._put(path, body, over=tag) and self._current(path)[0] != body:
+                raise _conflict(asset, partition)
+            self._drop_superseded(folder, {table.file for table in written.values()})
         return manifest
 
-    def _drop_unreferenced(self, folder: str, keep: set[str]) -> None:
-        for path in self._fs.ls(folder, detail=False):
-            name = path.rsplit("/", 1)[-1]
-            if name.endswith(".parquet") and name not in keep:
-                with contextlib.suppress(FileNotFoundError):
-                    self._fs.rm_file(path)
+    def _current(self, path: str) -> tuple[bytes, str]:
+        try:
+            return self._store.get(path)
+        except FileNotFoundError:
+            return b"", ""
+
+    def _drop_superseded(self, folder: str, keep: set[str]) -> None:
+        keeping = KEEP_SUPERSEDED_SECONDS if "://" in self.root else 0.0
+        for path, modified in self._store.list(folder):
+            above, _, name = path.rpartition("/")
+            unused = above == folder and name.endswith(".parquet") and name not in keep
+            if unused and time.time() - modified >= keeping:
+                self._store.delete(path)
 
     def manifest(self, asset: str, partition: str | None = None) -> Manifest | None:
         """The committed manifest, or None where nothing was committed."""
-        try:
-            path = f"{self._folder(asset, partition)}/{MANIFEST}"
-            return Manifest.from_json(self._get(path))
-        except FileNotFoundError:
-            return None
+        data, _ = self._current(f"{self._folder(asset, partition)}/{MANIFEST}")
+        return Manifest.from_json(data) if data else None
 
     def partitions(self, asset: str) -> list[str]:
         """Days of the asset that are committed, in order."""
-        found = self._fs.glob(f"{self._base}/{asset}/date=*/{MANIFEST}")
-        return sorted(str(path).split("/date=")[1].split("/")[0] for path in found)
+        parts = [entry.path.split("/") for entry in self._store.list(asset)]
+        return sorted(
+            path[1].removeprefix("date=")
+            for path in parts
+            if len(path) == 3 and path[1].startswith("date=") and path[2] == MANIFEST
+        )
 
     def scan(self, asset: str, table: str, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """A table over the given days (default: all committed), with the day as `date`.
@@ -163,67 +186,94 @@ class Lake(dg.ConfigurableResource):
         days = self.partitions(asset) if partitions is None else list(partitions)
         if not days:
             raise MissingPartition(f"{asset}: no day is materialized; materialize {asset} first")
-        frames = [
-            self._scan_one(asset, table, day).with_columns(pl.lit(day).alias("date"))
-            for day in days
-        ]
-        return pl.concat(frames)
+        with ThreadPoolExecutor(READERS) as threads:
+            files = list(threads.map(lambda day: self.location(asset, table, day), days))
+        return pl.concat(
+            [
+                pl.scan_parquet(file).with_columns(pl.lit(day).alias("date"))
+                for file, day in zip(files, days, strict=True)
+            ]
+        )
 
-    def _scan_one(self, asset: str, table: str, partition: str | None) -> pl.LazyFrame:
+    def location(self, asset: str, table: str, partition: str | None = None) -> str:
+        """Path or URI of a table's Parquet file, as Polars and DuckDB read it.
+
+        Raises:
+            MissingPartition: it is not there.
+        """
         manifest = self.manifest(asset, partition)
         if manifest is None:
             where = f" for {partition}" if partition else ""
             raise MissingPartition(f"{asset} is not materialized{where}; materialize it first")
         if table not in manifest.tables:
             raise MissingPartition(f"{asset} has no table {table}: {sorted(manifest.tables)}")
-        path = f"{self._folder(asset, partition)}/{manifest.tables[table].file}"
-        return pl.scan_parquet(self._fs.unstrip_protocol(path))
+        return self._store.uri(f"{self._folder(asset, partition)}/{manifest.tables[table].file}")
 
     def read(self, asset: str, table: str, partition: str | None = None) -> pl.DataFrame:
         """One table of one partition, or of an unpartitioned asset."""
-        return self._scan_one(asset, table, partition).collect()
+        return pl.read_parquet(self.location(asset, table, partition))
 
     def put_image(self, image_hash: str, data: bytes) -> None:
         """Store an image once under its content hash."""
-        path = self._image_path(image_hash)
-        if not self._fs.exists(path):
-            self._put(path, data)
+        self._put(self._image_path(image_hash), data, over="")
 
     def image(self, image_hash: str) -> bytes:
         """The bytes of a stored image."""
-        return self._get(self._image_path(image_hash))
+        return self._store.get(self._image_path(image_hash))[0]
+
+    def images(self, image_hashes: Sequence[str]) -> list[bytes]:
+        """The bytes of several stored images, in order; a bucket is asked for many at once."""
+        with ThreadPoolExecutor(READERS) as threads:
+            return list(threads.map(self.image, image_hashes))
 
     def _image_path(self, image_hash: str) -> str:
         if not image_hash.isalnum():
             raise ValueError(f"not an image hash: {image_hash!r}")
-        return f"{self._base}/images/{image_hash[:2]}/{image_hash}.jpg"
+        return f"images/{image_hash[:2]}/{image_hash}.jpg"
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=True)
+    return buffer.getvalue()
+
+
+def _conflict(asset: str, partition: str | None) -> CommitConflict:
+    where = f"{asset} of {partition}" if partition else asset
+    return CommitConflict(
+        f"{where} was committed by another run while this one was working; what it committed "
+        "stays. Materialize again if this run's code or inputs are the newer ones."
+    )
 
 
 class ComputeCache(dg.ConfigurableResource):
     """Answers of models by content, so that nothing is computed twice.
 
     A namespace is one model version; `put` adds a Parquet file of (key, value) rows, `get` looks
-    keys up in all of them. Derived data: deleting the folder costs time and nothing else.
+    keys up in all of them. `root` is a folder, or a URI where several machines compute. Derived
+    data: deleting it costs time and nothing else.
     """
 
     root: str
 
+    @cached_property
+    def _store(self) -> Store:
+        return open_store(self.root)
+
     def get(self, namespace: str, keys: Sequence[str]) -> pl.DataFrame:
         """Rows of `namespace` whose `key` is asked for (columns: as they were put)."""
-        files = sorted(self._folder(namespace).glob("*.parquet"))
-        if not files or not keys:
+        found = [entry.path for entry in self._store.list(_namespace(namespace))] if keys else []
+        files = [self._store.uri(path) for path in found if path.endswith(".parquet")]
+        if not files:
             return pl.DataFrame(schema={"key": pl.String})
         wanted = pl.LazyFrame({"key": list(dict.fromkeys(keys))})
         return pl.scan_parquet(files).join(wanted, on="key", how="semi").unique("key").collect()
 
     def put(self, namespace: str, rows: pl.DataFrame) -> None:
         """Keep rows (`key` and any other columns). The write is atomic."""
-        folder = self._folder(namespace)
-        folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256("\n".join(rows["key"]).encode()).hexdigest()[:32]
-        temporary = folder / f"{digest}.{uuid.uuid4().hex}.tmp"
-        rows.write_parquet(temporary)
-        temporary.replace(folder / f"{digest}.parquet")
+        self._store.put(f"{_namespace(namespace)}/{digest}.parquet", _parquet(rows))
 
-    def _folder(self, namespace: str) -> Path:
-        return Path(self.root) / hashlib.sha256(namespace.encode()).hexdigest()[:16]
+
+def _namespace(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]

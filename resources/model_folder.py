@@ -12,9 +12,9 @@ def model_folder(name: str, revision: str = "") -> Path:
     """The folder of a model.
 
     Args:
-        name: An existing local folder, or a hub id (`owner/model`; downloaded once, then read
-            from the local cache, also without a network).
-        revision: Branch, tag or commit of a hub id; empty for the default branch.
+        name: An existing local folder, or a hub id (`owner/model` or `owner/model@revision`;
+            downloaded once, then read from the local cache, also without a network).
+        revision: Branch, tag or commit of a hub id that names none; empty: the default branch.
 
     Raises:
         FileNotFoundError: `name` is neither a folder nor a hub id that can be had.
@@ -22,14 +22,18 @@ def model_folder(name: str, revision: str = "") -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
-    if folder.is_absolute() or name.startswith(".") or name.count("/") != 1:
-        raise FileNotFoundError(f"model {name!r}: no such folder, and not a hub id (owner/model)")
+    hub_id, _, pinned = name.partition("@")
+    if folder.is_absolute() or name.startswith(".") or hub_id.count("/") != 1:
+        raise FileNotFoundError(
+            f"model {name!r}: no such folder, and not a hub id (owner/model@revision)"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         # transfer problems fall back to the cache inside snapshot_download
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=_PATTERNS))
+        wanted = pinned or revision or None
+        return Path(snapshot_download(hub_id, revision=wanted, allow_patterns=_PATTERNS))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise FileNotFoundError(f"model {name!r}: not in the local cache and no hub") from error
 

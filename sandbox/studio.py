@@ -20,6 +20,7 @@ import polars as pl
 import yaml
 from PIL import Image
 
+from sandbox.candidates import BASE, candidate
 from sandbox.pictures import picture
 from sandbox.portraits import OCCUPATIONS, THINGS, Person, draw_person, portrait
 from sandbox.raters import RATERS, Eye, choose, qualities
@@ -48,6 +49,7 @@ class Maker:
         share: Of all pictures.
         steps, guidance, eta: Of the sampler; no step at all is a real picture.
         damaged: Whether its latents are damaged before they are decoded.
+        candidate: A tuned model of `sandbox.candidates`; without a name the base.
     """
 
     share: float
@@ -55,20 +57,23 @@ class Maker:
     guidance: float = 1.0
     eta: float = 1.0
     damaged: bool = False
+    candidate: str = ""
 
 
 # Of several strengths, as in the sets that people rate: a scorer that has only ever seen one model
 # has nothing to tell a good picture by.
 MAKERS = (
-    Maker(0.35),
-    Maker(0.10, steps=20),
-    Maker(0.10, guidance=2.0),
-    Maker(0.10, eta=0.0),
-    Maker(0.10, steps=6),
-    Maker(0.15, damaged=True),
-    Maker(0.10, steps=0),
+    Maker(0.22),
+    Maker(0.06, steps=20),
+    Maker(0.06, guidance=2.0),
+    Maker(0.06, eta=0.0),
+    Maker(0.06, steps=6),
+    Maker(0.12, damaged=True),
+    Maker(0.06, steps=0),
+    Maker(0.12, candidate="preference-6"),
+    Maker(0.12, candidate="joint-0"),
+    Maker(0.12, candidate="joint-5"),
 )
-BASE = Path(__file__).resolve().parent / "weights" / "diffusion"
 DONE = ".done"
 
 CONFIG: dict[str, Any] = {
@@ -191,14 +196,15 @@ def generate(pipeline: Any, prompts: Sequence[str], maker: Maker, seed: int) -> 
     from sandbox.damage import damaged
 
     draw = torch.Generator().manual_seed(seed)
-    latents = pipeline(
-        list(prompts),
-        num_inference_steps=maker.steps,
-        guidance_scale=maker.guidance,
-        eta=maker.eta,
-        generator=draw,
-        output_type="latent",
-    ).images
+    with candidate(pipeline.unet, maker.candidate):
+        latents = pipeline(
+            list(prompts),
+            num_inference_steps=maker.steps,
+            guidance_scale=maker.guidance,
+            eta=maker.eta,
+            generator=draw,
+            output_type="latent",
+        ).images
     return decode(pipeline, damaged(latents, draw) if maker.damaged else latents)
 
 

@@ -1,6 +1,7 @@
 """Runs assets over all days of a catalog in this process, and dies by SIGKILL where it is told to.
 
-`python tests/run_days.py a,b,c [asset count]`: materialize a, b and c one after the other; kill
+`python tests/run_days.py a,b,c [asset count]`: materialize a, b and c one after the other (daily
+ones over all days, or the first to the last of RUN_DAYS); kill
 the process before the count-th durable write of `asset`. What the UI would show of each goes to
 `shown.json` in the data folder.
 """
@@ -42,7 +43,8 @@ def materialize(assets: list[str], kill_asset: str = "", kill_at: int = 0) -> No
     definitions = dg.load_assets_from_modules(STAGES)
     partitioned = {d.key.to_user_string() for d in definitions if d.partitions_def == DAILY}
     used = resources()
-    days = used["source"].days()
+    days = os.environ.get("RUN_DAYS", "").split(",")
+    days = days if days[0] else used["source"].days()
     span = {
         "dagster/asset_partition_range_start": days[0],
         "dagster/asset_partition_range_end": days[-1],

@@ -20,12 +20,18 @@ from rl_diffusion_assets.promotion.assets import judge_verdict
 from rl_diffusion_assets.rewards.building import REWARDS
 
 LIMITS = Limits()
+SPENT = {"calls": 10, "tokens": 900, "dollars": 0.25}
 Findings = Mapping[str, Finding]
 
 
 def records(*rows: str, error: str | None = None) -> pl.DataFrame:
     schema = {"record": pl.String, "error": pl.String}
     return pl.DataFrame([(row, error) for row in rows], schema=schema, orient="row")
+
+
+def answers(*reasons: str | None) -> pl.DataFrame:
+    rows = [(reason is None, reason) for reason in reasons]
+    return pl.DataFrame(rows, schema={"valid": pl.Boolean, "reason": pl.String}, orient="row")
 
 
 def embeddings(*vectors: list[float]) -> pl.DataFrame:
@@ -98,8 +104,12 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         lambda: shop.catalog_day(10, pl.DataFrame({"row": [1, 2, 3]}), LIMITS),
     ),
     ("vlm_attributes", "valid_answers"): (
-        lambda: shop.answers_day(pl.DataFrame({"valid": [True]}), LIMITS),
-        lambda: shop.answers_day(pl.DataFrame({"valid": [True, False]}), LIMITS),
+        lambda: shop.answers_day(answers(None), LIMITS),
+        lambda: shop.answers_day(answers(None, "not JSON"), LIMITS),
+    ),
+    ("vlm_attributes", "nothing_left"): (
+        lambda: shop.answers_day(answers("not JSON", "error: the image cannot be read"), LIMITS),
+        lambda: shop.answers_day(answers(None, "error: HTTP 500"), LIMITS),
     ),
     ("attribute_vocabulary", "not_empty"): (
         lambda: shop.vocabulary(1, 1.0, LIMITS),
@@ -176,6 +186,14 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
     ("scorecard", "beats_search_log"): (
         lambda: shop.measured(figures(comparison__p_at_10_gain=0.1), LIMITS),
         lambda: shop.measured(figures(comparison__p_at_10_gain=-0.1), LIMITS),
+    ),
+    ("model_ledger", "within_budget"): (
+        lambda: shop.model_calls({}, SPENT, {"calls": 10, "dollars": 0.5}, LIMITS),
+        lambda: shop.model_calls({}, SPENT, {"calls": 9}, LIMITS),
+    ),
+    ("model_ledger", "calls_answered"): (
+        lambda: shop.model_calls({}, SPENT, {}, LIMITS),  # nothing was asked
+        lambda: shop.model_calls({"answered": 0.7}, SPENT, {}, LIMITS),
     ),
     ("collection_covers", "not_blank"): (
         lambda: shop.blank_covers(pictures(255)),

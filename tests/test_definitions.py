@@ -50,6 +50,7 @@ LINEAGE = {
         *("collections", "collection_covers", "product_attributes", "catalog"),
         *("attribute_vocabulary", "product_embeddings", "scorecard"),
     },
+    "model_ledger": {"vlm_attributes", "topics", "scorecard"},
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
         *("attribute_vocabulary", "catalog", "keyword_collections", "dual_encoder"),

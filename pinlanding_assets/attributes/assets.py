@@ -5,16 +5,26 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from pinlanding_assets.attributes.describing import choose, current, describe
+from pinlanding_assets.attributes.describing import (
+    QUESTIONS_SCHEMA,
+    choose,
+    current,
+    describe,
+    failed_share,
+    left_over,
+    unanswered,
+)
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
 from pinlanding_assets.attributes.titles import trusted_words
 from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
+from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from resources.catalog_source import CatalogSource
+from resources.engine import Engine
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
@@ -47,14 +57,15 @@ def vlm_attributes(
     lake: Lake,
     cache: ComputeCache,
     gpu: Gpu,
+    engine: Engine,
     vision_language: VisionLanguage,
     limits: Limits,
 ) -> Iterator[dg.MaterializeResult]:
     """What fields, titles and, for a budgeted and varied sample, images say about the products."""
     config, version = source.config(), vision_language.version
     budget = DEFAULT_VLM_BUDGET if config.vlm_budget is None else config.vlm_budget
-    namespace, checked = f"vlm:{version}", {}
-    with gpu.session() as session:
+    work, checked = Describe(lake, cache, vision_language, "vlm_attributes"), {}
+    with engine.session(None if vision_language.is_server() else gpu) as running:
         for day in context.partition_keys:
             products = lake.read("catalog", "products", day)
             chosen = choose(
@@ -64,28 +75,23 @@ def vlm_attributes(
                 budget=budget if vision_language.available() else 0,
                 seed=gpu.seed,
             )
+            if vision_language.available():
+                chosen = pl.concat([chosen, _left_over(lake, day).head(budget - chosen.height)])
             progress = Progress(context.log.info, f"vlm_attributes {day}", chosen.height, "images")
             found = describe(
                 chosen,
                 version,
-                lambda rows: vision_language.describe(
-                    [lake.image(row["image_hash"]) for row in rows],
-                    [row["title"] for row in rows],
-                    device=session.device,
-                    dtype=session.precision,
-                ),
-                lambda keys: cache.get(namespace, keys),
-                session.map_batches,
-                lambda rows: cache.put(namespace, rows),
+                lambda keys: cache.get(f"vlm:{version}", keys),
+                lambda rows, told: running.map_batches(work, rows, vision_language.at_once, told),
                 progress.advance,
             )
             stated = [from_catalog(products), from_text(products, config.lexicon)]
             mentions = pl.concat([*stated, found.mentions])
-            unanswered = found.answers["reason"].str.starts_with("error: ").sum()
-            if unanswered > 0.5 * found.answers.height:
+            left = found.answers.filter(unanswered())
+            if failed_share(found.answers) > 0.5:
                 raise dg.Failure(
-                    f"vlm_attributes {day}: the model answered {found.answers.height - unanswered} "
-                    f"of {found.answers.height}; the first reason: {found.answers['reason'][0]}. "
+                    f"vlm_attributes {day}: no answer for {left.height} of {found.answers.height}; "
+                    f"the first reason: {left['reason'].first() or 'no image can be read'}. "
                     "What was answered is kept; run the day again when the model is back."
                 )
             manifest = lake.commit(
@@ -105,6 +111,7 @@ def vlm_attributes(
                     "model_calls": found.calls,
                     "answers_reused": found.reused,
                     "invalid_answers": invalid.height,
+                    "unanswered": left.height,  # the next day asks again
                     "invalid": markdown_table(
                         invalid.select("reason", pl.col("raw").str.slice(0, 80)).head(20).to_dicts()
                     ),
@@ -123,8 +130,18 @@ def vlm_attributes(
             )
             checked[day] = answers_day(found.answers, limits)
     results = daily_results(CHECKS, "vlm_attributes", "mentions", checked, lake, limits)
-    yield dg.MaterializeResult(metadata=session.metadata(), check_results=results)
+    yield dg.MaterializeResult(metadata=running.metadata(), check_results=results)
     stop(results)
+
+
+def _left_over(lake: Lake, day: str) -> pl.DataFrame:
+    """What the day before has left, with the words that the catalog has for it by now."""
+    earlier = [known for known in lake.partitions("vlm_attributes") if known < day]
+    answers = lake.read("vlm_attributes", "answers", earlier[-1]) if earlier else None
+    if answers is None or answers["valid"].all():
+        return pl.DataFrame(schema=QUESTIONS_SCHEMA)
+    days = [known for known in lake.partitions("catalog") if known <= day]
+    return left_over(answers, live(lake.scan("catalog", "products", days)).collect())
 
 
 def _images_before(lake: Lake, day: str) -> pl.Series:

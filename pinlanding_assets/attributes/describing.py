@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from pinlanding_assets.attributes.extraction import mentions_from_answers
 from pinlanding_assets.attributes.sampling import diverse_sample, thumbnail_features
 
-BATCH = 64  # products a forward pass; 15 times the rate of one at a time
 ANSWER_ERROR = "error: "  # the resource's word for "no answer"; asked again next time
+OUT_OF_BUDGET = f"{ANSWER_ERROR}not asked, the budget"  # of calls, tokens or money
+UNREADABLE = f"{ANSWER_ERROR}the image"  # asking again would not help
+QUESTIONS_SCHEMA = {"product_id": pl.String, "image_hash": pl.String, "title": pl.String}
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,38 @@ def choose(
     return new[diverse_sample(features, budget, seed)]
 
 
+def left_over(answers: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
+    """What an earlier day could not get answered, as rows of `choose`: the next one goes on there.
+
+    Args:
+        answers: Table `answers` of the day before.
+        live: The catalog as it stands; what has another image by now was chosen anew, or is gone.
+    """
+    undone = answers.filter(unanswered()).select("product_id", "image_hash")
+    pictured = live.filter(pl.col("images").list.len() > 0).select(
+        "product_id", pl.col("images").list.first().alias("image_hash"), "title"
+    )
+    return pictured.join(undone, on=["product_id", "image_hash"], how="semi").sort("product_id")
+
+
+def unanswered() -> pl.Expr:
+    """Rows of `answers` that the model may still answer, when it is asked again."""
+    reason = pl.col("reason").fill_null("")
+    return reason.str.starts_with(ANSWER_ERROR) & ~reason.str.starts_with(UNREADABLE)
+
+
+def failed_share(answers: pl.DataFrame) -> float:
+    """Share of questions without an answer, those that the budget left out aside."""
+    asked = answers.filter(~pl.col("reason").fill_null("").str.starts_with(OUT_OF_BUDGET))
+    failed = asked["reason"].fill_null("").str.starts_with(ANSWER_ERROR).sum()
+    return int(failed) / max(1, asked.height)
+
+
 def describe(
     chosen: pl.DataFrame,
     extractor: str,
-    ask: Callable[[Sequence[dict]], Sequence[str]],
     known: Callable[[list[str]], pl.DataFrame],
-    run_batches: Callable[..., list[str]],
-    keep: Callable[[pl.DataFrame], None],
+    ask: Callable[[list[dict], Callable[[Sequence[dict], Sequence[Any]], None]], Sequence[Any]],
     progress: Callable[[int], None],
 ) -> Described:
     """Answers for the sample, from the cache where they are there.
@@ -70,10 +98,9 @@ def describe(
     Args:
         chosen: Of `choose`.
         extractor: Version of the model, its prompt and its schema.
-        ask: Rows of `chosen` to raw answers.
         known: Cache look-up: keys to rows with `key` and `raw`.
-        run_batches: `Session.map_batches`.
-        keep: Stores rows of `key` and `raw`.
+        ask: Rows of `chosen` with their `key` to raw answers, in batches that it keeps and tells;
+            what is no text, but has a `reason`, is an answer that failed.
         progress: Told how many products were just answered.
     """
     chosen = chosen.with_columns(
@@ -88,15 +115,9 @@ def describe(
     answers = dict(cached.select("key", "raw").iter_rows()) if cached.height else {}
     missing = [row for row in chosen.iter_rows(named=True) if row["key"] not in answers]
 
-    def finished(batch: Sequence[dict], raw: Sequence[str]) -> None:
-        found = [(row["key"], text) for row, text in zip(batch, raw, strict=True)]
-        answers.update(found)
-        good = [pair for pair in found if not pair[1].startswith(ANSWER_ERROR)]
-        if good:
-            keep(pl.DataFrame(good, schema=["key", "raw"], orient="row"))
-        progress(len(batch))
-
-    run_batches(ask, missing, BATCH, on_batch=finished)
+    found = ask(missing, lambda batch, _: progress(len(batch)))
+    for row, text in zip(missing, found, strict=True):
+        answers[row["key"]] = text if isinstance(text, str) else f"{ANSWER_ERROR}{text.reason}"
     raw = [answers[key] for key in chosen["key"]]
     mentions, table = mentions_from_answers(chosen, raw, extractor)
     return Described(mentions, table, len(missing), chosen.height - len(missing))

@@ -1,7 +1,10 @@
 """The catalog as it stands: the last version of every product, without those deleted."""
 
+from typing import TypeVar
+
 import polars as pl
 
+Products = TypeVar("Products", pl.DataFrame, pl.LazyFrame)
 SELLABLE = ("in_stock", "preorder", "unknown")  # a feed without availability is all "unknown"
 
 
@@ -23,21 +26,21 @@ def live(products: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def with_looks(products: pl.DataFrame, images: pl.LazyFrame) -> pl.DataFrame:
+def with_looks(products: pl.LazyFrame, images: pl.LazyFrame) -> pl.LazyFrame:
     """Products with the `look` of their first image, null where there is none.
 
     Args:
         products: catalog.products.
         images: catalog.images of all days.
     """
-    looks = images.select("image_hash", "look").unique("image_hash").collect()
+    looks = images.select("image_hash", "look").unique("image_hash")
     first = products.with_columns(image_hash=pl.col("images").list.first())
     return first.join(looks, on="image_hash", how="left", maintain_order="left").drop("image_hash")
 
 
-def sellable(products: pl.DataFrame) -> pl.DataFrame:
+def sellable(products: Products) -> Products:
     """The products of `catalog.products` that exist and can be bought."""
     on_sale = products.filter(pl.col("availability").is_in(SELLABLE))
-    if "operation" in products.columns:
+    if "operation" in products.collect_schema():
         on_sale = on_sale.filter(pl.col("operation") == "upsert")
     return on_sale

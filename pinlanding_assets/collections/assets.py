@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.catalog.live import live, with_looks
+from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, accepted_share, blank_covers, publication
 from pinlanding_assets.collections.addresses import (
     FORMER_SCHEMA,
@@ -18,9 +18,10 @@ from pinlanding_assets.collections.addresses import (
 )
 from pinlanding_assets.collections.covers import cover_captions, cover_jpeg
 from pinlanding_assets.collections.gates import Gates
-from pinlanding_assets.collections.matching import Arrangement, match
+from pinlanding_assets.collections.matching import Arrangement, fill_pages
 from pinlanding_assets.collections.pages import build_pages, pages_table
 from pinlanding_assets.collections.publishing import SiteSettings, render_site
+from pinlanding_assets.collections.work import BATCH, Match
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments, current_embeddings
 from pinlanding_assets.partitions import EVERY_DAY
@@ -28,6 +29,7 @@ from pinlanding_assets.topics.assets import topics
 from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
+from resources.engine import Engine
 from resources.gpu import Gpu
 from resources.lake import Lake, MissingPartition
 from resources.quality import Limits, check_results, specs, stop
@@ -65,24 +67,15 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(
-    source: CatalogSource, lake: Lake, limits: Limits
+    source: CatalogSource, lake: Lake, engine: Engine, limits: Limits
 ) -> Iterator[dg.MaterializeResult]:
     """Every topic with its ranked products, without twins, and whether it passed the gates."""
-    products = live(lake.scan("catalog", "products"))
-    version = ["product_id", "date"]
-    assigned = lake.scan("product_attributes", "assignments").join(products, on=version, how="semi")
-    embeddings = lake.scan("product_embeddings", "embeddings").join(
-        products, on=version, how="semi"
-    )
-    shelf = with_looks(products.collect(), lake.scan("catalog", "images"))
-    found, items = match(
-        lake.read("topics", "topics"),
-        assigned.drop("date").collect(),
-        shelf,
-        embeddings.drop("date").collect(),
-        arrangement=arrangement_of(source),
-        gates=gates_of(source),
-    )
+    topics_now = lake.read("topics", "topics").filter(pl.col("accepted"))
+    work = Match(lake, arrangement_of(source))
+    with engine.session() as running:
+        pages = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
+    found, items = fill_pages(topics_now, pages, gates_of(source))
+    shelf = live(lake.scan("catalog", "products")).select("product_id", "images").collect()
     manifest = lake.commit("collections", {"collections": found, "items": items})
     accepted = found.filter(pl.col("accepted"))
     results = check_results(CHECKS, "collections", {None: accepted_share(found, limits)})
@@ -216,12 +209,8 @@ def published_collections(
     shop = source.config()
     shelf = live(lake.scan("catalog", "products")).collect()
     found, items = (lake.read("collections", table) for table in ("collections", "items"))
-    entries, aliases, parents = (
-        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "parents")
-    )
     assignments = current_assignments(lake)
     before, left_before = _publication_before(lake)
-    former = former_addresses(before, left_before, aliases)
     # a backfill starts this run whatever the checks of others said: nothing is taken on trust
     verified = publication(
         found,
@@ -239,6 +228,10 @@ def published_collections(
     if not all(result.passed for result in results):
         yield from results
         stop(results)
+    entries, aliases, parents = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "parents")
+    )
+    former = former_addresses(before, left_before, aliases)
     files = render_site(
         found,
         items,

@@ -3,8 +3,9 @@
 Attribute overlap through an inverted index, scored by the sum of log p (PinLanding section 5).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,6 @@ from pinlanding_assets.collections.twins import Looks
 from pinlanding_assets.topics.mining import combine_sources
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
-_BLOCK = 65_536  # vectors put in their place at once
 _SCAN = 10  # candidates looked at for one place on a page
 
 
@@ -71,110 +71,183 @@ def match(
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
-    arrangement = arrangement or Arrangement()
-    shelf = Shelf(products, embeddings, arrangement)
-    postings = _postings(assignments, shelf.ids)
+    shelf = Shelf(products, arrangement or Arrangement())
+    if embeddings is None:
+        matcher = Matcher(shelf, [assignments], None)
+    else:
+        matcher = Matcher(
+            shelf,
+            [assignments],
+            lambda ids: embeddings.filter(pl.col("product_id").is_in(ids.implode())),
+        )
     chosen = topics.filter(pl.col("accepted"))
-    least = np.log(arrangement.min_p)
+    pages = matcher.pages(chosen["entries"].to_list())
+    return fill_pages(chosen, pages, gates or Gates.for_catalog(products))
 
-    def candidates() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for entries in chosen["entries"].to_list():
-            rows, scores = _carriers(entries, postings)
+
+class Page(NamedTuple):
+    """What stands on a page, in order: products, their scores, how likely each is right (0 to 1),
+    and the number of their sellers."""
+
+    product_ids: pl.Series
+    scores: np.ndarray
+    likely: np.ndarray
+    sellers: int
+
+
+class Matcher:
+    """Fills the pages of any topics from one catalog.
+
+    Vectors are fetched for the products that pages look at, never for all: they are what does not
+    fit the memory.
+
+    Args:
+        shelf: The products.
+        assignments: `product_attributes.assignments`, in parts that split no product.
+        embeddings: Product ids to their rows of `product_embeddings.embeddings`; None: no twins by
+            vector, no diversity.
+    """
+
+    def __init__(
+        self,
+        shelf: "Shelf",
+        assignments: Iterable[pl.DataFrame],
+        embeddings: Callable[[pl.Series], pl.DataFrame] | None,
+    ):
+        self.shelf, self.embeddings = shelf, embeddings
+        self.postings = _postings(assignments, shelf.ids)
+
+    def pages(self, topics: Sequence[list[str]]) -> list[Page]:
+        """The pages of topics with these entries, before the gates."""
+        least = np.log(self.shelf.arrangement.min_p)
+        found = []
+        for entries in topics:
+            rows, scores = _carriers(entries, self.postings)
             sure = scores >= least
-            yield rows[sure], scores[sure], np.exp(scores[sure])
+            rows, scores = rows[sure], scores[sure]
+            best = self.shelf.best_first(rows, scores)
+            found.append((rows[best], scores[best]))
+        needed = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(f[0] for f in found)]))
+        vectors = self._vectors(needed)
+        return [
+            self.shelf.page(rows, scores, np.exp(scores), vectors[np.searchsorted(needed, rows)])
+            for rows, scores in found
+        ]
 
-    return fill_pages(chosen, candidates(), shelf, gates or Gates.for_catalog(products))
+    def _vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Unit vectors ``[n, d]`` of rows; zeros where a product has none."""
+        if self.embeddings is None:
+            return np.zeros((len(rows), 1), dtype=np.float32)
+        ids = self.shelf.ids.gather(rows)
+        names, known = product_vectors(self.embeddings(ids))
+        vectors = np.zeros((len(rows), known.shape[1]), dtype=np.float32)
+        at = pl.DataFrame({"product_id": ids}).with_row_index("row")
+        place = pl.DataFrame({"product_id": names}, schema={"product_id": pl.String})
+        both = at.join(place.with_row_index("vector"), on="product_id")
+        vectors[both["row"].to_numpy()] = known[both["vector"].to_numpy()]
+        return vectors
 
 
 def fill_pages(
-    topics: pl.DataFrame,
-    candidates: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    shelf: "Shelf",
-    gates: Gates,
+    topics: pl.DataFrame, pages: Iterable[Page], gates: Gates
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Arranges each topic's candidates and applies the gates -> (collections, items).
+    """Applies the gates -> (collections, items).
 
     Args:
         topics: topic_id, slug, title, entries, demand.
-        candidates: For each topic rows of the shelf, their scores, their relevance from 0 to 1.
-        shelf: The products.
+        pages: One for each topic.
         gates: What a page needs.
     """
     columns = topics.select("topic_id", "slug", "title", "entries", "demand")
-    filled = [shelf.arrange(*found) for found in candidates]
-    rows = np.concatenate([np.empty(0, dtype=np.int64), *(page[0] for page in filled)])
-    scores = np.concatenate([np.empty(0), *(page[1] for page in filled)])
-    sizes = np.array([len(page[0]) for page in filled], dtype=np.int64)
+    filled = list(pages)
+    sizes = np.array([len(page.scores) for page in filled], dtype=np.int64)
     topic_of = np.repeat(np.arange(len(filled)), sizes)
+    nobody = pl.Series("product_id", [], dtype=pl.String)
     items = pl.DataFrame(
         {
             "topic_id": columns["topic_id"].gather(topic_of),
-            "rank": np.arange(len(rows)) - np.repeat(sizes.cumsum() - sizes, sizes) + 1,
-            "product_id": shelf.ids.gather(rows),
-            "score": scores.round(6),
+            "rank": np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes) + 1,
+            "product_id": pl.concat([nobody, *(page.product_ids for page in filled)]),
+            "score": np.concatenate([np.empty(0), *(page.scores for page in filled)]).round(6),
             "entries": columns["entries"].gather(topic_of),
         },
         schema=ITEMS_SCHEMA,
     )
-    pages = columns.with_columns(
+    found = columns.with_columns(
         products=pl.Series(sizes, dtype=pl.Int64),
-        sellers=pl.Series(
-            [len(set(shelf.sellers[page].tolist()) - {-1}) for page, _, _ in filled], dtype=pl.Int64
-        ),
+        sellers=pl.Series([page.sellers for page in filled], dtype=pl.Int64),
         score=pl.Series(
-            [float(likely[:10].mean().round(6)) if len(likely) else 0.0 for _, _, likely in filled],
+            [float(p.likely[:10].mean().round(6)) if len(p.likely) else 0.0 for p in filled],
             dtype=pl.Float64,
         ),
     )
-    return apply_gates(pages, items, gates)
+    return apply_gates(found, items, gates)
+
+
+def shelf_columns(products: pl.LazyFrame) -> pl.LazyFrame:
+    """What a `Shelf` needs of `catalog.products` (and `date`, if there), of those on sale.
+
+    Sellers and first images become small numbers, equal for equal ones, -1 for none. `look` is null
+    where it is not given (`live.with_looks`).
+    """
+    given = products.collect_schema()
+    columns = [name for name in ("product_id", "date") if name in given]
+    return sellable(products).select(
+        *columns,
+        pl.col("title").fill_null(""),
+        _code(pl.col("seller")).alias("seller"),
+        _code(pl.col("images").list.first()).alias("image"),
+        pl.col("look") if "look" in given else pl.lit(None, pl.String).alias("look"),
+    )
+
+
+def _code(text: pl.Expr) -> pl.Expr:
+    code = (text.hash(seed=0) // 2).cast(pl.Int64)
+    return pl.when(text.fill_null("") == "").then(pl.lit(-1, pl.Int64)).otherwise(code)
 
 
 class Shelf:
-    """The products on sale as arrays, one row each in the order of their ids.
+    """The products on sale as columns, one row each in the order of their ids.
 
     Args:
-        products: `catalog.products`.
-        embeddings: `product_embeddings.embeddings`; None: no twins by vector, no diversity.
+        products: `catalog.products`, or what `shelf_columns` makes of it.
         arrangement: How pages are filled.
     """
 
-    def __init__(
-        self, products: pl.DataFrame, embeddings: pl.DataFrame | None, arrangement: Arrangement
-    ):
-        live = sellable(products).unique("product_id", keep="last", maintain_order=True)
-        live = live.sort("product_id")
-        self.ids = live["product_id"]
-        self.titles = live["title"].fill_null("").to_list()
-        self.sellers = _codes(live["seller"])
-        self.images = _codes(live["images"].list.first())
-        self.looks = Looks(live["look"]) if "look" in live.columns else None
+    def __init__(self, products: pl.DataFrame, arrangement: Arrangement):
+        if "image" not in products.columns:
+            products = shelf_columns(products.lazy()).collect()
+        live = products.unique("product_id", keep="last", maintain_order=True).sort("product_id")
+        self.ids, self.titles = live["product_id"], live["title"]
+        self.sellers, self.images = live["seller"].to_numpy(), live["image"].to_numpy()
+        self.looks = Looks(live["look"])
         self.arrangement = arrangement
-        self.vectors = np.zeros((live.height, 1), dtype=np.float32)
-        if embeddings is not None:
-            ids, vectors = product_vectors(embeddings)
-            self.vectors = np.zeros((live.height, vectors.shape[1]), dtype=np.float32)
-            place = pl.DataFrame({"product_id": ids}, schema={"product_id": pl.String})
-            found = (
-                live.select("product_id")
-                .with_row_index("row")
-                .join(place.with_row_index("vector"), on="product_id")
-            )
-            for part in found.iter_slices(_BLOCK):  # indexing copies what it takes
-                self.vectors[part["row"].to_numpy()] = vectors[part["vector"].to_numpy()]
 
-    def arrange(
-        self, rows: np.ndarray, scores: np.ndarray, relevance: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The best rows without twins, at most a page of them, in the order they are shown."""
-        order = self._best_first(rows, scores)
-        picked = order[self._without_twins(rows[order])]
+    def page(
+        self,
+        rows: np.ndarray,
+        scores: np.ndarray,
+        relevance: np.ndarray,
+        vectors: np.ndarray | None = None,
+    ) -> Page:
+        """Rows without twins, at most a page of them, in the order they are shown.
+
+        Args:
+            rows: Of the shelf, the best first.
+            scores: One a row.
+            relevance: One a row, from 0 to 1.
+            vectors: One a row, of length 1 or 0; None: no twins by vector, no diversity.
+        """
+        if vectors is None:
+            vectors = np.zeros((len(rows), 1), dtype=np.float32)
+        picked = self._without_twins(rows, vectors)
         head = picked[: self.arrangement.diversified]
-        shown = np.concatenate(
-            [head[self._diversify(rows[head], relevance[head])], picked[len(head) :]]
-        )
-        return rows[shown], scores[shown], relevance[shown]
+        order = self._diversify(rows[head], relevance[head], vectors[head])
+        shown = np.concatenate([head[order], picked[len(head) :]])
+        sellers = set(self.sellers[rows[shown]].tolist()) - {-1}
+        return Page(self.ids.gather(rows[shown]), scores[shown], relevance[shown], len(sellers))
 
-    def _best_first(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    def best_first(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Positions by score, then products with a picture, then by id; a scan's length of them."""
         rounded = scores.round(6)
         most = _SCAN * self.arrangement.max_products
@@ -184,7 +257,7 @@ class Shelf:
         order = np.lexsort((rows[near], self.images[rows[near]] < 0, -rounded[near]))
         return near[order][:most]
 
-    def _without_twins(self, rows: np.ndarray) -> np.ndarray:
+    def _without_twins(self, rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """Positions of a page's products: no twins, no seller above its share while others wait."""
         most = self.arrangement.max_products
         cap = max(1, round(self.arrangement.seller_share * most))
@@ -192,21 +265,21 @@ class Shelf:
         waiting: list[int] = []
         images: set[int] = set()
         sold: dict[int, int] = {}
-        seen = np.empty((min(most, len(rows)) + 1, self.vectors.shape[1]), dtype=np.float32)
+        seen = np.empty((min(most, len(rows)) + 1, vectors.shape[1]), dtype=np.float32)
 
         def take(at: int) -> None:
             row = rows[at]
             image = int(self.images[row])
             if image in images:
                 return
-            if self.looks and self.looks.alike(row, rows[kept]).any():
+            if self.looks.alike(row, rows[kept]).any():
                 return
-            close = seen[: len(kept)] @ self.vectors[row] >= self.arrangement.twin_cosine
+            close = seen[: len(kept)] @ vectors[at] >= self.arrangement.twin_cosine
             if any(self._same_title(row, rows[kept[i]]) for i in close.nonzero()[0]):
                 return
             if image >= 0:
                 images.add(image)
-            seen[len(kept)] = self.vectors[row]
+            seen[len(kept)] = vectors[at]
             kept.append(at)
 
         for at in range(len(rows)):
@@ -228,13 +301,14 @@ class Shelf:
     def _same_title(self, one: int, other: int) -> bool:
         from rapidfuzz import fuzz
 
-        a, b = self.titles[one], self.titles[other]
+        a, b = self.titles[int(one)], self.titles[int(other)]
         return not a or not b or fuzz.token_set_ratio(a.lower(), b.lower()) >= _SAME_TITLE
 
-    def _diversify(self, rows: np.ndarray, relevance: np.ndarray) -> np.ndarray:
+    def _diversify(
+        self, rows: np.ndarray, relevance: np.ndarray, vectors: np.ndarray
+    ) -> np.ndarray:
         """Order by relevance against likeness to what is shown above, in looks and in seller."""
         weight = self.arrangement.relevance
-        vectors = self.vectors[rows]
         # Rounded, so that the last bit of a sum, which depends on the machine, decides nothing.
         alike = (vectors @ vectors.T).round(4)
         sellers = self.sellers[rows]
@@ -255,34 +329,41 @@ class Shelf:
         return order
 
 
-def _codes(values: pl.Series) -> np.ndarray:
-    """Small integers for equal values, -1 for null and empty text."""
-    codes = values.replace("", None).rank("dense").cast(pl.Int64)
-    return codes.fill_null(-1).to_numpy()
+Posting = tuple[np.ndarray, np.ndarray]
 
 
-def _postings(
-    assignments: pl.DataFrame, ids: pl.Series
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _postings(parts: Iterable[pl.DataFrame], ids: pl.Series) -> dict[str, Posting]:
     """Entry -> rows of the products that carry it, rising, and their log p."""
-    place = pl.DataFrame({"product_id": ids}).with_row_index("row")
-    evidence = (
-        combine_sources(assignments)
-        .filter(pl.col("p") > 0)
-        .join(place, on="product_id")
-        .sort("entry_id", "row")
-    )
-    if evidence.is_empty():
-        return {}
-    rows = evidence["row"].to_numpy().astype(np.int64)
-    log_p = np.log(evidence["p"].to_numpy())
-    runs = evidence["entry_id"].rle().struct.unnest()
-    ends = runs["len"].cum_sum().to_list()
-    starts = [0, *ends[:-1]]
-    return {
-        entry: (rows[start:end], log_p[start:end])
-        for entry, start, end in zip(runs["value"], starts, ends, strict=True)
-    }
+    found: dict[str, list[Posting]] = {}
+    for assignments in parts:
+        if assignments.is_empty() or ids.is_empty():
+            continue
+        # the ids of the part lie between two rows: a join with all of them would cost as many
+        first = int(ids.search_sorted(assignments["product_id"].min(), "left"))  # type: ignore[arg-type]
+        last = int(ids.search_sorted(assignments["product_id"].max(), "right"))  # type: ignore[arg-type]
+        place = pl.DataFrame({"product_id": ids[first:last]}).with_row_index("row", first)
+        evidence = (
+            combine_sources(assignments)
+            .filter(pl.col("p") > 0)
+            .join(place, on="product_id")
+            .select("entry_id", "row", "p")
+            .sort("entry_id", "row")
+        )
+        rows, log_p = evidence["row"].to_numpy(), np.log(evidence["p"].to_numpy())
+        runs = evidence["entry_id"].rle().struct.unnest()
+        ends = runs["len"].cum_sum().to_list()
+        for entry, start, end in zip(runs["value"], [0, *ends[:-1]], ends, strict=True):
+            found.setdefault(entry, []).append((rows[start:end].copy(), log_p[start:end].copy()))
+    return {entry: _rising(pieces) for entry, pieces in found.items()}
+
+
+def _rising(pieces: list[Posting]) -> Posting:
+    rows = np.concatenate([piece[0] for piece in pieces]).astype(np.int64)
+    log_p = np.concatenate([piece[1] for piece in pieces])
+    if (np.diff(rows) > 0).all():
+        return rows, log_p
+    order = rows.argsort(kind="stable")
+    return rows[order], log_p[order]
 
 
 def _carriers(

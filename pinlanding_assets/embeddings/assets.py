@@ -1,26 +1,27 @@
 """Every product gets a vector and calibrated attributes; the vectors get an index."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.attributes.describing import current
-from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day, index_figures
 from pinlanding_assets.columns import COLUMNS
-from pinlanding_assets.embeddings.assignment import assign
-from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
+from pinlanding_assets.embeddings.encode import BATCH, embed, vector_matrix
+from pinlanding_assets.embeddings.work import Assign, CachedVectors, Encode, blocks, upserts
 from pinlanding_assets.encoder.assets import dual_encoder
-from pinlanding_assets.encoder.model import DualEncoder
+from pinlanding_assets.encoder.model import model_of
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders
+from resources.engine import Engine, Running
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake, MissingPartition
 from resources.quality import (
@@ -42,21 +43,8 @@ from resources.reporting import (
 )
 from resources.vector_index import IndexUnfit, VectorIndex
 
-
-class CachedVectors:
-    """Vectors of one model in the compute cache, by content hash."""
-
-    def __init__(self, cache: ComputeCache, model: str) -> None:
-        self.cache, self.namespace = cache, f"vectors:{model}"
-
-    def get(self, keys: list[str]) -> dict[str, np.ndarray]:
-        """The known ones among `keys`."""
-        rows = self.cache.get(self.namespace, keys)
-        return dict(zip(rows["key"], vector_matrix(rows), strict=True)) if rows.height else {}
-
-    def put(self, frame: pl.DataFrame) -> None:
-        """Keep rows of `content_hash` and `vector`."""
-        self.cache.put(self.namespace, frame.select(pl.col("content_hash").alias("key"), "vector"))
+SEARCHED = ("availability", "seller")
+"""Of a product, what a search for its neighbours may ask for."""
 
 
 @dg.asset(
@@ -74,26 +62,30 @@ def product_embeddings(
     lake: Lake,
     cache: ComputeCache,
     gpu: Gpu,
+    engine: Engine,
     encoders: Encoders,
     checkpoints: Checkpoints,
     limits: Limits,
 ) -> Iterator[dg.MaterializeResult]:
     """A unit vector for every product of the day, from image and text, by the current encoder."""
     checkpoint, checked = current_checkpoint(lake), {}
-    with gpu.session() as session:
-        model = DualEncoder.load(
-            checkpoints.path("dual_encoder", checkpoint), encoders.backbone(session.device)
-        )
-        vectors = CachedVectors(cache, model.version)
+    version, dim = model_of(checkpoints.path("dual_encoder", checkpoint))
+    work = Encode(lake, cache, checkpoints, encoders, checkpoint)
+    vectors = CachedVectors(cache, version)
+    with engine.session(gpu) as running:
         for day in context.partition_keys:
             products = lake.read("catalog", "products", day).filter(pl.col("operation") == "upsert")
             progress = Progress(context.log.info, f"product_embeddings {day}", 0, "products")
-            found = encode_products(
-                model, products, lake.image, cache=vectors, progress=progress.update
+            found = embed(
+                version,
+                dim,
+                products,
+                vectors.get,
+                partial(_encode_with, running, work, progress),
             )
             manifest = lake.commit(
                 "product_embeddings",
-                {"embeddings": found.embeddings},
+                {"embeddings": found.embeddings, "rejects": found.rejects},
                 partition=day,
                 versions={"checkpoint": checkpoint},
             )
@@ -103,6 +95,8 @@ def product_embeddings(
                     "model_calls": found.computed,
                     "vectors_reused": found.reused,
                     "products_without_content": found.skipped,
+                    "products_rejected": found.rejects.height,
+                    "rejects": markdown_table(found.rejects.head(20).to_dicts()),
                 },
                 partition_key=day,
             )
@@ -112,9 +106,22 @@ def product_embeddings(
             checked[day] = embeddings_day(found.embeddings, products.height, limits)
     results = daily_results(CHECKS, "product_embeddings", "embeddings", checked, lake, limits)
     yield dg.MaterializeResult(
-        metadata={"checkpoint": checkpoint, **session.metadata()}, check_results=results
+        metadata={"checkpoint": checkpoint, **running.metadata()}, check_results=results
     )
     stop(results)
+
+
+def _encode_with(
+    running: Running, work: Encode, progress: Progress, rows: list[dict]
+) -> Sequence[Any]:
+    done = 0
+
+    def told(batch: Sequence[dict], _: Sequence[Any]) -> None:
+        nonlocal done
+        done += len(batch)
+        progress.update(done, len(rows))
+
+    return running.map_batches(work, rows, BATCH, told)
 
 
 @dg.asset(
@@ -134,70 +141,34 @@ def product_embeddings(
     check_specs=specs(CHECKS, "product_attributes"),
 )
 def product_attributes(
-    context: dg.AssetExecutionContext, lake: Lake, limits: Limits
+    context: dg.AssetExecutionContext, lake: Lake, engine: Engine, limits: Limits
 ) -> Iterator[dg.MaterializeResult]:
     """The attributes of every product of the day, with calibrated probabilities and sources."""
-    entries, aliases, keys, title_words = (
-        lake.read("attribute_vocabulary", table)
-        for table in ("entries", "aliases", "keys", "title_words")
-    )
-    versions = lake.manifest("dual_encoder").versions  # type: ignore[union-attr]
-    calibration = lake.read("dual_encoder", "calibration")
-    known = entries.join(
-        lake.read("dual_encoder", "entry_vectors"), on="entry_id", maintain_order="left"
-    )
-    mentions = lake.scan("vlm_attributes", "mentions").collect()
-    named = aliases.filter(pl.col("entry_id").is_not_null()).select(
-        "key", pl.col("raw_value").alias("value"), "entry_id"
-    )
-    checked = {}
-    for day in context.partition_keys:
-        products = (
-            lake.scan("catalog", "products", [day])
-            .filter(pl.col("operation") == "upsert")
-            .collect()
-        )
-        vectors = products.select("product_id").join(
-            lake.read("product_embeddings", "embeddings", day),
-            on="product_id",
-            how="left",
-            maintain_order="left",
-        )
-        found = assign(
-            products["product_id"],
-            _with_zero_rows(vectors["vector"]),
-            known,
-            vector_matrix(known),
-            scale=float(versions["scale"]),
-            bias=float(versions["bias"]),
-            calibration=calibration,
-            keys=keys,
-            observed=pl.concat([current(mentions, products), read_titles(products, title_words)])
-            .join(named, on=["key", "value"])
-            .select("product_id", "entry_id", "source")
-            .unique()
-            .sort("product_id", "entry_id", "source"),
-        )
-        manifest = lake.commit("product_attributes", {"assignments": found}, partition=day)
-        carried = found.group_by("product_id").len()["len"]
-        context.add_asset_metadata(
-            {
-                **table_metadata(manifest, "assignments", COLUMNS["product_attributes"]),
-                **rounded(
-                    {
-                        "attributes_a_product": float(carried.mean() or 0.0),  # type: ignore[arg-type]
-                        "coverage": carried.len() / max(1, products.height),
-                    }
-                ),
-                "sources": markdown_table(
-                    found.group_by("source").len("assignments").sort("source").to_dicts()
-                ),
-                "attributes_sheet": _attributes_sheet(lake, products, found),
-            },
-            partition_key=day,
-        )
-        context.log.info(f"product_attributes {day}: {found.height:,} assignments")
-        checked[day] = attributes_day(found, products["product_id"], limits)
+    work, checked = Assign(lake), {}
+    with engine.session() as running:
+        for day in context.partition_keys:
+            found = pl.concat(running.map_batches(work, blocks(lake, day), 1))
+            products = upserts(lake, day).collect()
+            manifest = lake.commit("product_attributes", {"assignments": found}, partition=day)
+            carried = found.group_by("product_id").len()["len"]
+            context.add_asset_metadata(
+                {
+                    **table_metadata(manifest, "assignments", COLUMNS["product_attributes"]),
+                    **rounded(
+                        {
+                            "attributes_a_product": float(carried.mean() or 0.0),  # type: ignore[arg-type]
+                            "coverage": carried.len() / max(1, products.height),
+                        }
+                    ),
+                    "sources": markdown_table(
+                        found.group_by("source").len("assignments").sort("source").to_dicts()
+                    ),
+                    "attributes_sheet": _attributes_sheet(lake, products, found),
+                },
+                partition_key=day,
+            )
+            context.log.info(f"product_attributes {day}: {found.height:,} assignments")
+            checked[day] = attributes_day(found, products["product_id"], limits)
     results = daily_results(CHECKS, "product_attributes", "assignments", checked, lake, limits)
     yield dg.MaterializeResult(check_results=results)
     stop(results)
@@ -235,11 +206,17 @@ def vector_index(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Nearest products by vector: built beside the old index, verified, then switched."""
     embeddings = current_embeddings(lake)
-    content = "\n".join(embeddings["product_id"] + " " + embeddings["content_hash"])
+    shelf = live(lake.scan("catalog", "products")).select("product_id", *SEARCHED).collect()
+    points = embeddings.join(shelf, on="product_id", maintain_order="left")
+    payload = {field: points[field].fill_null("").to_list() for field in SEARCHED}
+    parts = [points["product_id"], points["content_hash"], *map(pl.Series, payload.values())]
+    content = "\n".join(pl.select(pl.concat_str(parts, separator=" ")).to_series())
     version = hashlib.sha256(content.encode()).hexdigest()[:16]
-    ids, vectors = list(embeddings["product_id"]), vector_matrix(embeddings)
+    ids, vectors = list(points["product_id"]), vector_matrix(points)
     try:
-        figures = index.publish(version, ids, vectors, min_recall=limits.index_recall)
+        figures = index.publish(
+            version, ids, vectors, payload=payload, min_recall=limits.index_recall
+        )
     except IndexUnfit as error:
         unfit = Finding(failure=str(error.description))
         yield from check_results(CHECKS, "vector_index", {None: {"recall": unfit}})
@@ -328,11 +305,3 @@ def current_assignments(lake: Lake) -> pl.DataFrame:
     found = lake.scan("product_attributes", "assignments")
     current_rows = found.join(products, on=["product_id", "date"], how="semi").drop("date")
     return current_rows.sort("product_id", "entry_id", "source").collect()
-
-
-def _with_zero_rows(vectors: pl.Series) -> np.ndarray:
-    """Vectors as a matrix; a product without one gets zeros (only statements count for it)."""
-    width = vectors.dtype.shape[0]  # type: ignore[attr-defined]
-    empty = np.zeros(width, np.float32)
-    rows = [empty if vector is None else vector for vector in vectors]
-    return np.array(rows, np.float32).reshape(-1, width)

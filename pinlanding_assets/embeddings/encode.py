@@ -6,15 +6,22 @@ same bytes whether its neighbours came from the cache or not.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.features import compute_features, product_inputs
 from pinlanding_assets.encoder.model import DualEncoder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BATCH = 1024
+"""Products whose images are in memory at once."""
+TEXTS = {"content_hash": pl.String, "reason": pl.String}
 
 
 class VectorCache(Protocol):
@@ -35,6 +42,7 @@ class EncodedProducts:
 
     Attributes:
         embeddings: ``product_id, image_hash, content_hash, vector``, sorted by product.
+        rejects: ``product_id, image_hash, reason`` of products that could not be encoded.
         computed: Vectors that the model made.
         reused: Products whose vector was known, from the cache or from an equal product.
         skipped: Products with neither image nor text.
@@ -44,6 +52,7 @@ class EncodedProducts:
     computed: int
     reused: int
     skipped: int
+    rejects: pl.DataFrame
 
 
 def content_hash(version: str, image_hash: str | None, text: str) -> str:
@@ -52,16 +61,19 @@ def content_hash(version: str, image_hash: str | None, text: str) -> str:
     return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
 
+REJECTS_SCHEMA = {"product_id": pl.String, "image_hash": pl.String, "reason": pl.String}
+
+
 def encode_products(
     model: DualEncoder,
     products: pl.DataFrame,
     load_image: Callable[[str], bytes],
     *,
     cache: VectorCache | None = None,
-    batch_size: int = 1024,
+    batch_size: int = BATCH,
     progress: Callable[[int, int], None] | None = None,
 ) -> EncodedProducts:
-    """Embed products.
+    """Embed products with a model in this process.
 
     Args:
         model: The encoder.
@@ -74,36 +86,93 @@ def encode_products(
     Raises:
         ValueError: a product twice, or an image that cannot be decoded (names the hash).
     """
+
+    def encode(rows: list[dict]) -> list[np.ndarray]:
+        made: list[np.ndarray] = []
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            names = sorted({row["image_hash"] for row in part if row["image_hash"]})
+            vectors = encode_batch(model, part, {name: load_image(name) for name in names})
+            made += list(vectors)
+            if cache:
+                cache.put(vector_frame(part, vectors))
+            if progress:
+                progress(min(start + batch_size, len(rows)), len(rows))
+        return made
+
+    return embed(model.version, model.shape.dim, products, cache.get if cache else None, encode)
+
+
+def embed(
+    version: str,
+    dim: int,
+    products: pl.DataFrame,
+    known: Callable[[list[str]], dict[str, np.ndarray]] | None,
+    encode: Callable[[list[dict]], Sequence[Any]],
+) -> EncodedProducts:
+    """Vectors of products, each distinct content once.
+
+    Args:
+        version: Of the encoder; equal versions, equal vectors.
+        dim: Length of a vector.
+        products: Catalog rows, one a product.
+        known: Cache look-up: content hashes to the vectors that are there.
+        encode: Rows of ``content_hash, image_hash, text`` to a vector each, in order; what is no
+            array, but has a ``reason``, could not be encoded.
+
+    Raises:
+        ValueError: a product twice.
+    """
     rows = product_inputs(products)
     twice = rows.filter(pl.col("product_id").is_duplicated())
     if twice.height:
         raise ValueError(f"product {twice['product_id'][0]!r} is listed twice")
     usable = rows.filter((pl.col("text") != "") | pl.col("image_hash").is_not_null())
     keys = [
-        content_hash(model.version, image, text)
+        content_hash(version, image, text)
         for image, text in zip(usable["image_hash"], usable["text"], strict=True)
     ]
     content = usable.with_columns(pl.Series("content_hash", keys, dtype=pl.String))
     distinct = content.unique("content_hash").sort("content_hash")
-    known = cache.get(distinct["content_hash"].to_list()) if cache else {}
-    todo = distinct.filter(~pl.col("content_hash").is_in(list(known)))
-    vectors = dict(known)
-    for start in range(0, todo.height, batch_size):
-        part = todo.slice(start, batch_size)
-        made = _encode(model, part, load_image)
-        vectors.update(zip(part["content_hash"], made, strict=True))
-        if cache:
-            cache.put(_vector_frame(part.select("content_hash"), made, model.shape.dim))
-        if progress:
-            progress(min(start + batch_size, todo.height), todo.height)
-    matrix = np.array([vectors[key] for key in keys], dtype=np.float32)
-    frame = content.select("product_id", "image_hash", "content_hash")
+    vectors: dict[str, Any] = dict(known(distinct["content_hash"].to_list())) if known else {}
+    todo = distinct.filter(~pl.col("content_hash").is_in(list(vectors)))
+    missing = todo.select("content_hash", "image_hash", "text").to_dicts()
+    vectors |= zip(todo["content_hash"], encode(missing), strict=True)
+    bad = {key: made.reason for key, made in vectors.items() if not isinstance(made, np.ndarray)}
+    reasons = pl.DataFrame({"content_hash": list(bad), "reason": list(bad.values())}, TEXTS)
+    good = content.filter(~pl.col("content_hash").is_in(list(bad)))
+    matrix = np.array([vectors[key] for key in good["content_hash"]], dtype=np.float32)
+    frame = good.select("product_id", "image_hash", "content_hash")
     return EncodedProducts(
-        _vector_frame(frame, matrix, model.shape.dim),
-        computed=todo.height,
+        frame.with_columns(_vectors(matrix, dim)),
+        computed=todo.height - len(bad),
         reused=usable.height - todo.height,
         skipped=rows.height - usable.height,
+        rejects=content.join(reasons, on="content_hash")
+        .select(list(REJECTS_SCHEMA))
+        .sort("product_id"),
     )
+
+
+def encode_batch(
+    model: DualEncoder, rows: Sequence[dict], images: "Mapping[str, bytes | Image.Image]"
+) -> np.ndarray:
+    """Vectors ``[n, d]`` of rows with ``image_hash, text``.
+
+    Raises:
+        ValueError: an image that cannot be decoded (names the hash).
+    """
+    hashes, texts = [row["image_hash"] for row in rows], [row["text"] for row in rows]
+    sides = compute_features(model.backbone, texts, hashes, images)
+    image, text = sides.image.cpu().numpy(), sides.text.cpu().numpy()
+    has_image, has_text = sides.has_image.cpu().numpy() > 0, sides.has_text.cpu().numpy() > 0
+    return model.product_vectors(image, text, has_image, has_text)
+
+
+def vector_frame(rows: Sequence[dict], vectors: np.ndarray) -> pl.DataFrame:
+    """``content_hash, vector`` of encoded rows, for a cache."""
+    keys = pl.Series("content_hash", [row["content_hash"] for row in rows], dtype=pl.String)
+    return pl.DataFrame([keys, _vectors(vectors, vectors.shape[1])])
 
 
 def vector_matrix(embeddings: pl.DataFrame) -> np.ndarray:
@@ -111,22 +180,5 @@ def vector_matrix(embeddings: pl.DataFrame) -> np.ndarray:
     return embeddings["vector"].to_numpy().reshape(embeddings.height, -1).astype(np.float32)
 
 
-def _encode(
-    model: DualEncoder, part: pl.DataFrame, load_image: Callable[[str], bytes]
-) -> np.ndarray:
-    hashes, texts = part["image_hash"].to_list(), part["text"].to_list()
-    names = sorted({name for name in hashes if name})
-    sides = compute_features(model.backbone, texts, hashes, dict(_loaded(names, load_image)))
-    image, text = sides.image.cpu().numpy(), sides.text.cpu().numpy()
-    has_image, has_text = sides.has_image.cpu().numpy() > 0, sides.has_text.cpu().numpy() > 0
-    return model.product_vectors(image, text, has_image, has_text)
-
-
-def _loaded(names: list[str], load_image: Callable[[str], bytes]) -> Iterator[tuple[str, bytes]]:
-    for name in names:
-        yield name, load_image(name)
-
-
-def _vector_frame(frame: pl.DataFrame, vectors: np.ndarray, dim: int) -> pl.DataFrame:
-    column = pl.Series("vector", vectors.reshape(-1, dim), dtype=pl.Array(pl.Float32, dim))
-    return frame.with_columns(column)
+def _vectors(matrix: np.ndarray, dim: int) -> pl.Series:
+    return pl.Series("vector", matrix.reshape(-1, dim), dtype=pl.Array(pl.Float32, dim))

@@ -1,6 +1,6 @@
 """What the heads read: backbone features of products, computed once or by towers in training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from resources.encoders import EncoderBackbone, decode_image
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 
 DESCRIPTION_CHARS = 120
@@ -110,7 +111,7 @@ def compute_features(
     backbone: EncoderBackbone,
     texts: list[str],
     hashes: list[str | None],
-    images: dict[str, bytes],
+    images: "Mapping[str, bytes | Image.Image]",
 ) -> Sides:
     """Features of all products, each distinct image and text computed once."""
     import torch
@@ -139,7 +140,7 @@ def compute_features(
     return Sides(*(torch.from_numpy(array).to(backbone.device) for array in arrays))
 
 
-def _broken(names: list[str], images: dict[str, bytes]) -> str:
+def _broken(names: list[str], images: "Mapping[str, bytes | Image.Image]") -> str:
     """The first image that cannot be decoded, for a message."""
     for name in names:
         try:

@@ -275,5 +275,11 @@ class DualEncoder:
         return digest.hexdigest()
 
 
+def model_of(folder: Path) -> tuple[str, int]:
+    """Version and length of the vectors of the checkpoint in a folder, without loading it."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(config["version"]), HeadShape(**config["shape"]).dim
+
+
 def _tensors(module: "torch.nn.Module") -> "dict[str, torch.Tensor]":
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}

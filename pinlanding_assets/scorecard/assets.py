@@ -7,6 +7,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current, describe
+from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.live import live, with_looks
 from pinlanding_assets.checks import CHECKS, accepted_share, measured, readable
 from pinlanding_assets.collections.assets import (
@@ -38,6 +39,7 @@ from pinlanding_assets.scorecard.recall import retrieval_figures, written
 from pinlanding_assets.topics.assets import demand
 from pinlanding_assets.topics.phrasing import Phraser
 from resources.catalog_source import CatalogSource
+from resources.engine import Engine
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder
@@ -150,8 +152,8 @@ def keyword_collections(
 
 def _shelf(lake: Lake) -> pl.DataFrame:
     """The catalog as it stands, as all arms are given it."""
-    products = live(lake.scan("catalog", "products")).collect()
-    return with_looks(products, lake.scan("catalog", "images"))
+    products = live(lake.scan("catalog", "products"))
+    return with_looks(products, lake.scan("catalog", "images")).collect()
 
 
 @dg.asset(
@@ -203,6 +205,7 @@ def scorecard(
     lake: Lake,
     cache: ComputeCache,
     gpu: Gpu,
+    engine: Engine,
     vision_language: VisionLanguage,
     sentences: SentenceEncoder,
     truth: Truth,
@@ -224,7 +227,7 @@ def scorecard(
     arms["search_log"] = search_log_arm.read_again(arms["search_log"], entries, spelt)
     by_truth, judgements = collection_figures(arms, holds, products)
     sample = sampled_items(arms, sample_topics(arms, JUDGED_TOPICS))
-    said, calls = _ask_judge(context, lake, cache, gpu, vision_language, sample, products)
+    said, calls = _ask_judge(context, lake, cache, gpu, engine, vision_language, sample, products)
     verdicts = judge_items(sample, named(said, names))
     ratings = lake.read("collection_ratings", "ratings")
     rated = people_verdicts(ratings, arms)
@@ -280,6 +283,7 @@ def _ask_judge(
     lake: Lake,
     cache: ComputeCache,
     gpu: Gpu,
+    engine: Engine,
     judge: VisionLanguage,
     sample: pl.DataFrame,
     products: pl.DataFrame,
@@ -291,19 +295,13 @@ def _ask_judge(
     if not judge.available():
         chosen = chosen.clear()
     progress = Progress(context.log.info, "scorecard", chosen.height, "products judged")
-    with gpu.session() as session:
+    work = Describe(lake, cache, judge, "scorecard")
+    with engine.session(None if judge.is_server() else gpu) as running:
         found = describe(
             chosen,
             judge.version,
-            lambda rows: judge.describe(
-                [lake.image(row["image_hash"]) for row in rows],
-                [row["title"] for row in rows],
-                device=session.device,
-                dtype=session.precision,
-            ),
             lambda keys: cache.get(f"vlm:{judge.version}", keys),
-            session.map_batches,
-            lambda rows: cache.put(f"vlm:{judge.version}", rows),
+            lambda rows, told: running.map_batches(work, rows, judge.at_once, told),
             progress.advance,
         )
     return found.mentions, found.calls

@@ -13,7 +13,7 @@ import polars as pl
 import tantivy
 
 from pinlanding_assets.collections.gates import Gates
-from pinlanding_assets.collections.matching import Arrangement, Shelf, fill_pages
+from pinlanding_assets.collections.matching import Arrangement, Page, Shelf, fill_pages
 from pinlanding_assets.topics.demand import QueryParser, merge_queries
 from pinlanding_assets.topics.phrasing import slugs, topic_id
 from pinlanding_assets.topics.words import content
@@ -50,11 +50,11 @@ def search_log_collections(
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
-    shelf = Shelf(products, None, arrangement or Arrangement())
+    shelf = Shelf(products, arrangement or Arrangement())
     described = pl.DataFrame({"product_id": shelf.ids}).join(
         products.select("product_id", "description"), on="product_id", maintain_order="left"
     )
-    index = TextIndex(shelf.titles, described["description"].fill_null("").to_list())
+    index = TextIndex(shelf.titles.to_list(), described["description"].fill_null("").to_list())
     frequent = merge_queries(queries, index.words).filter(pl.col("count") >= floor).head(limit)
     parser = QueryParser.of(entries, aliases)
     names = frequent["query"].to_list()
@@ -76,12 +76,14 @@ def search_log_collections(
         },
     )
 
-    def candidates() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def pages() -> Iterator[Page]:
         for query in names:
             rows, scores = index.search(query)
-            yield rows, scores, scores / max(scores.max(initial=0.0), 1e-9)
+            relevance = scores / max(scores.max(initial=0.0), 1e-9)
+            best = shelf.best_first(rows, scores)
+            yield shelf.page(rows[best], scores[best], relevance[best])
 
-    return fill_pages(topics, candidates(), shelf, gates or Gates.for_catalog(products))
+    return fill_pages(topics, pages(), gates or Gates.for_catalog(products))
 
 
 def terms(text: str) -> list[str]:

@@ -17,7 +17,8 @@ from pinlanding_assets.topics.judging import judge
 from pinlanding_assets.topics.mining import mine
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
 from resources.catalog_source import CatalogSource, feed_version
-from resources.lake import Lake
+from resources.lake import ComputeCache, Lake
+from resources.language import Language, Remembered
 from resources.quality import Limits, check_results, daily_results, specs, stop
 from resources.reporting import (
     markdown_table,
@@ -103,7 +104,9 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     code_version="1",
     check_specs=specs(CHECKS, "topics"),
 )
-def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
+def topics(
+    source: CatalogSource, lake: Lake, cache: ComputeCache, language: Language, limits: Limits
+) -> Iterator[dg.MaterializeResult]:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
     on_sale = sellable(live(lake.scan("catalog", "products")).collect()).select("product_id")
@@ -115,7 +118,9 @@ def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.Mat
         members=lake.read("product_clusters", "members"),
     )
     phraser = Phraser(entries, keys, source.config().phrases)
-    found = judge(write_titles(candidates, phraser), entries)
+    model = Remembered(language, cache) if language.available() else None
+    titled = write_titles(candidates, phraser, model)
+    found = judge(titled, entries)
     manifest = lake.commit("topics", {"topics": found})
     accepted = found.filter(pl.col("accepted"))
     results = check_results(CHECKS, "topics", {None: accepted_share(found, limits)})
@@ -123,6 +128,7 @@ def topics(source: CatalogSource, lake: Lake, limits: Limits) -> Iterator[dg.Mat
         metadata={
             **table_metadata(manifest, "topics", COLUMNS["topics"]),
             "accepted": accepted.height,
+            "written_by_a_model": titled["written"].sum(),
             "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "topics"),
             "titles": markdown_table(
                 accepted.select("title", "support", "demand", "searchability", "coherence")

@@ -190,7 +190,8 @@ class Phraser:
 def write_titles(
     topics: pl.DataFrame, phraser: Phraser, model: LanguageModel | None = None
 ) -> pl.DataFrame:
-    """Adds topic_id, slug, title and faithful (the title says the entries and no more) to topics.
+    """Adds topic_id, slug, title, faithful (the title says the entries and no more) and written
+    (by the model) to topics.
 
     A title of the language model is taken only where it is safe and parses back to the topic's
     entries; the template stands in otherwise.
@@ -200,6 +201,7 @@ def write_titles(
     """
     wanted = [frozenset(entries) for entries in topics["entries"].to_list()]
     titles = [phraser.phrase(entries) for entries in wanted]
+    plain = list(titles)
     if model is not None and titles:
         prompts = [
             "Write the title of a shop's collection page. Use only these attributes, all of them: "
@@ -218,6 +220,9 @@ def write_titles(
         pl.Series("slug", slugs(titles, ids), dtype=pl.String),
         pl.Series("title", titles, dtype=pl.String),
         pl.Series("faithful", faithful, dtype=pl.Boolean),
+        pl.Series(
+            "written", [a != b for a, b in zip(titles, plain, strict=True)], dtype=pl.Boolean
+        ),
     )
 
 

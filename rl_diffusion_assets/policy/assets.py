@@ -88,7 +88,7 @@ class Tuning(dg.Config):
     """A run's seed and length; `settings` overrides any other field of `trainer.Training`."""
 
     seed: int = 0
-    iterations: int = 36
+    iterations: int = 40
     processes: int = 1
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 

@@ -86,9 +86,9 @@ def _roll_out(
     import torch
 
     noise = starting_noise(seeds, model.latent_shape, len(schedule)).to(model.device)
-    hidden = model.encode(captions)
     states, log_probs = [noise[0] * schedule.seed_noise], []
     with torch.no_grad():
+        hidden = model.encode(captions)
         for step, time in enumerate(schedule.timesteps):
             prediction = model.predict(states[-1], time, hidden, guidance, denoiser)
             mean = step_mean(schedule, prediction, states[-1], step)

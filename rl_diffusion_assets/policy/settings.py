@@ -21,7 +21,7 @@ class Training:
     objective: str = "joint"
     seed: int = 0
     method: str = ""  # one of METHODS for every objective; see `method_of` for the default
-    iterations: int = 36
+    iterations: int = 40
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
     guidance: float = 1.0
@@ -32,23 +32,24 @@ class Training:
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
     warm_up: int = 4
-    lora_rank: int = 16  # 0 trains the whole denoiser
+    lora_rank: int = 16  # 0 trains all weights
+    text_encoder: bool = False  # whether it learns with the denoiser
     kl_weight: float = 0.0
-    pretraining_weight: float = 1.0  # of the learning rate: Adam is blind to that of a loss
-    pretraining_steps: int = 8
+    pretraining_weight: float = 1.5  # of the learning rate: Adam is blind to that of a loss
+    pretraining_steps: int = 10
     pretraining_batch: int = 48
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
     micro_batch: int = 64
     gradient_checkpointing: bool = False
-    evaluate_every: int = 9
+    evaluate_every: int = 8
     probe_seed: int = 1_000_000
     checkpoint_every: int = 5
     alarm_fall: float = 0.12  # 200 pictures: a difference of 0.05 is one standard error
     sampling: Mapping[str, Sampling] = field(
         default_factory=lambda: {
-            "preference": Sampling(16, 4, pace=2.0),
+            "preference": Sampling(16, 4, pace=3.0),
             "fairness": Sampling(4, 16),
             "composition": Sampling(16, 4, pace=0.5),
         }

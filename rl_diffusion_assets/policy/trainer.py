@@ -42,6 +42,7 @@ LORA_TARGETS = (
     *("proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),  # of a UNet
     *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),  # of a transformer's captions
 )
+TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")  # of a CLIP's words
 STATE, HISTORY = "state.safetensors", "history.jsonl"
 
 
@@ -111,14 +112,15 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.adapter: MergedAdapter | None = None
         self.reference: Any = None
+        self.learning, targets = self._learning()
         if settings.lora_rank:
-            self.adapter = MergedAdapter(denoiser, LORA_TARGETS, settings.lora_rank, settings.seed)
+            self.adapter = MergedAdapter(self.learning, targets, settings.lora_rank, settings.seed)
             self.names, self.parameters = self.adapter.names, self.adapter.parameters
         else:
             if settings.kl_weight:
                 self.reference = copy.deepcopy(denoiser)
-            denoiser.requires_grad_(True)
-            named = list(denoiser.named_parameters())
+            self.learning.requires_grad_(True)
+            named = list(self.learning.named_parameters())
             self.names, self.parameters = [n for n, _ in named], [p for _, p in named]
         if settings.gradient_checkpointing:
             denoiser.enable_gradient_checkpointing()
@@ -132,10 +134,26 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.best_weights = [p.detach().clone() for p in self.parameters]
 
+    def _learning(self) -> tuple[Any, tuple[str, ...]]:
+        """The module that learns, and the names of the layers in it that an adapter changes."""
+        import torch
+
+        if not self.settings.text_encoder:
+            return self.model.denoiser, LORA_TARGETS
+        encoder = self.model.text_encoder
+        if encoder is None:
+            raise ValueError("text_encoder: it can learn in a pipeline that has one only")
+        if self.settings.kl_weight and not self.settings.lora_rank:
+            raise ValueError("text_encoder: the reference of kl_weight has none; set lora_rank")
+        self.model.text_learns = True
+        both = torch.nn.ModuleDict({"denoiser": self.model.denoiser, "text_encoder": encoder})
+        return both, LORA_TARGETS + TEXT_TARGETS
+
     def use_best(self) -> None:
         """Put the best checkpoint's weights into the model."""
         self._put(self.best_weights)
-        self.model.denoiser.requires_grad_(False)
+        self.learning.requires_grad_(False)
+        self.model.text_learns = False
 
     def _put(self, values: Sequence[Any]) -> None:
         """Make these the weights that are trained."""
@@ -268,22 +286,24 @@ class Trainer:
         )
         size = settings.micro_batch
         parts = [slice(at, at + size) for at in range(0, len(clean), size)]
-        hidden = [self.model.encode(drawn.captions[p]) for p in parts]
         tasks = []  # with the answers of the weights that drew the samples, before any step
         for _ in range(settings.trained_steps):
             noise = torch.randn(clean.shape, generator=draw).to(clean.device)
             noisy, times, wanted = self.schedule.noised(clean, noise, draw)
             with torch.no_grad():
                 before = [
-                    self.model.predict(noisy[p], times[p], words, 1.0)
-                    for p, words in zip(parts, hidden, strict=True)
+                    self.model.predict(
+                        noisy[p], times[p], self.model.encode(drawn.captions[p]), 1.0
+                    )
+                    for p in parts
                 ]
             tasks.append((noisy, times, wanted, before))
         gradients = []
         for noisy, times, wanted, before in tasks:
             self._forget_gradients()
-            for p, words, old in zip(parts, hidden, before, strict=True):
-                made = self.model.predict(noisy[p], times[p], words, 1.0)
+            for p, old in zip(parts, before, strict=True):
+                hidden = self.model.encode(drawn.captions[p])
+                made = self.model.predict(noisy[p], times[p], hidden, 1.0)
                 loss = forward_loss(made, old, wanted[p], advantage[p], weight[p])
                 self.accelerator.backward(loss * (weight[p].sum() / known))
             gradients.append(self._descend(task))

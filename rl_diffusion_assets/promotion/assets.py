@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from resources.checkpoints import Checkpoints
-from resources.lake import Lake
+from resources.lake import Lake, Manifest
 from resources.quality import Limits, check_results, specs
 from resources.reporting import (
     contact_sheet,
@@ -53,7 +53,11 @@ def promoted(lake: Lake) -> pl.DataFrame:
 
 
 def commit_promotions(
-    lake: Lake, rows: pl.DataFrame, verdicts: pl.DataFrame, objective: str
+    lake: Lake,
+    rows: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    objective: str,
+    before: Manifest | None,
 ) -> dg.MaterializeResult:
     """Write what is in use, and the words it was taught; the same weights, the same version.
 
@@ -62,6 +66,7 @@ def commit_promotions(
         rows: Every promotion, the one in use last.
         verdicts: Of the last candidate.
         objective: What that was tuned to; its pictures are shown.
+        before: What the rows continue; another promotion since is a conflict, not overwritten.
     """
     current = rows["checkpoint"][-1] if rows.height else ""
     words = taught_words(lake.read("prompt_sets", "prompts"))
@@ -69,6 +74,7 @@ def commit_promotions(
         ASSET,
         {"promotions": rows, "verdicts": verdicts, "words": words},
         versions={"checkpoint": current} if current else {},
+        made_from=before,
     )
     return dg.MaterializeResult(
         metadata={
@@ -121,11 +127,12 @@ def promoted_diffusion_weights(
     verdicts = judge_gates(figures, about["summary"]["status"], config.bars())
     verdicts.append(judge_verdict(lake, evaluation.versions["reward_judge"], limits))
     table = pl.DataFrame([vars(verdict) for verdict in verdicts])
+    before = lake.manifest(ASSET)
     rows = promoted(lake)
     refused = [verdict.gate for verdict in verdicts if not verdict.passed]
     if refused:
         context.log.warning(f"refused by {', '.join(refused)}; what was in use stays in use")
-        return commit_promotions(lake, rows, table, config.objective)
+        return commit_promotions(lake, rows, table, config.objective, before)
 
     def write(target: Path) -> None:
         shutil.copytree(folder, target, dirs_exist_ok=True)
@@ -137,7 +144,7 @@ def promoted_diffusion_weights(
         row = [(version, config.objective, evaluation.versions["base_diffusion"])]
         rows = pl.concat([rows, pl.DataFrame(row, schema=HISTORY, orient="row")])
     context.log.info(f"promoted: checkpoint {version}")
-    return commit_promotions(lake, rows, table, config.objective)
+    return commit_promotions(lake, rows, table, config.objective, before)
 
 
 def _before_after(lake: Lake, objective: str) -> dg.MarkdownMetadataValue:
@@ -178,11 +185,13 @@ def figures_of(table: pl.DataFrame) -> dict[str, float]:
 @dg.op
 def step_back(context: dg.OpExecutionContext, lake: Lake) -> None:
     """Put the weights before the last promotion back into use."""
+    before = lake.manifest(ASSET)
     rows = promoted(lake)
     if rows.height < 2:
         raise dg.Failure("there is no earlier promotion to go back to", allow_retries=False)
     kept = rows.head(-1)
-    result = commit_promotions(lake, kept, lake.read(ASSET, "verdicts"), kept["objective"][-1])
+    verdicts = lake.read(ASSET, "verdicts")
+    result = commit_promotions(lake, kept, verdicts, kept["objective"][-1], before)
     context.log_event(
         dg.AssetMaterialization(
             ASSET,

@@ -42,6 +42,7 @@ class RewardFits(dg.Config):
     """Optimizer steps and batch of each model."""
 
     preference_steps: int = 400
+    features_steps: int = 1500
     judge_steps: int = 1500
     person_steps: int = 320
     objects_steps: int = 480
@@ -52,6 +53,7 @@ class RewardFits(dg.Config):
         """Schedules by model."""
         return {
             "preference": Fit(self.preference_steps, self.batch, 2e-3, self.seed),
+            "features": Fit(self.features_steps, self.batch, 1e-3, self.seed),
             "judge": Fit(self.judge_steps, self.batch, 1e-3, self.seed + 1_000),
             "person": Fit(self.person_steps, self.batch, 2e-3, self.seed),
             "objects": Fit(self.objects_steps, self.batch, 2e-3, self.seed),

@@ -18,6 +18,9 @@ from rl_diffusion_assets.rewards.composition import Wanted, fully_right
 from rl_diffusion_assets.rewards.models import (
     CONFIG,
     ClipScorer,
+    Ensemble,
+    FeatureScorer,
+    JudgeReader,
     JudgeScorer,
     ObjectDetector,
     PersonClassifier,
@@ -149,32 +152,42 @@ def _ruined(pictures: Array, rng: np.random.Generator) -> Array:
 
 
 def build_preference(
-    material: Material, start: Path, fit: Fit, target: Path
+    material: Material, start: Path, fits: Mapping[str, Fit], target: Path
 ) -> list[dict[str, Any]]:
-    """A CLIP tuned to the pairs that are not the judge's, and its tower."""
+    """Two scorers of the pairs that are not the judge's, and their mean: a tuned CLIP with a tower,
+    and a head on ImageNet features. What one of them overlooks seldom pleases both."""
     rows = np.flatnonzero(~judged(material) & ~material.held_out)
+    pairs, captioned = take_pairs(material.pairs, rows), _captions(material, judge=False)
+    side = material.pairs.pictures.shape[1]
     made = training.fit_clip_scorer(
-        start,
-        take_pairs(material.pairs, rows),
-        _captions(material, judge=False),
-        fit,
+        *(start, pairs, captioned, fits["preference"]), device=material.device, tell=material.tell
+    )
+    config: dict[str, Any] = {"kind": "clip", "side": side, "temperature": 1.0}
+    training.write_clip_scorer(*made, config, _folder(target / "clip"))
+    head = training.fit_head(
+        *(pairs, captioned, Reader(side, material.device).read, fits["features"]),
+        name="features",
         device=material.device,
         tell=material.tell,
     )
-    side = material.pairs.pictures.shape[1]
-    config: dict[str, Any] = {"kind": "clip", "side": side, "temperature": 1.0}
-    training.write_clip_scorer(*made, config, target)
-    return _examine_scorer(material, target, config, ClipScorer, judge=False)
+    own = {"kind": "features", "side": side, "temperature": 1.0}
+    training.write_network(head, own, _folder(target / "features"))
+    both = {"kind": "ensemble", "members": ["clip", "features"], "temperature": 1.0}
+    return [
+        *named("clip", _examine_scorer(material, target / "clip", config, ClipScorer)),
+        *named("features", _examine_scorer(material, target / "features", own, FeatureScorer)),
+        *_examine_scorer(material, target, both, Ensemble),
+    ]
 
 
 def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
     """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it."""
     rows = np.flatnonzero(judged(material) & ~material.held_out)
     side = material.pairs.pictures.shape[1]
-    module = training.fit_judge_scorer(
+    module = training.fit_head(
         take_pairs(material.pairs, rows),
         _captions(material, judge=True),
-        Reader(target.parent, side, material.device).read,
+        JudgeReader(target.parent, side, material.device).read,
         fit,
         device=material.device,
         tell=material.tell,
@@ -182,6 +195,16 @@ def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[
     config = {"kind": "judge", "side": side, "temperature": 1.0}
     training.write_network(module, config, target)
     return _examine_scorer(material, target, config, JudgeScorer, judge=True)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def named(part: str, figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Figures of a part of a model."""
+    return [figure | {"name": f"{part}.{figure['name']}"} for figure in figures]
 
 
 def judged(material: Material) -> Array:
@@ -192,7 +215,7 @@ def judged(material: Material) -> Array:
 
 
 def _examine_scorer(
-    material: Material, target: Path, config: dict[str, Any], kind: Any, *, judge: bool
+    material: Material, target: Path, config: dict[str, Any], kind: Any, *, judge: bool = False
 ) -> list[dict[str, Any]]:
     """Calibrates the scale on one half of the side's held-out pairs, examines on the other."""
     mine = judged(material) == judge
@@ -202,6 +225,7 @@ def _examine_scorer(
             f"{len(kept)} held-out pairs are too few to examine a scorer; rate more pictures"
         )
     pairs = take_pairs(material.pairs, kept)
+    (target / CONFIG).write_text(json.dumps(config))
     scores = kind(target, material.device).score(pairs.pictures, pairs.captions)
     difference = scores[pairs.first] - scores[pairs.second]
     half = np.arange(len(kept)) % 2 == 0
@@ -374,7 +398,7 @@ def build(
 ) -> list[dict[str, Any]]:
     """Build the reward model `name` of `REWARDS` into an empty folder; returns its figures."""
     if name == "preference":
-        return build_preference(material, start, fits["preference"], target)
+        return build_preference(material, start, fits, target)
     if name == "person":
         return build_person(material, fits["person"], target, judge=False)
     if name == "objects":
@@ -385,8 +409,7 @@ def build(
         ("objects", lambda to: build_detector(material, _other(fits["objects"]), to, judge=True)),
         ("preference", lambda to: build_judge_scorer(material, fits["judge"], to)),
     ):
-        (target / part).mkdir()
-        figures += [figure | {"name": f"{part}.{figure['name']}"} for figure in make(target / part)]
+        figures += named(part, make(_folder(target / part)))
     return figures
 
 

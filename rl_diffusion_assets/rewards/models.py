@@ -22,7 +22,7 @@ from rl_diffusion_assets.rewards.networks import (
     as_pixels,
     make_classifier,
     make_grid_detector,
-    make_judge,
+    make_head,
     picture_features,
 )
 
@@ -158,16 +158,25 @@ class ObjectDetector(_Network):
         )
 
 
-class JudgeScorer(_Network):
-    """The judge's scorer: ImageNet features of the picture, the words of the caption, and what the
-    judge's own detector and classifier, which lie beside its folder, find there."""
+class FeatureScorer(_Network):
+    """A small head on ImageNet features of the picture and the words of the caption."""
 
     def __init__(self, folder: Path, device: str) -> None:
         super().__init__(folder, device)
-        self.reader = Reader(folder.parent, self.config["side"], device)
+        self.reader = self._reader(folder, self.config["side"], device)
 
     def _make(self) -> Any:
-        return make_judge(WORDS, FEATURES, FIGURES)
+        return make_head(WORDS, FEATURES, 0)
+
+    def _reader(self, _folder: Path, side: int, device: str) -> "Reader":
+        return Reader(side, device)
+
+    def rate(self, pixels: "torch.Tensor", captions: Sequence[str]) -> "torch.Tensor":
+        """Scores ``[n]`` of pictures ``[n, 3, h, w]`` in [-1, 1], with gradients."""
+        seen = picture_features(self.reader.net, self.reader.lite, pixels)
+        words = word_ids(captions).to(self.device)
+        scores = self.module(seen, words, seen.new_zeros((len(seen), 0)))
+        return scores.float() / self.config["temperature"]
 
     def score(self, pictures: Array, captions: Sequence[str]) -> Array:
         import torch
@@ -179,37 +188,68 @@ class JudgeScorer(_Network):
         return scores.cpu().numpy()
 
 
+class JudgeScorer(FeatureScorer):
+    """The judge's: features of another network, and besides them what the judge's own detector and
+    classifier, which lie beside its folder, find there."""
+
+    def _make(self) -> Any:
+        return make_head(WORDS, FEATURES, FIGURES)
+
+    def _reader(self, folder: Path, side: int, device: str) -> "Reader":
+        return JudgeReader(folder.parent, side, device)
+
+
 class Reader:
-    """What a `JudgeScorer` reads of pictures: frozen, so that it is computed once to learn from.
+    """What a `FeatureScorer` reads of pictures: frozen, so that it is computed once to learn from.
 
     Args:
-        folder: That has the judge's `objects` and `person`.
         side: Of the pictures, in pixels.
         device: Where to compute.
     """
 
-    def __init__(self, folder: Path, side: int, device: str) -> None:
+    lite = 1  # which EfficientNet-Lite sees
+
+    def __init__(self, side: int, device: str) -> None:
         self.device = device
-        self.net = load_efficientnet(side).to(device).requires_grad_(False)
-        self.detector = ObjectDetector(folder / "objects", device)
-        self.person = PersonClassifier(folder / "person", device)
+        self.net = load_efficientnet(side, self.lite).to(device).requires_grad_(False)
 
     def read(
         self, pictures: Array, captions: Sequence[str]
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Features ``[n, FEATURES]``, and `FIGURES` of the detector and classifier, of pictures
-        uint8 ``[n, h, w, 3]`` and their captions."""
+        """Features ``[n, FEATURES]``, and figures ``[n, k]`` that others say of pictures uint8
+        ``[n, h, w, 3]`` and their captions."""
         import torch
 
         with torch.inference_mode():
             parts = [
-                picture_features(self.net, as_pixels(pictures[at : at + BATCH], self.device))
+                picture_features(
+                    self.net, self.lite, as_pixels(pictures[at : at + BATCH], self.device)
+                )
                 for at in range(0, len(pictures), BATCH)
             ]
+        said = torch.from_numpy(self.said(pictures, captions)).to(self.device)
+        return torch.cat(parts).clone(), said
+
+    def said(self, pictures: Array, captions: Sequence[str]) -> Array:  # noqa: ARG002
+        """What others say of them, float32 ``[n, k]``: here nothing."""
+        return np.zeros((len(pictures), 0), np.float32)
+
+
+class JudgeReader(Reader):
+    """What a `JudgeScorer` reads: `FIGURES` of the judge's `objects` and `person` in a folder."""
+
+    lite = 0
+
+    def __init__(self, folder: Path, side: int, device: str) -> None:
+        super().__init__(side, device)
+        self.detector = ObjectDetector(folder / "objects", device)
+        self.person = PersonClassifier(folder / "person", device)
+
+    def said(self, pictures: Array, captions: Sequence[str]) -> Array:
         found, people = self.detector.detect(pictures), self.person.read(pictures)
         wanted = [read_caption(caption, found.names, found.colours) for caption in captions]
         surest = np.clip(found.objects.max(-1), 1e-6, 1.0)
-        said = np.stack(
+        return np.stack(
             [
                 np.nan_to_num(mean_confidence(found, wanted)),
                 np.nan_to_num(composition_rewards(found, wanted, 1.0)),
@@ -217,8 +257,26 @@ class Reader:
                 *(people.found, people.tone.max(1), people.gender.max(1)),
             ],
             1,
-        )
-        return torch.cat(parts).clone(), torch.tensor(said.astype(np.float32), device=self.device)
+        ).astype(np.float32)
+
+
+class Ensemble:
+    """The mean of scorers that lie in a folder, each in the logits that it was calibrated to."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+        self.members = [open_reward(folder / name, device) for name in self.config["members"]]
+
+    def rate(self, pixels: "torch.Tensor", captions: Sequence[str]) -> "torch.Tensor":
+        """Scores ``[n]`` of pictures ``[n, 3, h, w]`` in [-1, 1], with gradients."""
+        import torch
+
+        scores = [member.rate(pixels, captions) for member in self.members]
+        return torch.stack(scores).mean(0) / self.config["temperature"]
+
+    def score(self, pictures: Array, captions: Sequence[str]) -> Array:
+        scores = [member.score(pictures, captions) for member in self.members]
+        return np.mean(scores, 0) / self.config["temperature"]
 
 
 class ClipScorer:
@@ -339,6 +397,8 @@ def _hub(folder: Path, device: str) -> Any:
 
 READERS: dict[str, Any] = {
     "clip": ClipScorer,
+    "features": FeatureScorer,
+    "ensemble": Ensemble,
     "judge": JudgeScorer,
     "person": PersonClassifier,
     "objects": ObjectDetector,

@@ -70,8 +70,8 @@ def make_grid_detector(outputs: int, architecture: str) -> "torch.nn.Module":
     )
 
 
-def make_judge(tokens: int, features: int, figures: int, width: int = 192) -> "torch.nn.Module":
-    """The judge's scorer: what is seen in a picture, a bag of words, and what other models say.
+def make_head(tokens: int, features: int, figures: int, width: int = 192) -> "torch.nn.Module":
+    """Scores what is seen in a picture, given a bag of words and what other models say of it.
 
     Few of its weights are fitted, so that some thousand choices are enough: the features of a
     picture come from a network that has seen a million photographs (`picture_features`).
@@ -80,7 +80,7 @@ def make_judge(tokens: int, features: int, figures: int, width: int = 192) -> "t
     from torch import nn
     from torch.nn import functional
 
-    class Judge(nn.Module):
+    class Head(nn.Module):
         mean: torch.Tensor
         deviation: torch.Tensor
 
@@ -125,26 +125,30 @@ def make_judge(tokens: int, features: int, figures: int, width: int = 192) -> "t
             both = torch.cat([picture * caption, picture, said], -1)
             return match + self.worth(both)[:, 0] * 4.0
 
-    return Judge()
+    return Head()
 
 
 FEATURES = 3096  # of `picture_features`
 
 
-def picture_features(net: Any, pixels: "torch.Tensor") -> "torch.Tensor":
-    """What an EfficientNet-Lite0 sees at five depths, float32 ``[n, FEATURES]``: of each map the
-    mean and the spread (what damage changes), and where things are, or the strongest answer."""
+STAGES = ((0, 2, 4, 7, 10), (0, 3, 6, 10, 14))  # last blocks of the stages of Lite0, of Lite1
+
+
+def picture_features(net: Any, lite: int, pixels: "torch.Tensor") -> "torch.Tensor":
+    """What an EfficientNet-Lite sees at five depths, float32 ``[n, FEATURES]``: of each map the
+    mean and the spread (what damage changes), and where things are, or the strongest answer.
+    Carries gradients when enabled."""
     import torch
     from torch.nn import functional
 
-    parts = []
+    parts, stages = [], STAGES[lite]
     x = net._swish(net._bn0(net._conv_stem(pixels)))
-    for number, block in enumerate(net._blocks[:11]):
+    for number, block in enumerate(net._blocks[: stages[-1] + 1]):
         x = block(x)
-        if number in (0, 2, 4, 7, 10):
+        if number in stages:
             there = (
                 functional.adaptive_avg_pool2d(x, 4).flatten(1)
-                if number in (4, 10)
+                if number in (stages[2], stages[4])
                 else x.amax((2, 3))
             )
             parts += [x.mean((2, 3)), x.std((2, 3)), there]

@@ -21,7 +21,7 @@ from rl_diffusion_assets.rewards.networks import (
     as_pixels,
     make_classifier,
     make_grid_detector,
-    make_judge,
+    make_head,
 )
 
 Array = np.ndarray
@@ -231,23 +231,25 @@ def fit_clip_scorer(
     return model, processor, tower
 
 
-def fit_judge_scorer(
+def fit_head(
     pairs: Pairs,
     captioned: tuple[Array, list[str]],
     read: Callable[[Array, Sequence[str]], tuple[Any, Any]],
     fit: Fit,
     *,
+    name: str = "judge",
     device: str = "cpu",
     tell: Callable[[str], None] = print,
 ) -> Any:
-    """The judge's scorer: choices, pictures made worse, captions made wrong, and true captions to
-    learn what pictures show.
+    """A scorer on frozen features: choices, pictures made worse, captions made wrong, and true
+    captions to learn what pictures show.
 
     Args:
-        pairs: The judge's own.
-        captioned: The judge's own pictures and what they show.
-        read: `Reader.read`; every picture is read once.
+        pairs: Rated pictures.
+        captioned: Others, and what they show.
+        read: of a `Reader`; every picture is read once.
         fit: Schedule.
+        name: In the lines of progress.
         device, tell: As everywhere.
     """
     import torch
@@ -261,7 +263,7 @@ def fit_judge_scorer(
     true, worse = read(pictures, texts), read(degrade(pictures, rng), texts)
     mistold = read(pictures, misnamed)
     asked, told, lied = (word_ids(of).to(device) for of in (pairs.captions, texts, misnamed))
-    module: Any = make_judge(WORDS, true[0].shape[1], true[1].shape[1]).to(device)
+    module: Any = make_head(WORDS, true[0].shape[1], true[1].shape[1]).to(device)
     module.mean.copy_(true[0].mean(0))
     module.deviation.copy_(true[0].std(0) + 1e-3)
     batches = _preference_batches(pairs, fit.batch, rng)
@@ -283,7 +285,7 @@ def fit_judge_scorer(
         named = [texts[row] for row in some]
         return loss + 0.5 * _caption_loss(images, words, named, module.scale.exp())
 
-    _minimise({module: 1.0}, fit, loss_of, tell, "judge")
+    _minimise({module: 1.0}, fit, loss_of, tell, name)
     return module
 
 

@@ -127,14 +127,15 @@ def test_a_photo_saved_again_is_a_twin_and_another_colour_is_none():
         6, images=[[name] if name else [] for name, _ in photos], seller=list("abcdef")
     )
     images = pl.DataFrame(photos, schema=["image_hash", "look"], orient="row").drop_nulls()
-    seen = with_looks(products, images.lazy())
+    seen = with_looks(products.lazy(), images.lazy()).collect()
     assert seen.drop("look").equals(products)
     found, topics = assigned(products["product_id"]), pl.DataFrame([topic("type=hat")])
     _, items = match(topics, found, seen, gates=OPEN)
     assert set(shown(items)) == {"p00", "p02", "p03", "p04", "p05"}
     _, items = match(topics, found, products, gates=OPEN)
     assert len(shown(items)) == 6
-    none = with_looks(products.with_columns(images=pl.lit([], pl.List(pl.String))), images.lazy())
+    none = products.with_columns(images=pl.lit([], pl.List(pl.String)))
+    none = with_looks(none.lazy(), images.lazy()).collect()
     _, items = match(topics, found, none, gates=OPEN)
     assert len(shown(items)) == 6
 

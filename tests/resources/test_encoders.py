@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from resources import encoders
 from resources.encoders import Encoders, OpenClip, decode_image, load_backbone
 from tests.encoder.conftest import picture, write_tiny_open_clip
 
@@ -66,6 +67,17 @@ def test_settings_are_checked(tiny):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         Encoders(base="open_clip:/nowhere/at/all").backbone()
     assert Encoders(base=f"open_clip:{tiny}").backbone().trainable
+
+
+def test_a_checkpoint_of_the_hub_is_found_by_its_revision(tiny, monkeypatch):
+    asked = []
+    monkeypatch.setattr(encoders, "model_folder", lambda name: asked.append(name) or tiny)
+    for name in ("hf-hub:Marqo/marqo-fashionSigLIP", "Marqo/marqo-fashionSigLIP@0123abc"):
+        assert OpenClip(name).image_dim == OpenClip(str(tiny)).image_dim
+    assert [asked[0], asked[2]] == [
+        "Marqo/marqo-fashionSigLIP",
+        "Marqo/marqo-fashionSigLIP@0123abc",
+    ]
 
 
 def test_pretrained_features_offline(pictures):

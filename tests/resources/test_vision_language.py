@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from resources.image_text_to_text import BatchLimits, ImageTextToText
 from resources.vision_language import ERROR, VisionLanguage
 
 PROMPT = "<image>describe: {title} ->"
@@ -149,9 +150,16 @@ def test_an_unreadable_image_spoils_only_itself(tiny_model: Path) -> None:
 
 
 def test_images_are_squared_and_reduced_as_the_folder_says(tiny_model: Path) -> None:
-    from resources.vision_language import LocalModel
-
-    model = LocalModel(tiny_model, "cpu", "float32", 4, 8)
+    model = ImageTextToText(
+        tiny_model,
+        PROMPT,
+        SCHEMA,
+        device="cpu",
+        dtype="float32",
+        limits=BatchLimits(),
+        max_pixels=1 << 20,
+        max_new_tokens=8,
+    )
     fitted = model._fit(Image.new("RGB", (128, 64), "black"))
     assert fitted.size == (64, 64)
     assert fitted.getpixel((32, 2)) == (255, 255, 255)  # padded, not stretched

@@ -16,9 +16,11 @@ from rl_diffusion_assets.rewards.models import (
     LENGTH,
     TOWER,
     WORDS,
+    Ensemble,
+    FeatureScorer,
+    JudgeReader,
     JudgeScorer,
     People,
-    Reader,
     open_reward,
     word_ids,
 )
@@ -27,7 +29,7 @@ from rl_diffusion_assets.rewards.networks import (
     as_pixels,
     make_classifier,
     make_grid_detector,
-    make_judge,
+    make_head,
     trunk,
 )
 from rl_diffusion_assets.rewards.training import (
@@ -36,7 +38,7 @@ from rl_diffusion_assets.rewards.training import (
     cell_targets,
     fit_clip_scorer,
     fit_detector,
-    fit_judge_scorer,
+    fit_head,
     fit_person_classifier,
     pair_temperature,
     temperature,
@@ -64,7 +66,7 @@ def test_a_folder_without_a_reward_model_is_refused(tmp_path):
 @pytest.mark.parametrize("config", [{"kind": "oracle"}, {}])
 def test_an_unknown_kind_is_refused(tmp_path, config):
     (tmp_path / CONFIG).write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"kind .* is not one of clip, judge, person, objects"):
+    with pytest.raises(ValueError, match=r"kind .* is not one of clip, features, ensemble, judge"):
         open_reward(tmp_path)
 
 
@@ -291,11 +293,11 @@ def seen_plainly(pictures, captions):
     return quarters, torch.zeros(len(captions), 2)
 
 
-def test_the_judges_scorer_learns_preferences_and_captions():
+def test_a_head_learns_preferences_and_captions():
     pairs = rated(120, 1)
     colours = [caption.split()[0] for caption in pairs.captions]
     captioned, fit = (pairs.pictures, colours), Fit(150, 24, 3e-3, 0)
-    module = fit_judge_scorer(pairs, captioned, seen_plainly, fit, tell=quiet)
+    module = fit_head(pairs, captioned, seen_plainly, fit, tell=quiet)
     kept = rated(60, 2)
     seen, said = seen_plainly(kept.pictures, kept.captions)
     with torch.inference_mode():
@@ -317,7 +319,7 @@ def judge_folder(tmp_path):
     made = {
         "objects": (make_grid_detector(len(NAMES) + 1 + len(COLOURS), "plain"), plain),
         "person": (make_classifier(7, 64, "plain"), plain),
-        "preference": (make_judge(WORDS, FEATURES, FIGURES), {"side": 64, "temperature": 1.0}),
+        "preference": (make_head(WORDS, FEATURES, FIGURES), {"side": 64, "temperature": 1.0}),
     }
     for name, (module, config) in made.items():
         (tmp_path / name).mkdir()
@@ -345,9 +347,47 @@ def test_a_judge_scores_by_picture_and_caption_in_units_of_its_temperature(judge
     np.testing.assert_allclose(halved, scores / 2, rtol=1e-5)
 
 
+@pytest.fixture
+def pair_of_scorers(tmp_path):
+    """Two scorers on features, not trained, of other weights and temperatures, and their mean."""
+    for seed, (name, heat) in enumerate((("one", 0.5), ("two", 2.0))):
+        torch.manual_seed(seed)
+        (tmp_path / name).mkdir()
+        config = {"kind": "features", "side": 64, "temperature": heat}
+        write_network(make_head(WORDS, FEATURES, 0), config, tmp_path / name)
+    config = {"kind": "ensemble", "members": ["one", "two"], "temperature": 1.0}
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_a_scorer_on_features_leads_its_gradient_through_them(pair_of_scorers):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    captions = ["a red dark", "a blue bright", "a portrait"]
+    scorer = open_reward(pair_of_scorers / "one")
+    assert isinstance(scorer, FeatureScorer)
+    assert gradient_leads_up(scorer, pictures, captions)
+    assert (scorer.score(pictures, captions) != scorer.score(pictures, captions[::-1]))[
+        [0, 2]
+    ].all()
+
+
+def test_an_ensemble_is_the_mean_of_calibrated_scorers(pair_of_scorers):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    captions = ["a red dark", "a blue bright", "a portrait"]
+    both = open_reward(pair_of_scorers)
+    assert isinstance(both, Ensemble)
+    each = [
+        open_reward(pair_of_scorers / name).score(pictures, captions) for name in ("one", "two")
+    ]
+    np.testing.assert_allclose(both.score(pictures, captions), np.mean(each, 0), rtol=1e-5)
+    rated = both.rate(as_pixels(pictures), captions).numpy()
+    np.testing.assert_allclose(rated, np.mean(each, 0), rtol=2e-3, atol=2e-3)
+    assert np.abs(each[0] - each[1]).max() > 0.1
+
+
 def test_a_judge_is_told_what_its_detector_finds_of_the_caption(judge_folder):
     pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    reader = Reader(judge_folder, 64, "cpu")
+    reader = JudgeReader(judge_folder, 64, "cpu")
     seen, said = reader.read(pictures, ["a red dark next to a blue bright", "a portrait"])
     assert seen.shape == (2, FEATURES)
     assert said.shape == (2, FIGURES)

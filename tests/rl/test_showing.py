@@ -106,7 +106,7 @@ def test_a_verdict_is_shown_with_its_pictures_and_numbers(tmp_path):
         }
     )
     history = dict.fromkeys(("checkpoint", "objective", "base"), pl.String)
-    shown = commit_promotions(lake, pl.DataFrame(schema=history), verdicts, "joint").metadata
+    shown = commit_promotions(lake, pl.DataFrame(schema=history), verdicts, "joint", None).metadata
     assert shown["gate_win_rate"] == 0.6123
     assert (shown["gates_passed"], shown["gates_refused"]) == (1, 1)
     assert isinstance(shown["before_after_sheet"], dg.MarkdownMetadataValue)

@@ -193,6 +193,26 @@ def test_invariant_10_the_frozen_parts_have_no_gradient_and_do_not_move(make_tra
     assert same(copies, frozen)
 
 
+@pytest.mark.parametrize("rank", [0, 4])
+@pytest.mark.parametrize("method", ["policy-gradient", "forward", "reward-gradient"])
+def test_the_text_encoder_learns_with_the_denoiser(make_trainer, rank, method):
+    settings = {"lora_rank": rank, "method": method, "pretraining_weight": 0.0}
+    trainer = make_trainer(text_encoder=True, iterations=1, **settings)
+    text = [*trainer.model.pipeline.text_encoder.parameters()]
+    before, words = [parameter.clone() for parameter in text], trainer.model.encode(["a", "b"])
+    finish(trainer)
+    assert not same(before, text)
+    assert (trainer.model.encode(["a", "b"]) - words).abs().max() > 0  # nothing old is kept
+    trainer.use_best()
+    assert not trainer.model.encode(["a", "b"]).requires_grad
+    assert not any(parameter.requires_grad for parameter in text)
+
+
+def test_a_text_encoder_that_cannot_learn_is_refused(make_trainer):
+    with pytest.raises(ValueError, match="text_encoder"):
+        make_trainer(text_encoder=True, kl_weight=0.1, method="policy-gradient", lora_rank=0)
+
+
 def test_pretraining_of_a_model_distilled_from_guidance_aims_where_guidance_leads(make_trainer):
     """With the same draws the target moves away from the answer to no caption."""
     settings = {"pretraining_batch": 16, "learning_rate": 0.0, **FULL}

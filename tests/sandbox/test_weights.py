@@ -114,3 +114,34 @@ def test_encoder_knows_the_world(fresh: tuple[np.ndarray, list[dict[str, str]]])
     figures = evaluate(model, tokenizer, photos, truths)
     assert figures["photo"]["recall@10"] >= 0.8
     assert figures["title"]["recall@10"] >= 0.5
+
+
+def test_a_candidate_changes_the_base_for_a_while_and_keeps_what_a_run_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from sandbox import candidates
+
+    unet: Any = UNet2DConditionModel.from_pretrained(WEIGHTS / "diffusion" / "unet")
+    before = {name: weight.clone() for name, weight in unet.state_dict().items()}
+    with torch.no_grad(), candidates.candidate(unet, "preference-6"):
+        tuned = {name: weight.clone() for name, weight in unet.state_dict().items()}
+        assert max(float((tuned[name] - before[name]).abs().max()) for name in before) > 1e-2
+        unet.save_pretrained(tmp_path / "unet")
+    assert all(torch.equal(weight, before[name]) for name, weight in unet.state_dict().items())
+    monkeypatch.setattr(candidates, "CANDIDATES", tmp_path)
+    assert candidates.write_candidate(tmp_path, tmp_path / "again.safetensors") > 0
+    with candidates.candidate(unet, "again"):
+        for name, weight in unet.state_dict().items():
+            torch.testing.assert_close(weight, tuned[name], rtol=0, atol=2e-3)
+
+
+def test_every_maker_of_the_studio_is_there() -> None:
+    from sandbox.candidates import CANDIDATES
+    from sandbox.studio import MAKERS
+
+    assert sum(maker.share for maker in MAKERS) == pytest.approx(1.0)
+    named = {maker.candidate for maker in MAKERS if maker.candidate}
+    assert named == {path.stem for path in CANDIDATES.glob("*.safetensors")}

@@ -1,0 +1,164 @@
+"""What an engine runs of this stage: the encoder and the assignment, on batches of products."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.attributes.titles import read_titles
+from pinlanding_assets.embeddings.assignment import assign
+from pinlanding_assets.embeddings.encode import encode_batch, vector_frame, vector_matrix
+from pinlanding_assets.encoder.model import DualEncoder
+from resources.checkpoints import Checkpoints
+from resources.encoders import Encoders, decode_image
+from resources.engine import BatchWork, Sent
+from resources.lake import ComputeCache, Lake
+
+
+class CachedVectors:
+    """Vectors of one model in the compute cache, by content hash."""
+
+    def __init__(self, cache: ComputeCache, model: str) -> None:
+        self.cache, self.namespace = cache, f"vectors:{model}"
+
+    def get(self, keys: list[str]) -> dict[str, np.ndarray]:
+        """The known ones among `keys`."""
+        rows = self.cache.get(self.namespace, keys)
+        return dict(zip(rows["key"], vector_matrix(rows), strict=True)) if rows.height else {}
+
+    def put(self, frame: pl.DataFrame) -> None:
+        """Keep rows of `content_hash` and `vector`."""
+        self.cache.put(self.namespace, frame.select(pl.col("content_hash").alias("key"), "vector"))
+
+
+class Encode(BatchWork[dict, np.ndarray]):
+    """Rows of content_hash, image_hash and text to unit vectors, which are kept."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        cache: ComputeCache,
+        checkpoints: Checkpoints,
+        encoders: Encoders,
+        checkpoint: str,
+    ) -> None:
+        self._lake, self._cache = Sent(lake), Sent(cache)
+        self._checkpoints, self._encoders = Sent(checkpoints), Sent(encoders)
+        self._checkpoint = checkpoint
+
+    def open(self, device: str, precision: str) -> None:
+        del precision  # vectors are compared by their bytes
+        folder = self._checkpoints.resource.path("dual_encoder", self._checkpoint)
+        self._model = DualEncoder.load(folder, self._encoders.resource.backbone(device))
+        self._known = CachedVectors(self._cache.resource, self._model.version)
+
+    def read(self, items: Sequence[dict]) -> list[bytes | None]:
+        names = sorted({row["image_hash"] for row in items if row["image_hash"]})
+        images = dict(zip(names, self._lake.resource.images(names), strict=True))
+        return [images.get(row["image_hash"]) for row in items]
+
+    def decode(self, inputs: Sequence[bytes | None]) -> list[Any]:
+        return [image and decode_image(image) for image in inputs]
+
+    def run(self, items: Sequence[dict], inputs: Sequence[Any]) -> list[np.ndarray]:
+        images = {
+            row["image_hash"]: image
+            for row, image in zip(items, inputs, strict=True)
+            if row["image_hash"]
+        }
+        return list(encode_batch(self._model, items, images))
+
+    def keep(self, items: Sequence[dict], results: Sequence[np.ndarray]) -> None:
+        self._known.put(vector_frame(items, np.array(results)))
+
+
+class Block(NamedTuple):
+    """Products of a day, by their place in `upserts`."""
+
+    day: str
+    start: int
+    stop: int
+
+
+BLOCK = 65_536
+"""Products that are assigned at once: some 200 MB with their vectors."""
+
+
+class Assign(BatchWork[Block, pl.DataFrame]):
+    """Blocks of a day's products to their assignments, by product and entry."""
+
+    rejects = False
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = Sent(lake)
+
+    def open(self, device: str, precision: str) -> None:
+        del device, precision  # numpy
+        lake = self._lake.resource
+        entries, aliases, self._keys, self._title_words = (
+            lake.read("attribute_vocabulary", table)
+            for table in ("entries", "aliases", "keys", "title_words")
+        )
+        versions = lake.manifest("dual_encoder").versions  # type: ignore[union-attr]
+        self._scale, self._bias = float(versions["scale"]), float(versions["bias"])
+        self._calibration = lake.read("dual_encoder", "calibration")
+        self._known = entries.join(
+            lake.read("dual_encoder", "entry_vectors"), on="entry_id", maintain_order="left"
+        )
+        self._mentions = lake.scan("vlm_attributes", "mentions").collect()
+        self._named = aliases.filter(pl.col("entry_id").is_not_null()).select(
+            "key", pl.col("raw_value").alias("value"), "entry_id"
+        )
+
+    def run(self, items: Sequence[Block], inputs: Sequence[Any]) -> list[pl.DataFrame]:
+        del inputs
+        return [self._assigned(block) for block in items]
+
+    def _assigned(self, block: Block) -> pl.DataFrame:
+        lake = self._lake.resource
+        products = upserts(lake, block.day).slice(block.start, block.stop - block.start).collect()
+        vectors = products.select("product_id").join(
+            lake.read("product_embeddings", "embeddings", block.day),
+            on="product_id",
+            how="left",
+            maintain_order="left",
+        )
+        said = pl.concat(
+            [current(self._mentions, products), read_titles(products, self._title_words)]
+        )
+        return assign(
+            products["product_id"],
+            _with_zero_rows(vectors["vector"]),
+            self._known,
+            vector_matrix(self._known),
+            scale=self._scale,
+            bias=self._bias,
+            calibration=self._calibration,
+            keys=self._keys,
+            observed=said.join(self._named, on=["key", "value"])
+            .select("product_id", "entry_id", "source")
+            .unique()
+            .sort("product_id", "entry_id", "source"),
+        )
+
+
+def upserts(lake: Lake, day: str) -> pl.LazyFrame:
+    """The new and changed products of a day by their ids, with the day as `date`."""
+    day_of = lake.scan("catalog", "products", [day])
+    return day_of.filter(pl.col("operation") == "upsert").sort("product_id")
+
+
+def blocks(lake: Lake, day: str) -> list[Block]:
+    """All of a day's products; at least one block, so that an empty day has an empty table."""
+    count = upserts(lake, day).select(pl.len()).collect().item()
+    return [Block(day, start, start + BLOCK) for start in range(0, max(1, count), BLOCK)]
+
+
+def _with_zero_rows(vectors: pl.Series) -> np.ndarray:
+    """Vectors as a matrix; a product without one gets zeros (only statements count for it)."""
+    width = vectors.dtype.shape[0]  # type: ignore[attr-defined]
+    empty = np.zeros(width, np.float32)
+    rows = [empty if vector is None else vector for vector in vectors]
+    return np.array(rows, np.float32).reshape(-1, width)
