@@ -159,7 +159,7 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
     ],
     group_name="attributes",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "attribute_vocabulary"),
 )
 def attribute_vocabulary(

@@ -32,7 +32,7 @@ from resources.reporting import (
     ],
     group_name="clusters",
     kinds={"scikitlearn", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "product_clusters"),
 )
 def product_clusters(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:

@@ -63,7 +63,7 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     ],
     group_name="collections",
     kinds={"polars", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(
@@ -194,7 +194,7 @@ class Publication(dg.Config):
     ],
     group_name="collections",
     kinds={"html"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "published_collections"),
 )
 def published_collections(

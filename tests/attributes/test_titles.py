@@ -50,9 +50,10 @@ def test_a_word_counts_where_the_model_agrees():
 def test_words_are_learnt_that_the_vocabulary_lacks():
     plain, checked = {"pattern": "plain"}, {"pattern": "checked"}
     groups = [(8, "gingham shirt", checked), (12, "polka dot shirt", checked),
-              (200, "lovely shirt", plain), (9, "lovely dot shirt", plain)]  # fmt: skip
+              (500, "lovely shirt", plain), (20, "lovely shirt", checked),
+              (9, "lovely dot shirt", plain)]  # fmt: skip
     found = words_of(*groups)
-    # "shirt" and "lovely" stand with plain as often as chance has it, "dot" with both
+    # "lovely" stands with plain in 96 of 100, as nearly all do; "dot" stands with both
     assert found == {"gingham": "pattern=checked", "polka": "pattern=checked"}
     products, mentions = world(*groups)
     unseen = pl.DataFrame(
