@@ -108,7 +108,7 @@ def _learnt(
     They are sought between the words that are known already, and are none that the vocabulary
     itself uses (`named`).
     """
-    from scipy.stats import binom
+    from scipy.special import bdtrc
 
     together: dict[str, Counter[str]] = defaultdict(Counter)
     met, carried = Counter[str](), Counter[str]()
@@ -129,7 +129,7 @@ def _learnt(
         if both < max(LEAST, AGREED * met[phrase]) or folds & learnt.keys():
             continue  # or a word of it says as much
         usual = carried[entry] / len(read)
-        if binom.sf(both - 1, met[phrase], usual) <= BY_CHANCE:
+        if bdtrc(both - 1, met[phrase], usual) <= BY_CHANCE:
             learnt[fold_words(phrase.split(" "))] = phrase, entry
     return [found for fold, found in learnt.items() if fold not in named]
 
