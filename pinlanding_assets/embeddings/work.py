@@ -125,9 +125,8 @@ class Assign(BatchWork[Block, pl.DataFrame]):
             how="left",
             maintain_order="left",
         )
-        said = pl.concat(
-            [current(self._mentions, products), read_titles(products, self._title_words)]
-        )
+        told = current(self._mentions, products), read_titles(products, self._title_words)
+        said = pl.concat([part.select("product_id", "source", "key", "value") for part in told])
         return assign(
             products["product_id"],
             _with_zero_rows(vectors["vector"]),

@@ -23,7 +23,8 @@ def shop(lake: Lake, products: int) -> None:
     entries = pl.DataFrame({"entry_id": ENTRIES, "key": keys, "value": values})
     aliases = pl.DataFrame({"key": keys, "raw_value": values, "entry_id": ENTRIES})
     roles = pl.DataFrame({"key": ["colour", "use"], "multi": [False, True]})
-    read = pl.DataFrame(schema=WORDS_SCHEMA)
+    word = (ENTRIES[0], *ENTRIES[0].split("="), "scarlet")
+    read = pl.DataFrame([word], schema=WORDS_SCHEMA, orient="row")
     tables = {"entries": entries, "aliases": aliases, "keys": roles, "title_words": read}
     lake.commit("attribute_vocabulary", tables)
     calibration = pl.DataFrame(
@@ -42,6 +43,7 @@ def shop(lake: Lake, products: int) -> None:
         {
             "product_id": ids,
             "operation": ["delete" if n % 10 == 0 else "upsert" for n in range(products)],
+            "title": ["scarlet thing" if n % 2 else "thing" for n in range(products)],
             "images": [[f"h{n}"] for n in range(products)],
         }
     )
