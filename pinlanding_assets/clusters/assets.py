@@ -55,10 +55,9 @@ def product_clusters(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResul
             **table_metadata(manifest, "clusters", COLUMNS["product_clusters"]),
             **rounded({"largest_cluster": found["largest_cluster"].value or 0.0}),
             "largest_clusters": markdown_table(clusters.drop("entries").head(20).to_dicts()),
-            "central_products_sheet": _central_products(lake, clusters, members, products),
+            "central_products_sheet": _central_products(lake, clusters, review, members, products),
             "clusters_for_review": review.height,
             "for_review": markdown_table(review.head(20).to_dicts()),
-            "for_review_sheet": _central_products(lake, review.head(6), members, products, 4),
         },
         data_version=dg.DataVersion(manifest.data_version),
         check_results=results,
@@ -69,22 +68,18 @@ def product_clusters(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResul
 def _central_products(
     lake: Lake,
     clusters: pl.DataFrame,
+    review: pl.DataFrame,
     members: pl.DataFrame,
     products: pl.DataFrame,
-    each: int = 1,
 ) -> dg.MarkdownMetadataValue:
-    """The products nearest to the centre of each cluster, under its label."""
-    pictured = products.filter(pl.col("images").list.len() > 0)
+    """The product nearest to the centre of each cluster under its label, those for review first."""
     central = (
-        members.join(pictured, on="product_id")
+        members.join(products.filter(pl.col("images").list.len() > 0), on="product_id")
         .sort("similarity", "product_id", descending=[True, False])
-        .group_by("cluster_id", maintain_order=True)
-        .head(each)
+        .unique("cluster_id", keep="first", maintain_order=True)
     )
-    shown = clusters.select("cluster_id", "label").join(
-        central, on="cluster_id", maintain_order="left_right"
-    )
-    shown = shown.head(24)
-    return contact_sheet(
-        [lake.image(images[0]) for images in shown["images"]], list(shown["label"])
-    )
+    asked = review.select("cluster_id", label=pl.format("for review: {}", "label")).head(6)
+    named = pl.concat([asked, clusters.select("cluster_id", "label")])
+    shown = named.join(central, on="cluster_id", maintain_order="left").head(24)
+    pictures = [lake.image(images[0]) for images in shown["images"]]
+    return contact_sheet(pictures, list(shown["label"]))
