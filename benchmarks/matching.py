@@ -46,7 +46,8 @@ def write(folder: Path, products: int) -> None:
         day = f"2026-01-{number + 1:02d}"
         shelf = shelf.with_columns(operation=pl.lit("upsert"))
         assignments = assignments.sort("product_id", "entry_id")
-        lake.commit("catalog", {"products": shelf}, partition=day)
+        looks = pl.DataFrame(schema={"image_hash": pl.String, "look": pl.String})
+        lake.commit("catalog", {"products": shelf, "images": looks}, partition=day)
         lake.commit("product_attributes", {"assignments": assignments}, partition=day)
         lake.commit("product_embeddings", {"embeddings": embeddings}, partition=day)
     assignments, *_ = catalog(BASE)

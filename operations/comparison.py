@@ -4,15 +4,20 @@ Identical are: every manifest of the lake (which tables a day has, with rows, co
 and which feed and models made them), the bytes of every table that a manifest names, of every image
 that the catalog names, and of every file of the live site. Not compared is what a reader cannot
 reach: images of products that were withdrawn since, earlier versions of the site, caches, and
-Dagster's own records with their times and run ids.
+Dagster's own records with their times and run ids. Nor are old addresses that lead on to a page:
+they tell what was published between, so the manifest that names them counts by its other tables.
 """
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from resources.lake import MANIFEST, Lake, Manifest
 from resources.site import SiteStore
+
+HISTORY = {"redirects"}  # tables that follow from what was published before
+LEADS_ON = b'http-equiv="refresh"'
 
 
 def digests(folder: Path, assets: Collection[str]) -> dict[str, str]:
@@ -29,8 +34,12 @@ def _digests(folder: Path, assets: Collection[str]) -> Iterator[tuple[str, str]]
     lake = folder / "lake"
     for asset in sorted(assets):
         for path in sorted((lake / asset).rglob(MANIFEST)):
-            yield str(path.relative_to(lake)), _hash(path)
-            for table in Manifest.from_json(path.read_bytes()).tables.values():
+            manifest = Manifest.from_json(path.read_bytes())
+            past = manifest.tables.keys() & HISTORY
+            yield str(path.relative_to(lake)), _facts(path) if past else _hash(path)
+            for name, table in manifest.tables.items():
+                if name in HISTORY:
+                    continue
                 file = path.parent / table.file
                 yield str(file.relative_to(lake)), _hash(file)
     images = Lake(root=str(lake)).scan("catalog", "images").select("image_hash").unique().collect()
@@ -39,8 +48,15 @@ def _digests(folder: Path, assets: Collection[str]) -> Iterator[tuple[str, str]]
         yield str(path.relative_to(lake)), _hash(path)
     live = SiteStore(root=str(folder / "site")).current_folder()
     for path in sorted(live.rglob("*")) if live else []:
-        if path.is_file():
+        if path.is_file() and LEADS_ON not in path.read_bytes():
             yield f"site/{path.relative_to(live)}", _hash(path)
+
+
+def _facts(path: Path) -> str:
+    """A manifest without what its history gives it: those tables, the hash of all, the site's."""
+    found = json.loads(path.read_bytes())
+    tables = {name: table for name, table in found["tables"].items() if name not in HISTORY}
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
 def _hash(path: Path) -> str:

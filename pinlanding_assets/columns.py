@@ -119,7 +119,9 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
     "product_clusters": {
         "cluster_id": Column(
-            "Int64", "number of the cluster, from the largest on", ("product_embeddings.vector",)
+            "Int64",
+            "hash of the product that it grew from; stays from night to night",
+            ("product_embeddings.vector", "product_embeddings.product_id"),
         ),
         "size": Column("Int64", "products in it", ("product_embeddings.product_id",)),
         "label": Column("String", "attributes that it has more of", ("product_attributes.value",)),
@@ -227,6 +229,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "path": Column("String", "file of the page in the site", ("collections.slug",)),
         "title": Column("String", "the title of the page", ("collections.title",)),
         "products": Column("Int64", "products on the page", ("collections.products",)),
+        "entries": Column("List(String)", "its attributes", ("collections.entries",)),
     },
     "collection_ratings": {
         "topic_id": Column("String", "the collection that was shown"),

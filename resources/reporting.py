@@ -21,6 +21,7 @@ from resources.lake import Manifest
 
 # What Markdown would make a link, a picture or a new cell of; sellers and shoppers write cells.
 MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "|[]`*~\\"} | {"\n": " ", "\r": " "})
+INK = "#2f5d8a"
 SHEET_BYTES = 90_000  # every byte of a picture lives in the event log
 
 
@@ -163,19 +164,44 @@ def picture_value(picture: Image.Image) -> dg.MarkdownMetadataValue:
 
 def line_chart(table: pl.DataFrame, x: str, *, columns: Sequence[str] = ()) -> Any:
     """Curves of numeric columns over `x`, each in a small panel of its own, three in a row."""
+    names = [c for c in columns or table.columns if c != x and table[c].dtype.is_numeric()]
+
+    def draw(axes: Any, name: str) -> None:
+        axes.plot(table[x], table[name], marker=".", linewidth=1.2, color=INK)
+
+    return _panels(names, draw, x)
+
+
+def reliability_chart(curve: pl.DataFrame) -> Any:
+    """Stated against observed probability (`key, stated, observed, n`), a panel a key: points on
+    the diagonal hold what they say, points below it are too sure; larger ones rest on more."""
+
+    def draw(axes: Any, key: str) -> None:
+        points = curve.filter(pl.col("key") == key)
+        axes.plot((0, 1), (0, 1), linewidth=0.8, color="#999999")
+        axes.plot(points["stated"], points["observed"], linewidth=1, color=INK)
+        sizes = 6 + 6 * points["n"].log1p()
+        axes.scatter(points["stated"], points["observed"], s=sizes, color=INK)
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+
+    keys = curve["key"].unique(maintain_order=True).to_list()
+    return _panels(keys[:12], draw, "stated probability (observed share on the other axis)")
+
+
+def _panels(names: Sequence[str], draw: Callable[[Any, str], None], label: str) -> Any:
+    """A small panel for each name, three in a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = [c for c in columns or table.columns if c != x and table[c].dtype.is_numeric()]
     if not names:
         return dg.MetadataValue.md("no numbers")
     across = min(3, len(names))
     rows = -(-len(names) // across)
     figure = Figure(figsize=(9, (2.1 if across == 3 else 3) * rows), dpi=90, layout="constrained")
-    figure.supxlabel(x, fontsize=8)
+    figure.supxlabel(label, fontsize=8)
     for at, name in enumerate(names, 1):
         axes = figure.add_subplot(rows, across, at)
-        axes.plot(table[x], table[name], marker=".", linewidth=1.2, color="#2f5d8a")
+        draw(axes, name)
         axes.set_title(name, fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.25)

@@ -21,6 +21,7 @@ PICTURES = {
     ("catalog", "products_sheet"),
     ("vlm_attributes", "answers_sheet"),
     ("dual_encoder", "training_curves"),
+    ("dual_encoder", "reliability"),
     ("product_attributes", "attributes_sheet"),
     ("vector_index", "neighbours_sheet"),
     ("product_clusters", "central_products_sheet"),

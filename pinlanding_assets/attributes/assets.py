@@ -15,6 +15,7 @@ from pinlanding_assets.attributes.describing import (
     unanswered,
 )
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
+from pinlanding_assets.attributes.titles import trusted_words
 from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
 from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.assets import catalog
@@ -158,7 +159,7 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
     ],
     group_name="attributes",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "attribute_vocabulary"),
 )
 def attribute_vocabulary(
@@ -174,7 +175,8 @@ def attribute_vocabulary(
         product_type=source.config().product_type or next(iter(source.config().attributes), None),
         overrides=source.overrides(),
     )
-    manifest = lake.commit("attribute_vocabulary", vars(found))
+    read = trusted_words(products, mentions, found.entries, found.aliases)
+    manifest = lake.commit("attribute_vocabulary", {**vars(found), "title_words": read})
     kept = _kept_share(found.aliases)
     checked = {None: vocabulary(found.entries.height, kept, limits)}
     results = check_results(CHECKS, "attribute_vocabulary", checked)
@@ -185,6 +187,13 @@ def attribute_vocabulary(
             "merges": markdown_table(_largest(found.aliases, "merge")),
             "drops": markdown_table(_largest(found.aliases, "drop")),
             "keys": markdown_table(found.keys.to_dicts()),
+            "title_words": markdown_table(
+                read.group_by("entry_id", maintain_order=True)
+                .agg(pl.col("word").str.join(", "))
+                .head(60)
+                .to_dicts()
+            ),
+            "parents": markdown_table(found.parents.head(60).to_dicts()),
             "entries": markdown_table(found.entries.head(60).to_dicts()),
         },
         data_version=dg.DataVersion(manifest.data_version),

@@ -69,7 +69,7 @@ def from_catalog(products: pl.DataFrame) -> pl.DataFrame:
         (product_id, None, "catalog", CATALOG_EXTRACTOR, *pair, None)
         for product_id, pair in _catalog_pairs(products)
     ]
-    return _frame(rows)
+    return mentions_frame(rows)
 
 
 def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -82,7 +82,7 @@ def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str
 
 
 @dataclass
-class _Keywords:
+class Keywords:
     """Fold of a phrase -> its (key, value); phrases with two meanings are left out."""
 
     meanings: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
@@ -143,7 +143,7 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
     Raises:
         ValueError: A lexicon key or value is no attribute.
     """
-    config, known = _Keywords(), _Keywords()
+    config, known = Keywords(), Keywords()
     for raw_key, values in lexicon.items():
         synonyms = values if isinstance(values, Mapping) else dict.fromkeys(values, ())
         for raw_value, others in synonyms.items():
@@ -175,11 +175,11 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
         for product_id, text in live.select("product_id", "description").iter_rows():
             tokens = words(text or "")[:MAX_TEXT_WORDS]
             rows += _found(product_id, tokens, tokens, config)
-    return _frame(rows)
+    return mentions_frame(rows)
 
 
 def _found(
-    product_id: str, tokens: list[str], corrected: list[str], keywords: _Keywords
+    product_id: str, tokens: list[str], corrected: list[str], keywords: Keywords
 ) -> Iterator[tuple]:
     for start, end, folded in keywords.scan(corrected):
         meaning = keywords.meaning(folded)
@@ -190,7 +190,7 @@ def _found(
 
 def _unreliable(
     titles: Mapping[str, list[str]],
-    keywords: _Keywords,
+    keywords: Keywords,
     fields: Mapping[str, Mapping[str, set[str]]],
 ) -> set[str]:
     """Phrases whose products' own field says something else more often than not."""
@@ -204,7 +204,7 @@ def _unreliable(
     return {folded for folded, n in said.items() if n >= 3 and agreed[folded] < 0.5 * n}
 
 
-def _slips(titles: Mapping[str, list[str]], keywords: _Keywords) -> dict[str, str]:
+def _slips(titles: Mapping[str, list[str]], keywords: Keywords) -> dict[str, str]:
     """Misspelt title word -> the known word it stands for.
 
     Candidates come from a table of known words with one letter left out, so the cost is linear in
@@ -313,12 +313,12 @@ def mentions_from_answers(
         kept = text[:MAX_RAW_CHARS].encode("utf-8", "replace").decode()
         answers.append((product_id, image_hash, extractor, kept, valid, reason, len(pairs)))
         mentions += [(product_id, image_hash, "vlm", extractor, *pair, None) for pair in pairs]
-    return _frame(mentions), pl.DataFrame(answers, schema=ANSWERS_SCHEMA, orient="row").sort(
-        "product_id", "image_hash"
-    )
+    return mentions_frame(mentions), pl.DataFrame(
+        answers, schema=ANSWERS_SCHEMA, orient="row"
+    ).sort("product_id", "image_hash")
 
 
-def _frame(rows: Sequence[tuple]) -> pl.DataFrame:
+def mentions_frame(rows: Sequence[tuple]) -> pl.DataFrame:
     """Distinct mentions in a fixed order; of equal mentions the first evidence is kept."""
     order = ["product_id", "image_hash", "source", "extractor", "key", "value"]
     frame = pl.DataFrame(rows, schema=MENTIONS_SCHEMA, orient="row")

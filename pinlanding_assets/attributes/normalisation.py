@@ -10,6 +10,11 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+# Words that carry no attribute: a query or title is understood without them.
+FUNCTION_WORDS = frozenset(
+    "a an and are as at by for from in is made of on or products that the to with".split()  # noqa: SIM905
+)
+
 MAX_VALUE_CHARS = 60
 MAX_KEY_CHARS = 40
 

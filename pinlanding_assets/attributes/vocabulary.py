@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pinlanding_assets.attributes.hierarchy import induced_parents
 from pinlanding_assets.attributes.judging import (
     Candidate,
     Judge,
@@ -104,11 +105,12 @@ class VocabularySettings:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The three tables of `attribute_vocabulary` (docs/architecture.md)."""
+    """The tables of `attribute_vocabulary` (docs/architecture.md)."""
 
     entries: pl.DataFrame
     aliases: pl.DataFrame
     keys: pl.DataFrame
+    parents: pl.DataFrame
 
 
 def build_vocabulary(
@@ -214,7 +216,11 @@ def build_vocabulary(
         else:
             fate[raw] = (ids[end], "merge", why or "spelling")
     type_key = _product_type([values[at].key for at in kept], coverage, product_type)
-    keys = _keys(said.filter(pl.col("at").is_in(kept)), multi, type_key, products)
+    spoken = said.filter(pl.col("at").is_in(kept))
+    keys = _keys(spoken, multi, type_key, products)
+    schema = {"at": pl.Int64, "entry_id": pl.String}
+    entry_of = pl.DataFrame([*ids.items()], schema=schema, orient="row")
+    parents = induced_parents(spoken.join(entry_of, on="at"))
     phrases = _phrases([values[at] for at in kept], mentions, type_key)
     entries = pl.DataFrame(
         [
@@ -233,7 +239,8 @@ def build_vocabulary(
         schema=ALIASES_SCHEMA,
         orient="row",
     )
-    return Vocabulary(entries.sort("key", "value"), aliases.sort("key", "raw_value"), keys)
+    ordered = entries.sort("key", "value"), aliases.sort("key", "raw_value")
+    return Vocabulary(*ordered, keys, parents)
 
 
 def vocabulary_figures(found: Vocabulary) -> dict[str, float]:

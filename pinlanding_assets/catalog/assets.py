@@ -101,7 +101,7 @@ def is_withdrawn(lake: Lake, day: str) -> bool:
     deps=[raw_catalog],
     group_name="catalog",
     kinds={"parquet", "polars"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "catalog"),
 )
 def catalog(

@@ -28,6 +28,7 @@ _RESULTS = {
     "height": pl.Int64,
     "bytes": pl.Int64,
     "reason": pl.String,
+    "look": pl.String,
 }
 _PRODUCTS = schema.Products.create_empty().schema
 _REJECTS = schema.Rejects.create_empty().schema

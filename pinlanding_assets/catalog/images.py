@@ -23,6 +23,7 @@ _UPRIGHT = {  # EXIF's value of orientation -> what undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+LOOK_SIDE = 4  # px of the thumbnail that stands beside the perceptual hash
 _BATCH = 16  # images held in memory at a time by `normalise_all`
 
 
@@ -32,17 +33,20 @@ class BadImage(ValueError):
 
 @dataclass(frozen=True)
 class NormalisedImage:
-    """A JPEG in `data`, its content hash, and width and height (px) of the image as received."""
+    """A JPEG in `data`, its content hash, width and height (px) of the image as received, and its
+    `look` (`look_of`)."""
 
     image_hash: str
     data: bytes
     width: int
     height: int
+    look: str
 
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What became of one image reference: a hash and its size as received, or a reason."""
+    """What became of one image reference: a hash, its size as received and its look, or a
+    reason."""
 
     file: str
     source: str
@@ -51,6 +55,7 @@ class ImageResult:
     height: int
     bytes: int
     reason: str | None
+    look: str | None = None
 
 
 def normalise(data: bytes, *, longest_side: int = 512) -> NormalisedImage:
@@ -91,7 +96,17 @@ def normalise(data: bytes, *, longest_side: int = 512) -> NormalisedImage:
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     encoded = buffer.getvalue()
     digest = hashlib.sha256(encoded).hexdigest()[:32]
-    return NormalisedImage(digest, encoded, width, height)
+    return NormalisedImage(digest, encoded, width, height, look_of(image))
+
+
+def look_of(image: Image.Image) -> str:
+    """What stays of an RGB image that is scaled and compressed again, in 112 hexadecimal digits:
+    pHash (64 bits of the low frequencies of its brightness) and, as that knows no colour, a
+    thumbnail of `LOOK_SIDE` by `LOOK_SIDE` pixels."""
+    import imagehash
+
+    small = image.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
+    return f"{imagehash.phash(image)}{small.tobytes().hex()}"
 
 
 def normalise_all(
@@ -136,7 +151,7 @@ def normalise_all(
                     continue
                 keep(image.image_hash, image.data)
                 size = (image.width, image.height, len(data))
-                yield ImageResult(file, source, image.image_hash, *size, None)
+                yield ImageResult(file, source, image.image_hash, *size, None, image.look)
 
 
 def _orientation(image: Image.Image) -> int:

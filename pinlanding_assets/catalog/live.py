@@ -26,6 +26,18 @@ def live(products: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def with_looks(products: pl.LazyFrame, images: pl.LazyFrame) -> pl.LazyFrame:
+    """Products with the `look` of their first image, null where there is none.
+
+    Args:
+        products: catalog.products.
+        images: catalog.images of all days.
+    """
+    looks = images.select("image_hash", "look").unique("image_hash")
+    first = products.with_columns(image_hash=pl.col("images").list.first())
+    return first.join(looks, on="image_hash", how="left", maintain_order="left").drop("image_hash")
+
+
 def sellable(products: Products) -> Products:
     """The products of `catalog.products` that exist and can be bought."""
     on_sale = products.filter(pl.col("availability").is_in(SELLABLE))

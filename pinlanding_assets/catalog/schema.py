@@ -72,7 +72,8 @@ class Rejects(dy.Schema):
 
 class Images(dy.Schema):
     """catalog.images: where a product's images came from. `position` counts from 0, the main one,
-    and is the index into the product's `images`. Sizes (px, upright; bytes) are as received.
+    and is the index into the product's `images`. Sizes (px, upright; bytes) are as received; `look`
+    is what near-duplicates are found by (`images.look_of`).
     """
 
     product_id = dy.String(primary_key=True, min_length=1, max_length=MAX_ID)
@@ -82,3 +83,4 @@ class Images(dy.Schema):
     width = dy.Int64(nullable=False, min=1)
     height = dy.Int64(nullable=False, min=1)
     bytes = dy.Int64(nullable=False, min=1)
+    look = dy.String(nullable=False, regex="^[0-9a-f]{112}$")

@@ -1,5 +1,11 @@
-"""Groups of products that look and read alike, named by the attributes they stand out by."""
+"""Groups of products that look and read alike, named by the attributes they stand out by.
 
+A group is known by the product that it grew from. These seeds are chosen by a hash of their ids, so
+that a night's new and withdrawn products move few of them: numbers and names stay, without memory
+of the night before.
+"""
+
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -13,6 +19,7 @@ CLUSTERS_SCHEMA = {
     "entries": pl.List(pl.String),
 }
 MEMBERS_SCHEMA = {"product_id": pl.String, "cluster_id": pl.Int64, "similarity": pl.Float64}
+_SAMPLE = 20_000  # products that the centres are found on, chosen by hash as the seeds are
 _BLOCK = 65_536  # products whose vectors are averaged at once
 _SURE = 1.0  # standard errors from which an entry counts as over-represented
 _LABELS = 5  # entries kept a cluster
@@ -24,40 +31,40 @@ def cluster(
     assignments: pl.DataFrame,
     *,
     clusters: int | None = None,
-    seed: int = 0,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Spherical mini-batch k-means over product vectors -> (clusters, members).
+    """Spherical k-means from fixed seeds over product vectors -> (clusters, members).
 
     Args:
         embeddings: product_id, vector (array of d floats); several rows of a product (one an
             image) are averaged.
         assignments: `product_attributes.assignments`, for the labels.
         clusters: How many; None: about sqrt(products / 2), at most 500.
-        seed: Of the starting centres.
 
     Returns:
         Clusters, largest first, and members with their cosine similarity to the centre.
+        `cluster_id` follows from the product that the cluster grew from.
     """
     ids, vectors = product_vectors(embeddings)
     if not ids:
         return pl.DataFrame(schema=CLUSTERS_SCHEMA), pl.DataFrame(schema=MEMBERS_SCHEMA)
     wanted = clusters or min(500, max(1, round(math.sqrt(len(ids) / 2))))
-    labels = _k_means(vectors, min(wanted, len(ids)), seed)
-    centres = np.zeros((labels.max() + 1, vectors.shape[1]))
+    numbers, labels = _k_means(ids, vectors, min(wanted, len(ids)))
+    centres = np.zeros((len(numbers), vectors.shape[1]))
     np.add.at(centres, labels, vectors)
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
     similarity = np.einsum("ij,ij->i", vectors, centres[labels])
     members = pl.DataFrame(
-        {"product_id": ids, "cluster_id": labels, "similarity": similarity.round(6)},
+        {"product_id": ids, "cluster_id": numbers[labels], "similarity": similarity.round(6)},
         schema=MEMBERS_SCHEMA,
     )
     sizes = members.group_by("cluster_id").agg(size=pl.len().cast(pl.Int64)).sort("cluster_id")
     named = sizes.join(_over_represented(members, assignments), on="cluster_id", how="left")
     described = named.with_columns(
         pl.col("entries").fill_null([]),
-        label=pl.coalesce("label", pl.format("cluster {}", pl.col("cluster_id") + 1)),
+        label=pl.coalesce("label", pl.format("cluster {}", pl.col("cluster_id"))),
     )
-    return described.select(*CLUSTERS_SCHEMA).sort("cluster_id"), members
+    ordered = described.sort(["size", "cluster_id"], descending=[True, False])
+    return ordered.select(*CLUSTERS_SCHEMA), members
 
 
 def product_vectors(embeddings: pl.DataFrame) -> tuple[list[str], np.ndarray]:
@@ -91,23 +98,28 @@ def product_vectors(embeddings: pl.DataFrame) -> tuple[list[str], np.ndarray]:
     return names.filter(pl.Series(usable)).to_list(), unit[usable]
 
 
-def _k_means(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Cluster of every row, numbered from the largest; the same on every run and machine load."""
-    from sklearn.cluster import MiniBatchKMeans
+def _k_means(
+    ids: Sequence[str], vectors: np.ndarray, clusters: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the clusters, and for every row which of them it is in; the same on every run and
+    machine load."""
+    from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
+    hashes = np.array([_hash(product_id) for product_id in ids])
+    sample = np.argsort(hashes, kind="stable")[:_SAMPLE]
+    _, first = np.unique(vectors[sample], axis=0, return_index=True)
+    seeds = sample[np.sort(first)][:clusters]  # equal ones would be one centre
     with threadpool_limits(1):  # threads would add in another order every time
-        model = MiniBatchKMeans(
-            clusters, batch_size=4096, max_iter=20, n_init="auto", random_state=seed
-        ).fit(vectors)
-        labels = model.predict(vectors)
-    _, first, labels, sizes = np.unique(
-        labels, return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.lexsort((first, -sizes))
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[labels]
+        model = KMeans(len(seeds), init=vectors[seeds], n_init=1, max_iter=50)
+        labels = model.fit(vectors[sample]).predict(vectors)
+    used, labels = np.unique(labels, return_inverse=True)
+    return hashes[seeds][used], labels
+
+
+def _hash(product_id: str) -> int:
+    """A number of at most 52 bits, so that it survives JSON and JavaScript."""
+    return int(hashlib.sha256(product_id.encode()).hexdigest()[:13], 16)
 
 
 def _over_represented(members: pl.DataFrame, assignments: pl.DataFrame) -> pl.DataFrame:

@@ -11,10 +11,15 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, accepted_share, blank_covers, publication
+from pinlanding_assets.collections.addresses import (
+    FORMER_SCHEMA,
+    former_addresses,
+    redirects_table,
+)
 from pinlanding_assets.collections.covers import cover_captions, cover_jpeg
 from pinlanding_assets.collections.gates import Gates
 from pinlanding_assets.collections.matching import Arrangement, fill_pages
-from pinlanding_assets.collections.pages import pages_table
+from pinlanding_assets.collections.pages import build_pages, pages_table
 from pinlanding_assets.collections.publishing import SiteSettings, render_site
 from pinlanding_assets.collections.work import BATCH, Match
 from pinlanding_assets.columns import COLUMNS
@@ -58,7 +63,7 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     ],
     group_name="collections",
     kinds={"polars", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(
@@ -189,7 +194,7 @@ class Publication(dg.Config):
     ],
     group_name="collections",
     kinds={"html"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "published_collections"),
 )
 def published_collections(
@@ -204,7 +209,8 @@ def published_collections(
     shop = source.config()
     shelf = live(lake.scan("catalog", "products")).collect()
     found, items = (lake.read("collections", table) for table in ("collections", "items"))
-    assignments, before = current_assignments(lake), _pages_before(lake)
+    assignments = current_assignments(lake)
+    before, left_before = _publication_before(lake)
     # a backfill starts this run whatever the checks of others said: nothing is taken on trust
     verified = publication(
         found,
@@ -222,11 +228,15 @@ def published_collections(
     if not all(result.passed for result in results):
         yield from results
         stop(results)
+    entries, aliases, parents = (
+        lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "parents")
+    )
+    former = former_addresses(before, left_before, aliases)
     files = render_site(
         found,
         items,
         shelf,
-        lake.read("attribute_vocabulary", "entries"),
+        entries,
         site=SiteSettings(
             title=shop.site.title or re.sub("[-_]", " ", shop.name).title(),
             base_url=shop.site.base_url,
@@ -236,6 +246,8 @@ def published_collections(
         ),
         image_bytes=lake.image,
         covers=_covers(lake),
+        former=former,
+        parents=parents,
         assignments=assignments.select("product_id", "entry_id"),
     )
     progress = Progress(context.log.info, "published_collections", found.height, "pages")
@@ -243,12 +255,17 @@ def published_collections(
     version = site.publish(_counted(files, progress))
     site.prune(keep=5)
     pages = pages_table(found, items, shelf)
-    manifest = lake.commit("published_collections", {"pages": pages}, versions={"site": version})
+    left = redirects_table(found, build_pages(found, items, shelf, {}), former)
+    manifest = lake.commit(
+        "published_collections", {"pages": pages, "redirects": left}, versions={"site": version}
+    )
     yield dg.MaterializeResult(
         metadata={
             **table_metadata(manifest, "pages", COLUMNS["published_collections"]),
             "pages_new": pages.join(before, on="topic_id", how="anti").height,
             "pages_gone": before.join(pages, on="topic_id", how="anti").height,
+            "old_addresses_that_lead_on": left.height - left["path"].null_count(),
+            "old_addresses": markdown_table(left.select("slug", "path").head(40).to_dicts()),
             "products_on_pages": items["product_id"].n_unique(),
             "version": version,
             "previous_version": version_before or "none",
@@ -263,11 +280,17 @@ def published_collections(
     )
 
 
-def _pages_before(lake: Lake) -> pl.DataFrame:
-    """topic_id of the pages of the last publication."""
-    if lake.manifest("published_collections") is None:
-        return pl.DataFrame(schema={"topic_id": pl.String})
-    return lake.read("published_collections", "pages").select("topic_id")
+def _publication_before(lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Pages of the last publication, and the old addresses that it knew."""
+    manifest = lake.manifest("published_collections")
+    pages = redirects = pl.DataFrame(schema=FORMER_SCHEMA)
+    if manifest is not None:
+        pages = lake.read("published_collections", "pages")
+        if "redirects" in manifest.tables:  # not in a publication of an earlier release
+            redirects = lake.read("published_collections", "redirects")
+    if "entries" not in pages.columns:
+        pages = pages.with_columns(entries=pl.lit([], dtype=pl.List(pl.String)))
+    return pages, redirects
 
 
 def _figures(lake: Lake) -> pl.DataFrame:

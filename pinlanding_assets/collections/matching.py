@@ -17,6 +17,7 @@ from pinlanding_assets.collections.gates import (
     Gates,
     apply_gates,
 )
+from pinlanding_assets.collections.twins import Looks
 from pinlanding_assets.topics.mining import combine_sources
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
@@ -31,6 +32,7 @@ class Arrangement:
         max_products: Most products on a page.
         min_p: Products that carry all of a topic with less than this probability stay out.
         twin_cosine: Vectors at least this close, under much the same title, are one product.
+            (So are products with one photo, or two that look the same: `twins`.)
         seller_share: Most of a page that one seller gets while others have products for it.
         diversified: How many of the first products are put in a diverse order.
         relevance: Weight of relevance against diversity in that order (maximal marginal
@@ -63,7 +65,8 @@ def match(
     Args:
         topics: `topics.topics`.
         assignments: `product_attributes.assignments`.
-        products: `catalog.products` as of now; only those on sale are matched.
+        products: `catalog.products` as of now; only those on sale are matched. With a column
+            `look` (`live.with_looks`), near-duplicate photos are found.
         embeddings: `product_embeddings.embeddings`, for twins and diversity.
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
@@ -184,14 +187,17 @@ def fill_pages(
 def shelf_columns(products: pl.LazyFrame) -> pl.LazyFrame:
     """What a `Shelf` needs of `catalog.products` (and `date`, if there), of those on sale.
 
-    Sellers and first images become small numbers, equal for equal ones, -1 for none.
+    Sellers and first images become small numbers, equal for equal ones, -1 for none. `look` is null
+    where it is not given (`live.with_looks`).
     """
-    columns = [name for name in ("product_id", "date") if name in products.collect_schema()]
+    given = products.collect_schema()
+    columns = [name for name in ("product_id", "date") if name in given]
     return sellable(products).select(
         *columns,
         pl.col("title").fill_null(""),
         _code(pl.col("seller")).alias("seller"),
         _code(pl.col("images").list.first()).alias("image"),
+        pl.col("look") if "look" in given else pl.lit(None, pl.String).alias("look"),
     )
 
 
@@ -214,6 +220,7 @@ class Shelf:
         live = products.unique("product_id", keep="last", maintain_order=True).sort("product_id")
         self.ids, self.titles = live["product_id"], live["title"]
         self.sellers, self.images = live["seller"].to_numpy(), live["image"].to_numpy()
+        self.looks = Looks(live["look"])
         self.arrangement = arrangement
 
     def page(
@@ -264,6 +271,8 @@ class Shelf:
             row = rows[at]
             image = int(self.images[row])
             if image in images:
+                return
+            if self.looks.alike(row, rows[kept]).any():
                 return
             close = seen[: len(kept)] @ vectors[at] >= self.arrangement.twin_cosine
             if any(self._same_title(row, rows[kept[i]]) for i in close.nonzero()[0]):

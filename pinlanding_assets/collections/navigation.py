@@ -1,14 +1,14 @@
-"""Ways through the site: sections of the index, related collections, filters, old addresses."""
+"""Ways through the site: sections of the index, related collections, filters."""
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from pinlanding_assets.collections.pages import Entry, Page
-from pinlanding_assets.collections.wording import check_slug, readable
+from pinlanding_assets.collections.wording import readable
 
 SECTION_CARDS = 60  # collections on one page of a section
 MIN_SECTION = 4  # collections that make a section of their own: one row
@@ -75,8 +75,13 @@ def build_sections(
     return [*sections, *([Section("More collections", "more", rest)] if rest else [])]
 
 
-def relate(pages: Sequence[Page], related: pl.DataFrame | None) -> None:
-    """Set the related pages of each page: those given, else those that share most entries."""
+def relate(
+    pages: Sequence[Page],
+    related: pl.DataFrame | None,
+    parents: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Set the related pages of each page: those given, else those that share most entries, of which
+    an entry's `parents` are part."""
     by_id = {page.topic_id: page for page in pages}
     if related is not None:
         given = dict(related.select("topic_id", "related").iter_rows())
@@ -85,16 +90,18 @@ def relate(pages: Sequence[Page], related: pl.DataFrame | None) -> None:
             page.related = [by_id[i] for i in ids if i in by_id and i != page.topic_id][:RELATED]
         return
     holders: dict[str, list[int]] = defaultdict(list)
-    for number, page in enumerate(pages):
-        for entry_id in set(page.entries):
+    wider = parents or {}
+    entries = [
+        {*page.entries, *(p for e in page.entries for p in wider.get(e, ()))} for page in pages
+    ]
+    for number, own in enumerate(entries):
+        for entry_id in own:
             holders[entry_id].append(number)
     for number, page in enumerate(pages):
-        shared = Counter(other for e in set(page.entries) for other in holders[e])
+        shared = Counter(other for e in entries[number] for other in holders[e])
         shared.pop(number, None)
         # share of the entries of both that both have; ties: the better collection
-        ranked = sorted(
-            shared, key=lambda n: (-shared[n] / len({*page.entries, *pages[n].entries}), n)
-        )
+        ranked = sorted(shared, key=lambda n: (-shared[n] / len(entries[number] | entries[n]), n))
         page.related = [pages[n] for n in ranked[:RELATED]]
 
 
@@ -137,22 +144,3 @@ def build_facets(page: Page, vocabulary: dict[str, Entry]) -> tuple[list[Facet],
             number += 1
         facets.append(Facet(facet[1], shown))
     return facets, marks
-
-
-def redirects(collections: pl.DataFrame, pages: Sequence[Page]) -> list[tuple[str, Page]]:
-    """(old slug, page it now is) of every duplicate that leads to a page, by slug."""
-    live = {page.topic_id: page for page in pages}
-    taken = {page.slug for page in pages}
-    duplicates = collections.filter(pl.col("duplicate_of").is_not_null()).sort("slug", "topic_id")
-    leads = dict(duplicates.select("topic_id", "duplicate_of").iter_rows())
-    found = []
-    for topic_id, slug in duplicates.select("topic_id", "slug").iter_rows():
-        target, seen = topic_id, set()
-        while target in leads and target not in seen:  # a duplicate of a duplicate; maybe a circle
-            seen.add(target)
-            target = leads[target]
-        if target in live and slug not in taken:
-            check_slug(slug, topic_id)
-            taken.add(slug)
-            found.append((slug, live[target]))
-    return found

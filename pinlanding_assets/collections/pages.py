@@ -23,6 +23,11 @@ MAX_PRODUCTS = 60  # shown on a page, best first: keeps a page under 150 kB
 MAX_TITLE = 120  # characters of a product or collection title that are shown
 MAX_LABEL = 40  # characters of a seller or an attribute that are shown
 
+PAGES_SCHEMA = {
+    **dict.fromkeys(("topic_id", "slug", "path", "title"), pl.String),
+    "products": pl.Int64,
+    "entries": pl.List(pl.String),
+}
 STOCK_LABELS = {"out_of_stock": "Out of stock", "preorder": "Pre-order"}
 
 
@@ -170,11 +175,14 @@ def build_pages(
 def pages_table(
     collections: pl.DataFrame, items: pl.DataFrame, products: pl.DataFrame
 ) -> pl.DataFrame:
-    """What is published: `topic_id`, `slug`, `path`, `title`, `products` (in the catalog)."""
+    """What is published: `topic_id`, `slug`, `path`, `title`, `products` (in the catalog) and
+    `entries`."""
     pages = build_pages(collections, items, products, {})
-    rows = [(page.topic_id, page.slug, page.path, page.title, page.total) for page in pages]
-    schema = dict.fromkeys(("topic_id", "slug", "path", "title"), pl.String)
-    return pl.DataFrame(rows, schema={**schema, "products": pl.Int64}, orient="row")
+    rows = [
+        (page.topic_id, page.slug, page.path, page.title, page.total, list(page.entries))
+        for page in pages
+    ]
+    return pl.DataFrame(rows, schema=PAGES_SCHEMA, orient="row")
 
 
 def read_vocabulary(entries: pl.DataFrame) -> dict[str, Entry]:

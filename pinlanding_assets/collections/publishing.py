@@ -17,11 +17,11 @@ from urllib.parse import quote
 import polars as pl
 from markupsafe import escape
 
+from pinlanding_assets.collections.addresses import redirects
 from pinlanding_assets.collections.navigation import (
     Section,
     build_facets,
     build_sections,
-    redirects,
     relate,
 )
 from pinlanding_assets.collections.pages import Page, build_pages, read_vocabulary
@@ -79,6 +79,8 @@ def render_site(
     assignments: pl.DataFrame | None = None,
     related: pl.DataFrame | None = None,
     covers: Mapping[str, str] | None = None,
+    former: pl.DataFrame | None = None,
+    parents: pl.DataFrame | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The files of the site, one after the other: pictures first, each once, then pages.
 
@@ -96,6 +98,10 @@ def render_site(
             it, what put a product there and its own attributes are used.
         related: (`topic_id`, `related` list of topic ids); default: most shared entries.
         covers: topic_id -> image hash of an illustration, shown as such.
+        former: addresses that were published before (`addresses.former_addresses`); those whose
+            page is gone lead to the nearest one.
+        parents: (`entry_id`, `parent_id`) of the vocabulary: pages of one point to those of the
+            other.
 
     Raises:
         ValueError: an unsafe or repeated slug, or image bytes that are no JPEG.
@@ -107,7 +113,11 @@ def render_site(
         collections, items, products, vocabulary,
         currency=site.currency, type_key=site.type_key, assignments=assignments,
     )  # fmt: skip
-    relate(pages, related)
+    wider: dict[str, list[str]] = {}
+    if parents is not None:
+        links = parents.group_by("entry_id").agg(pl.col("parent_id").sort())
+        wider = dict(links.iter_rows())
+    relate(pages, related, wider)
     sections = build_sections(pages, vocabulary, site.type_key)
     given = covers or {}
     covers = {page.topic_id: given[page.topic_id] for page in pages if page.topic_id in given}
@@ -177,7 +187,7 @@ def render_site(
                 marks=marks, crumbs=breadcrumb(page, section),
                 data=collection_data(site, page, section, pictures),
             )  # fmt: skip
-    for slug, page in redirects(collections, pages):
+    for slug, page in redirects(collections, pages, former):
         yield render("redirect.html", f"collections/{slug}.html", page=page)
     yield from _sitemaps([site.address(path) for path in listed], site)
     robots = f"User-agent: *\nAllow: /\nSitemap: {site.address('sitemap.xml')}\n"

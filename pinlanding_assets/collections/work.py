@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from pinlanding_assets.catalog.live import live
+from pinlanding_assets.catalog.live import live, with_looks
 from pinlanding_assets.collections.matching import (
     Arrangement,
     Matcher,
@@ -34,7 +34,8 @@ class Match(BatchWork[list[str], Page]):
     def open(self, device: str, precision: str) -> None:
         del device, precision  # numpy
         lake = self._lake.resource
-        products = shelf_columns(live(lake.scan("catalog", "products")))
+        seen = with_looks(live(lake.scan("catalog", "products")), lake.scan("catalog", "images"))
+        products = shelf_columns(seen)
         self._products = products.collect(engine="streaming")
         days = self._products["date"].unique().sort()
         parts = (part for day in days for part in self._assignments(day))

@@ -137,7 +137,7 @@ def _encode_with(
     ],
     group_name="embeddings",
     kinds={"numpy", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "product_attributes"),
 )
 def product_attributes(

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.embeddings.assignment import assign
 from pinlanding_assets.embeddings.encode import encode_batch, vector_frame, vector_matrix
 from pinlanding_assets.encoder.model import DualEncoder
@@ -96,8 +97,9 @@ class Assign(BatchWork[Block, pl.DataFrame]):
     def open(self, device: str, precision: str) -> None:
         del device, precision  # numpy
         lake = self._lake.resource
-        entries, aliases, self._keys = (
-            lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
+        entries, aliases, self._keys, self._title_words = (
+            lake.read("attribute_vocabulary", table)
+            for table in ("entries", "aliases", "keys", "title_words")
         )
         versions = lake.manifest("dual_encoder").versions  # type: ignore[union-attr]
         self._scale, self._bias = float(versions["scale"]), float(versions["bias"])
@@ -123,6 +125,8 @@ class Assign(BatchWork[Block, pl.DataFrame]):
             how="left",
             maintain_order="left",
         )
+        told = current(self._mentions, products), read_titles(products, self._title_words)
+        said = pl.concat([part.select("product_id", "source", "key", "value") for part in told])
         return assign(
             products["product_id"],
             _with_zero_rows(vectors["vector"]),
@@ -132,8 +136,7 @@ class Assign(BatchWork[Block, pl.DataFrame]):
             bias=self._bias,
             calibration=self._calibration,
             keys=self._keys,
-            observed=current(self._mentions, products)
-            .join(self._named, on=["key", "value"])
+            observed=said.join(self._named, on=["key", "value"])
             .select("product_id", "entry_id", "source")
             .unique()
             .sort("product_id", "entry_id", "source"),

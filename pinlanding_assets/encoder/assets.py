@@ -8,6 +8,7 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.labels import resolve_labels
+from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, encoder_figures
 from pinlanding_assets.columns import COLUMNS
@@ -22,6 +23,7 @@ from resources.reporting import (
     explained,
     line_chart,
     markdown_table,
+    reliability_chart,
     rounded,
     table_metadata,
 )
@@ -40,7 +42,7 @@ FEW_LABELS = (
     ],
     group_name="encoder",
     kinds={"pytorch"},
-    code_version="1",
+    code_version="2",
     pool="gpu_train",
     check_specs=specs(CHECKS, "dual_encoder"),
 )
@@ -58,7 +60,8 @@ def dual_encoder(
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
     )
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
-    labels = resolve_labels(mentions, aliases, keys)
+    read = read_titles(products, lake.read("attribute_vocabulary", "title_words"))
+    labels = resolve_labels(pl.concat([mentions, read]), aliases, keys)
     curves: list[dict[str, float]] = []
 
     def progress(step: int, steps: int, figures: dict[str, float]) -> None:
@@ -108,6 +111,7 @@ def dual_encoder(
             "checkpoint": version,
             "labelled_products": labels["product_id"].n_unique(),
             "training_curves": line_chart(pl.DataFrame(curves, infer_schema_length=None), "step"),
+            "reliability": reliability_chart(trained.reliability),
             "retrieval": markdown_table(
                 trained.retrieval.with_columns(pl.concat_str("method", "modality", separator=", "))
                 .pivot("method", index="figure", values="value")

@@ -32,6 +32,12 @@ CALIBRATION_SCHEMA = {
     "recall": pl.Float64,
     "support": pl.Int64,
 }
+RELIABILITY_SCHEMA = {
+    "key": pl.String,
+    "stated": pl.Float64,
+    "observed": pl.Float64,
+    "n": pl.Int64,
+}
 
 
 def calibrate(
@@ -144,6 +150,42 @@ def reliability(
         "recall": right / truths if truths else 0.0,
         "abstention": 1 - answered / asked if asked else 0.0,
     }
+
+
+def reliability_curve(
+    logits: np.ndarray,
+    positive: np.ndarray,
+    weight: np.ndarray,
+    entry_ids: list[str],
+    spans: list[KeySpan],
+    *,
+    bins: int = 10,
+) -> pl.DataFrame:
+    """Stated against observed probability in equal bins, by key: ``key, stated, observed, n``.
+
+    Each half of the held-out products is judged by the calibration of the other half, so that no
+    probability is measured on what it was fitted to. Bins without a decision are left out.
+    """
+    p, first = np.zeros(logits.shape), np.arange(len(logits)) % 2 == 0
+    for half in (first, ~first):
+        fitted = calibrate(logits[~half], positive[~half], weight[~half], entry_ids, spans)
+        p[half] = probabilities(logits[half], entry_ids, fitted)[0]
+    rows: list[dict] = []
+    for span in spans:
+        block = slice(span.start, span.stop)
+        known = weight[:, block] > 0
+        stated, observed = p[:, block][known], positive[:, block][known] > 0
+        edges = np.minimum((stated * bins).astype(int), bins - 1)
+        rows += [
+            {
+                "key": span.key,
+                "stated": float(stated[edges == b].mean()),
+                "observed": float(observed[edges == b].mean()),
+                "n": int((edges == b).sum()),
+            }
+            for b in np.unique(edges)
+        ]
+    return pl.DataFrame(rows, schema=RELIABILITY_SCHEMA)
 
 
 def _decisions(p: np.ndarray, span: KeySpan) -> np.ndarray:

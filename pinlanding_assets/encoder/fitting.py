@@ -34,8 +34,11 @@ class TrainingSettings:
         drop_image: Share of products whose image is hidden in a step.
         drop_text: Share of products whose text is hidden in a step.
         smoothing: Label smoothing within a key.
+        sigmoid: Weight of the sigmoid over the vocabulary.
         ranking: Weight of the softmax over the values of a key.
         composition: Weight of the contrast of products against combinations of their attributes.
+        hard_negatives: How many times a product counts in that contrast that lacks one attribute
+            of the combination and has the others; 1 is off.
         balance: Exponent of the inverse frequency that weighs rare entries up; 0 is off.
         patience: Epochs without a better held-out loss before stopping.
         folds: Parts that the labelled products are split into; one is held out at a time.
@@ -58,8 +61,10 @@ class TrainingSettings:
     drop_image: float = 0.15
     drop_text: float = 0.4
     smoothing: float = 0.05
+    sigmoid: float = 1.0
     ranking: float = 1.0
     composition: float = 0.25
+    hard_negatives: float = 1.0
     balance: float = 0.3
     patience: int = 6
     folds: int = 5
@@ -174,14 +179,19 @@ class Fit:
         heads: "torch.nn.ModuleDict",
         rows: np.ndarray,
     ) -> float:
-        """Mean objective on held-out products."""
+        """Mean loss of single attributes on held-out products; without one, of combinations."""
         import torch
 
-        total = 0.0
+        settings, total = self.settings, 0.0
+        generator = torch.Generator().manual_seed(settings.seed)
         with torch.inference_mode():
             for part in np.array_split(rows, -(-len(rows) // 512)):
-                logits, _, _ = self.logits(features, heads, part)
-                total += len(part) * float(self._loss(logits, torch.from_numpy(part)))
+                logits, vectors, known = self.logits(features, heads, part)
+                if settings.sigmoid or settings.ranking:
+                    loss = self._loss(logits, torch.from_numpy(part))
+                else:
+                    loss = self._contrast(heads, vectors, known, torch.from_numpy(part), generator)
+                total += len(part) * float(loss)
         return total / len(rows)
 
     def _run(
@@ -260,10 +270,27 @@ class Fit:
         scale: Any = heads.log_scale.exp()  # type: ignore[operator]
         loss = self._loss(scale * vectors @ known.T + heads.bias, rows)  # type: ignore[operator]
         if settings.composition:
-            loss = loss + settings.composition * composition_loss(
-                vectors, known, scale, self.positive[rows], self.weight[rows], generator
-            )
+            contrast = self._contrast(heads, vectors, known, rows, generator)
+            loss = loss + settings.composition * contrast
         return loss
+
+    def _contrast(
+        self,
+        heads: "torch.nn.ModuleDict",
+        vectors: "torch.Tensor",
+        known: "torch.Tensor",
+        rows: "torch.Tensor",
+        generator: "torch.Generator",
+    ) -> "torch.Tensor":
+        return composition_loss(
+            vectors,
+            known,
+            heads.log_scale.exp(),  # type: ignore[operator]
+            self.positive[rows],
+            self.weight[rows],
+            generator,
+            hard_negatives=self.settings.hard_negatives,
+        )
 
     def _loss(self, logits: "torch.Tensor", rows: "torch.Tensor") -> "torch.Tensor":
         return attribute_loss(
@@ -271,6 +298,7 @@ class Fit:
             self.positive[rows].to(logits.device),
             self.weight[rows].to(logits.device),
             self.targets.spans,
+            sigmoid=self.settings.sigmoid,
             ranking=self.settings.ranking,
             smoothing=self.settings.smoothing,
         )

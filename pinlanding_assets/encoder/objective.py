@@ -24,6 +24,7 @@ def attribute_loss(
     *,
     ranking: float,
     smoothing: float,
+    sigmoid: float = 1.0,
 ) -> "torch.Tensor":
     """Multi-positive sigmoid over all known entries plus a softmax over each known key's values.
 
@@ -34,12 +35,14 @@ def attribute_loss(
         spans: Columns of each key.
         ranking: Weight of the softmax.
         smoothing: Share of the softmax target spread over the key's known values.
+        sigmoid: Weight of the sigmoid. Where a key is stated its other values are the negatives:
+            these are the hard ones, and nearly all there are.
     """
     import torch
     from torch.nn import functional
 
     each = functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
-    loss = (each * weight).sum() / len(logits)
+    loss = sigmoid * (each * weight).sum() / len(logits)
     if not ranking:
         return loss
     ranked = logits.new_zeros(())
@@ -62,9 +65,13 @@ def composition_loss(
     positive: "torch.Tensor",
     weight: "torch.Tensor",
     generator: "torch.Generator",
+    *,
+    hard_negatives: float = 1.0,
 ) -> "torch.Tensor":
     """Each product against combinations of 1-3 attributes: the batch's products that have all of
-    them are the answers, those that lack one the distractors, and unknown ones are left out."""
+    them are the answers, those that lack one the distractors, and unknown ones are left out.
+    Distractors with all attributes but one (its key has another value) count ``hard_negatives``
+    times, as if the batch held that many (Robinson et al. 2021)."""
     import torch
     from torch.nn import functional
 
@@ -76,8 +83,11 @@ def composition_loss(
     queries = functional.normalize(chosen @ known, dim=1)
     size = chosen.sum(1, keepdim=True)
     lacks = chosen @ ((1 - positive) * (weight > 0)).T > 0
-    has = (chosen @ positive.T >= size) & (size > 0)
-    logits = torch.where(has | lacks, scale * queries @ vectors.T, -1e4)
+    carried = chosen @ positive.T
+    has = (carried >= size) & (size > 0)
+    hard = lacks & (size > 1) & (carried == size - 1)
+    logits = scale * queries @ vectors.T + hard * float(np.log(hard_negatives))
+    logits = torch.where(has | lacks, logits, -1e4)
     answer = torch.where(has, logits, -1e4).logsumexp(1) - has.sum(1).clamp(min=1).log()
     usable = has.any(1) & lacks.any(1)
     return ((logits.logsumexp(1) - answer) * usable).sum() / usable.sum().clamp(min=1)

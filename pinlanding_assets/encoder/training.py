@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.encoder.calibration import calibrate, reliability
+from pinlanding_assets.encoder.calibration import calibrate, reliability, reliability_curve
 from pinlanding_assets.encoder.features import (
     FrozenFeatures,
     LiveTowers,
@@ -59,6 +59,7 @@ class TrainedEncoder:
         retrieval: Held-out attribute retrieval by modality and method.
         held_out: ``product_id, modality, log_odds``: what a model that was not trained on the
             product says of every entry, in the order of the vocabulary; ``HELD_OUT`` products.
+        reliability: ``key, stated, observed, n``: how far the probabilities hold.
     """
 
     model: DualEncoder
@@ -66,6 +67,7 @@ class TrainedEncoder:
     calibration: pl.DataFrame
     retrieval: pl.DataFrame
     held_out: pl.DataFrame
+    reliability: pl.DataFrame
 
 
 def train(
@@ -192,7 +194,9 @@ def train(
     names = [targets.product_ids[row] for row in held]
     order = [ids.index(entry_id) for entry_id in entries["entry_id"]]
     shown = {modality: values[:, order] for modality, values in scores.items()}
-    return TrainedEncoder(model, metrics, calibration, retrieval, _held_out(names, shown))
+    held_out = _held_out(names, shown)
+    curve = reliability_curve(scores["both"], positive, weight, ids, targets.spans)
+    return TrainedEncoder(model, metrics, calibration, retrieval, held_out, curve)
 
 
 def _held_out(names: list[str], scores: dict[str, np.ndarray]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current, describe
 from pinlanding_assets.attributes.work import Describe
-from pinlanding_assets.catalog.live import live
+from pinlanding_assets.catalog.live import live, with_looks
 from pinlanding_assets.checks import CHECKS, accepted_share, measured, readable
 from pinlanding_assets.collections.assets import (
     arrangement_of,
@@ -83,7 +83,7 @@ def search_log_collections(
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases")
     )
     queries = lake.scan("search_log", "queries").rename({"date": "day"}).collect()
-    shelf = live(lake.scan("catalog", "products")).collect()
+    shelf = _shelf(lake)
     found, items = search_log_arm.search_log_collections(
         queries,
         shelf,
@@ -128,7 +128,7 @@ def keyword_collections(
     )
     config = source.config()
     found, items = keyword_arm.keyword_collections(
-        live(lake.scan("catalog", "products")).collect(),
+        _shelf(lake),
         entries,
         keys,
         naming(entries, aliases),
@@ -148,6 +148,12 @@ def keyword_collections(
         data_version=dg.DataVersion(manifest.data_version),
         check_results=check_results(CHECKS, "keyword_collections", {None: checked}),
     )
+
+
+def _shelf(lake: Lake) -> pl.DataFrame:
+    """The catalog as it stands, as all arms are given it."""
+    products = live(lake.scan("catalog", "products"))
+    return with_looks(products, lake.scan("catalog", "images")).collect()
 
 
 @dg.asset(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pinlanding_assets.attributes.normalisation import fold_word
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, fold_word
 from pinlanding_assets.attributes.normalisation import words as tokens
-from pinlanding_assets.topics.words import FUNCTION_WORDS, normal_form, stems
+from pinlanding_assets.topics.words import normal_form, stems
 
 MAX_QUERY = 200  # characters
 MAX_COUNT = 1_000_000_000  # a day's searches for one query; more is a broken log

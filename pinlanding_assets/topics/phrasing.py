@@ -12,8 +12,9 @@ from typing import Protocol
 
 import polars as pl
 
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS
 from pinlanding_assets.attributes.normalisation import words as tokens
-from pinlanding_assets.topics.words import FUNCTION_WORDS, content, normal_form, plural, stems
+from pinlanding_assets.topics.words import content, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
@@ -52,13 +53,19 @@ def is_safe_slug(slug: str) -> bool:
 
 
 def slugs(titles: Sequence[str], topic_ids: Sequence[str]) -> list[str]:
-    """ASCII slugs of titles, unique: from the second use on, a slug ends in its topic's id."""
+    """ASCII slugs of titles, unique.
+
+    A slug that leaves out letters or digits of its title ends in its topic's id, whatever the
+    other titles are, so that it is the same every night; of equal slugs those from the second on.
+    """
     used: set[str] = set()
     made = []
     for title, topic in zip(titles, topic_ids, strict=True):
-        ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+        plain = unicodedata.normalize("NFKD", title)
+        ascii_title = plain.encode("ascii", "ignore").decode()
         slug = re.sub(r"[^a-z0-9]+", "-", ascii_title.lower()).strip("-")[:80].strip("-")
-        if not slug or slug in used:
+        whole = sum(map(str.isalnum, plain)) == sum(map(str.isalnum, slug))
+        if not whole or not slug or slug in used:
             slug = f"{slug or 'topic'}-{topic[:8]}"
         used.add(slug)
         made.append(slug)

@@ -2,12 +2,8 @@
 
 import re
 
-from pinlanding_assets.attributes.normalisation import fold_word, words
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, fold_word, words
 
-# Words that carry no attribute: a query or title is understood without them.
-FUNCTION_WORDS = frozenset(
-    "a an and are as at by for from in is made of on or products that the to with".split()  # noqa: SIM905
-)
 _IRREGULAR = {
     "child": "children",
     "foot": "feet",

@@ -47,7 +47,7 @@ def records(*rows: dict | str, error: str | None = None) -> pl.DataFrame:
 def catalog(*rows: dict | str, good_images: bool = True) -> CatalogDay:
     parsed = parse_records(records(*rows), MAPPING)
     results = [
-        ImageResult(file, source, HASH, 20, 30, 99, None)
+        ImageResult(file, source, HASH, 20, 30, 99, None, "0" * 112)
         if good_images and "bad" not in source
         else ImageResult(file, source, None, 0, 0, 0, "no such file")
         for file, source in parsed.image_references.select("file", "source").unique().rows()
@@ -247,7 +247,7 @@ def test_a_bad_image_is_rejected_alone_unless_nothing_else_is_left():
         {"sku": "3", "images": "bad.jpg"},
     )
     assert day.products["product_id"].to_list() == ["1", "2"]
-    assert day.images.rows() == [("1", 0, "good.jpg", HASH, 20, 30, 99)]
+    assert day.images.rows() == [("1", 0, "good.jpg", HASH, 20, 30, 99, "0" * 112)]
     reasons = day.rejects.select("row", "product_id", "reason").rows()
     assert reasons == [
         (1, "1", "no such file"),
@@ -262,7 +262,8 @@ def test_equal_images_of_a_product_count_once_and_positions_have_no_gaps():
     other = HASH[::-1]
     hashes = {"bad": None, "a": HASH, "b": HASH, "c": other}
     results = [
-        ImageResult("feed.jsonl", s, h, 20, 20, 9, None if h else "bad") for s, h in hashes.items()
+        ImageResult("feed.jsonl", s, h, 20, 20, 9, None if h else "bad", h and "0" * 112)
+        for s, h in hashes.items()
     ]
     day = finish(parsed, results)
     assert day.products["images"].to_list() == [[HASH, other]]

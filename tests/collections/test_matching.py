@@ -1,7 +1,12 @@
+import io
+
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
+from pinlanding_assets.catalog.images import normalise
+from pinlanding_assets.catalog.live import with_looks
 from pinlanding_assets.collections.gates import (
     COLLECTIONS_SCHEMA,
     ITEMS_SCHEMA,
@@ -102,6 +107,37 @@ def test_twins_by_image_and_by_vector_are_shown_once():
     assert set(shown(items)) == {"p00", "p01", "p03", "p05"}
     _, items = match(topics, found, products, gates=OPEN)
     assert set(shown(items)) == {"p00", "p01", "p02", "p03", "p05"}
+
+
+def photo(seed, quality=95, side=96, tint=0):
+    """A drawn photo (the seed) as a JPEG of this quality and size, its look, and its hash."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 200, (6, 6, 3)) + np.array([tint, 0, 0])
+    picture = Image.fromarray(coarse.clip(0, 255).astype(np.uint8)).resize((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    found = normalise(buffer.getvalue())
+    return found.image_hash, found.look
+
+
+def test_a_photo_saved_again_is_a_twin_and_another_colour_is_none():
+    photos = [photo(1), photo(1, 60, 48), photo(1, tint=40), photo(2), photo(3, 60), (None, None)]
+    assert len({name for name, _ in photos}) == 6
+    products = catalog(
+        6, images=[[name] if name else [] for name, _ in photos], seller=list("abcdef")
+    )
+    images = pl.DataFrame(photos, schema=["image_hash", "look"], orient="row").drop_nulls()
+    seen = with_looks(products.lazy(), images.lazy()).collect()
+    assert seen.drop("look").equals(products)
+    found, topics = assigned(products["product_id"]), pl.DataFrame([topic("type=hat")])
+    _, items = match(topics, found, seen, gates=OPEN)
+    assert set(shown(items)) == {"p00", "p02", "p03", "p04", "p05"}
+    _, items = match(topics, found, products, gates=OPEN)
+    assert len(shown(items)) == 6
+    none = products.with_columns(images=pl.lit([], pl.List(pl.String)))
+    none = with_looks(none.lazy(), images.lazy()).collect()
+    _, items = match(topics, found, none, gates=OPEN)
+    assert len(shown(items)) == 6
 
 
 def test_no_seller_fills_a_page_while_others_wait():

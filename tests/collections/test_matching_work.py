@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from pinlanding_assets.catalog.live import with_looks
 from pinlanding_assets.collections import work
 from pinlanding_assets.collections.gates import Gates
 from pinlanding_assets.collections.matching import Arrangement, fill_pages, match
@@ -55,7 +56,10 @@ def test_pages_from_the_lake_are_those_from_frames(tmp_path, monkeypatch):
         vectors[::3] = vectors[0]  # twins
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         embeddings.append(pl.DataFrame({"product_id": ids, "vector": vectors}))
-        lake.commit("catalog", {"products": feed}, partition=day)
+        # the photos 3 and 4 are one, saved twice
+        looks = [f"{5 * max(n, 4):02x}" * 56 for n in range(50)]
+        seen = pl.DataFrame({"image_hash": [f"hash{n}" for n in range(50)], "look": looks})
+        lake.commit("catalog", {"products": feed, "images": seen}, partition=day)
         lake.commit("product_attributes", {"assignments": found}, partition=day)
         lake.commit("product_embeddings", {"embeddings": embeddings[-1]}, partition=day)
     topics = pl.DataFrame(
@@ -75,7 +79,10 @@ def test_pages_from_the_lake_are_those_from_frames(tmp_path, monkeypatch):
     wanted = match(
         topics,
         pl.concat([given[0].filter(~replaced), given[1]]),
-        pl.concat([feeds[0].filter(~replaced), feeds[1]]),
+        with_looks(
+            pl.concat([feeds[0].filter(~replaced), feeds[1]]).lazy(),
+            lake.scan("catalog", "images"),
+        ).collect(),
         pl.concat([embeddings[0].filter(~replaced), embeddings[1]]),
         arrangement=Arrangement(max_products=20),
         gates=OPEN,

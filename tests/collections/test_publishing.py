@@ -460,7 +460,7 @@ def test_products_that_left_the_catalog_and_their_empty_pages_go():
 def test_pages_table_agrees_with_the_site(files):
     world = World()
     table = pages_table(world.collections, world.items, world.products)
-    assert table.columns == ["topic_id", "slug", "path", "title", "products"]
+    assert table.columns == ["topic_id", "slug", "path", "title", "products", "entries"]
     pages = {p for p, d in html_pages(files).items() if p.startswith("collections/")}
     assert set(table["path"]) == pages - {"collections/old-lamps.html"}
     assert dict(table.select("slug", "products").iter_rows())["red-lamps"] == 10
@@ -567,6 +567,10 @@ def test_related_pages():
     relate(pages, given)
     assert [p.slug for p in by_slug["red-lamps"].related] == ["blue-teas", "red-teas"]
     assert by_slug["blue-lamps"].related == []
+    relate(pages, None, {"kind=tea": ["kind=lamp"]})
+    assert {"all-teas", "all-lamps"} <= {page.slug for page in by_slug["blue-lamps"].related}
+    relate(pages, None)
+    assert "all-teas" not in {page.slug for page in by_slug["blue-lamps"].related}
 
 
 def test_prices_of_several_currencies_are_not_compared():

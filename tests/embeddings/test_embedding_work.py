@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pinlanding_assets.attributes.titles import WORDS_SCHEMA
 from pinlanding_assets.embeddings import work
 from pinlanding_assets.embeddings.encode import embed
 from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
@@ -22,7 +23,10 @@ def shop(lake: Lake, products: int) -> None:
     entries = pl.DataFrame({"entry_id": ENTRIES, "key": keys, "value": values})
     aliases = pl.DataFrame({"key": keys, "raw_value": values, "entry_id": ENTRIES})
     roles = pl.DataFrame({"key": ["colour", "use"], "multi": [False, True]})
-    lake.commit("attribute_vocabulary", {"entries": entries, "aliases": aliases, "keys": roles})
+    word = (ENTRIES[0], *ENTRIES[0].split("="), "scarlet")
+    read = pl.DataFrame([word], schema=WORDS_SCHEMA, orient="row")
+    tables = {"entries": entries, "aliases": aliases, "keys": roles, "title_words": read}
+    lake.commit("attribute_vocabulary", tables)
     calibration = pl.DataFrame(
         [(e, 1.0, 0.0, 0.6, 0.95, 0.8, 50) for e in ENTRIES], CALIBRATION_SCHEMA, orient="row"
     )
@@ -39,6 +43,7 @@ def shop(lake: Lake, products: int) -> None:
         {
             "product_id": ids,
             "operation": ["delete" if n % 10 == 0 else "upsert" for n in range(products)],
+            "title": ["scarlet thing" if n % 2 else "thing" for n in range(products)],
             "images": [[f"h{n}"] for n in range(products)],
         }
     )

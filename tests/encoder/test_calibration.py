@@ -1,6 +1,12 @@
 import numpy as np
 
-from pinlanding_assets.encoder.calibration import NEVER, calibrate, probabilities, reliability
+from pinlanding_assets.encoder.calibration import (
+    NEVER,
+    calibrate,
+    probabilities,
+    reliability,
+    reliability_curve,
+)
 from pinlanding_assets.encoder.targets import KeySpan
 
 IDS = ["k=a", "k=b", "k=c"]
@@ -63,3 +69,16 @@ def test_masked_pairs_do_not_count():
     wrong[1500:] = 1 - wrong[1500:]
     a = calibrate(logits, positive, hidden, IDS, SPANS)
     assert a.equals(calibrate(logits, wrong, hidden, IDS, SPANS))
+
+
+def test_the_reliability_curve_is_on_the_diagonal_and_counts_every_decision_once():
+    logits, positive, weight = sample()
+    weight[:500] = 0.0
+    curve = reliability_curve(logits, positive, weight, IDS, [KeySpan("k", 0, 3, True)])
+    assert curve["n"].sum() == (weight > 0).sum()
+    assert set(curve["key"]) == {"k"}
+    sure = curve.filter(curve["n"] > 100)
+    np.testing.assert_allclose(sure["stated"], sure["observed"], atol=0.08)
+    # a label that nothing foretells: the curve does not follow what each half was fitted to
+    flat = reliability_curve(np.zeros_like(logits), positive, weight, IDS, SPANS)
+    assert (flat["stated"] - flat["observed"]).abs().max() < 0.1

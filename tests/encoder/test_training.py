@@ -147,3 +147,36 @@ def test_composition_prefers_products_with_all_attributes():
     ]
     assert loss[0] < loss[1]
     assert np.isfinite(loss).all()
+
+
+def test_hard_negatives_push_away_what_lacks_one_attribute_only():
+    known = torch.eye(4)
+    # the first product's combination; one that lacks one of it, and one that has nothing of it
+    positive = torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
+    pull = []
+    for hard in (1.0, 8.0):
+        vectors = torch.full((3, 4), 0.5, requires_grad=True)
+        loss = composition_loss(
+            vectors,
+            known,
+            torch.tensor(1.0),
+            positive,
+            torch.ones(3, 4),
+            torch.Generator().manual_seed(3),
+            hard_negatives=hard,
+        )
+        loss.backward()
+        assert vectors.grad is not None
+        pull.append(float(vectors.grad[1, :2].sum() / vectors.grad[2, :2].sum()))
+    assert pull[1] > 2 * pull[0]
+
+
+@pytest.mark.parametrize(
+    "losses", [{"sigmoid": 0.0, "ranking": 0.0, "composition": 1.0}, {"composition": 0.0}]
+)
+def test_each_loss_alone_trains_the_heads(backbone, world, losses):
+    trained = run(backbone, world, dataclasses.replace(FROZEN, epochs=15, **losses))
+    recall = trained.retrieval.filter(pl.col("figure") == "recall_at_1")
+    chance = recall.filter(pl.col("method") == "random")["value"].item()
+    assert trained.metrics["both_recall_at_1"] > 1.5 * chance
+    assert trained.reliability["n"].sum() == 90 * 5

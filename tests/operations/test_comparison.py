@@ -50,3 +50,19 @@ def test_a_file_that_is_gone_is_a_difference(tmp_path):
     assert [
         line.split(":")[0] for line in differences(whole, digests(tmp_path / "other", ["catalog"]))
     ] == [f"images/00/{IMAGE}.jpg"]
+
+
+@pytest.mark.parametrize(("table", "same"), [("redirects", True), ("pages", False)])
+def test_what_was_published_between_is_no_difference(tmp_path, table, same):
+    found = []
+    for name, slug in (("one", "hats"), ("other", "caps")):
+        fill(tmp_path / name)
+        lake = Lake(root=str(tmp_path / name / "lake"))
+        tables = {"pages": pl.DataFrame({"slug": ["coats"]})}
+        tables[table] = pl.DataFrame({"slug": [slug]})
+        lake.commit("published_collections", tables, versions={"site": slug})
+        site = SiteStore(root=str(tmp_path / name / "site"))
+        leads_on = b'<meta http-equiv="refresh" content="0; url=coats.html">'
+        site.publish([("index.html", b"coats"), (f"{slug}.html", leads_on)])
+        found.append(digests(tmp_path / name, ["published_collections", "catalog"]))
+    assert (differences(*found) == []) == same

@@ -110,6 +110,15 @@ def test_slugs_are_ascii_unique_and_safe():
     assert not is_safe_slug("")
 
 
+def test_a_slug_does_not_depend_on_what_other_titles_there_are():
+    titles = ["Rote Kleider 日本", "Rote Kleider 中国", "Red dresses", "x" * 100, "x" * 101]
+    ids = [topic_id([title]) for title in titles]
+    made = dict(zip(titles, slugs(titles, ids), strict=True))
+    assert made["Red dresses"] == "red-dresses"
+    assert dict(zip(titles[::-1], slugs(titles[::-1], ids[::-1]), strict=True)) == made
+    assert {title: slugs([title], [topic_id([title])])[0] for title in titles} == made
+
+
 @pytest.mark.parametrize(
     "title", ["", "   ", "12", "a<b>", "x" * 121, "line\nbreak", "bidi\u202etitle", "a http://b.c"]
 )
