@@ -465,7 +465,8 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
     Until here "to the left of" and "to the right of" draw the same: which garment lies where is
     settled in the noise, where plain training hardly looks, and says so only in words that the
     text encoder has to keep apart. Of pairs of trained objects 0.50 lie right before, 0.53 after
-    400 steps, 0.65 after 800, 0.72 after 1,200 and 1,600. The rest is left to be taught.
+    400 steps, 0.65 after 800, 0.72 after 1,200 and 1,600: what it learned is above and below,
+    while left and right stay at chance (docs/rl.md).
     """
     torch.manual_seed(SEED)
     text, unet = (copy.deepcopy(made[name]).requires_grad_(True) for name in ("text", "unet"))
