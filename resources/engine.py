@@ -163,8 +163,8 @@ class RayData(Running):
         self.engine, self.gpu, self.started = engine, gpu, time.monotonic()
 
     def map_batches(self, work, items, batch_size, on_batch=None):
-        import ray
-        from ray.data import ActorPoolStrategy
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray.data import ActorPoolStrategy  # pyright: ignore[reportMissingImports]
 
         size = self.engine.batch_size or batch_size
         batches = [items[start : start + size] for start in range(0, len(items), size)]
@@ -294,7 +294,7 @@ def _cluster(engine: Engine) -> Iterator[None]:
     """A connection to the cluster; one that is started here ends with the step."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise dg.Failure("engine 'ray': Ray is not installed; it is the extra `ray`") from error
     here = not ray.is_initialized()

@@ -59,27 +59,31 @@ def _options_of(name: str, resource: type[BaseModel], *, without: tuple[str, ...
 class Models(Section):
     """Which models; `none`, a folder, a hub id (`owner/model@revision`), or a server."""
 
-    vision_language: Name | None = Field(None, description="Reads attributes off pictures.")
-    language: Name | None = Field(None, description="Phrases titles; none: the template does.")
-    encoder: Name | None = Field(
-        None, description="`pretrained-features`, or `open_clip:` and a folder or hub name."
+    vision_language: Name | None = Field(default=None, description="Reads attributes off pictures.")
+    language: Name | None = Field(
+        default=None, description="Phrases titles; none: the template does."
     )
-    diffusion: Name | None = Field(None, description="Folder or hub id of a pipeline.")
-    scorer: Name | None = Field(None, description="CLIP that preference scorers start from.")
+    encoder: Name | None = Field(
+        default=None, description="`pretrained-features`, or `open_clip:` and a folder or hub name."
+    )
+    diffusion: Name | None = Field(default=None, description="Folder or hub id of a pipeline.")
+    scorer: Name | None = Field(
+        default=None, description="CLIP that preference scorers start from."
+    )
 
 
 class Hardware(Section):
     """The device of steps that run models in this process."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] | None = Field(
-        None, description="auto, cpu, cuda, cuda:N or mps."
+        default=None, description="auto, cpu, cuda, cuda:N or mps."
     )
-    required: bool | None = Field(None, description="Refuse to fall back to the CPU.")
+    required: bool | None = Field(default=None, description="Refuse to fall back to the CPU.")
     precision: Literal["float32", "bfloat16", "float16"] | None = Field(
-        None, description="Of models that are applied."
+        default=None, description="Of models that are applied."
     )
     price_per_hour: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="US$ an hour of the device, for reports of cost."
+        default=None, description="US$ an hour of the device, for reports of cost."
     )
 
 
@@ -87,13 +91,13 @@ class Budget(Section):
     """What model servers may take on a day (UTC), all together; empty: as much as it takes."""
 
     calls_a_day: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Requests, retries included."
+        default=None, description="Requests, retries included."
     )
     tokens_a_day: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Of prompts and answers."
+        default=None, description="Of prompts and answers."
     )
     dollars_a_day: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="US$, by `prompt_price` and `completion_price`."
+        default=None, description="US$, by `prompt_price` and `completion_price`."
     )
 
 
@@ -101,10 +105,10 @@ class Steps(Section):
     """Where the steps of a run work."""
 
     executor: Literal["in-process", "processes", "ray"] | None = Field(
-        None, description="One process a run, one a step, or jobs of a Ray cluster."
+        default=None, description="One process a run, one a step, or jobs of a Ray cluster."
     )
     ray_jobs: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
-        None, description="Job server of that cluster."
+        default=None, description="Job server of that cluster."
     )
 
 
@@ -112,41 +116,48 @@ class Index(Section):
     """Where vectors are searched."""
 
     url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
-        None, description="A Qdrant server; empty: embedded, in the data folder."
+        default=None, description="A Qdrant server; empty: embedded, in the data folder."
     )
 
 
 class Pools(Section):
     """Slots of the pools of steps at the first start; later they are set in the UI."""
 
-    gpu: Count | None = Field(None, description="Steps that apply a model.")
-    gpu_train: Count | None = Field(None, description="Steps that train one.")
+    gpu: Count | None = Field(default=None, description="Steps that apply a model.")
+    gpu_train: Count | None = Field(default=None, description="Steps that train one.")
 
 
 class Days(Section):
     """The partitions."""
 
     start_date: date | None = Field(
-        None, description="First day of the feeds. It never moves: partitions would vanish."
+        default=None, description="First day of the feeds. It never moves: partitions would vanish."
     )
     chunk_days: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Days a run of a backfill; 0: all in one."
+        default=None, description="Days a run of a backfill; 0: all in one."
     )
 
 
 class Automation(Section):
     """What runs by itself; times are cron schedules in UTC."""
 
-    running: bool | None = Field(None, description="Schedules and sensors are on.")
-    night_cron: str | None = Field(None, description="The nightly schedule.")
-    deadline_cron: str | None = Field(None, description="When a night has to be done.")
-    lookback_days: Count | None = Field(None, description="Closed days a night looks back over.")
-    learn_cron: str | None = Field(
-        None, description="When vocabulary and encoder may be learned anew; empty: at any change."
+    running: bool | None = Field(default=None, description="Schedules and sensors are on.")
+    night_cron: str | None = Field(default=None, description="The nightly schedule.")
+    deadline_cron: str | None = Field(default=None, description="When a night has to be done.")
+    lookback_days: Count | None = Field(
+        default=None, description="Closed days a night looks back over."
     )
-    reward_cron: str | None = Field(None, description="When reward models may be trained anew.")
-    reward_pairs: Count | None = Field(None, description="New pairs that are as good as a tick.")
-    objectives: list[Name] | None = Field(None, description="Runs that are tuned again.")
+    learn_cron: str | None = Field(
+        default=None,
+        description="When vocabulary and encoder may be learned anew; empty: at any change.",
+    )
+    reward_cron: str | None = Field(
+        default=None, description="When reward models may be trained anew."
+    )
+    reward_pairs: Count | None = Field(
+        default=None, description="New pairs that are as good as a tick."
+    )
+    objectives: list[Name] | None = Field(default=None, description="Runs that are tuned again.")
 
     @field_validator("night_cron", "deadline_cron", "learn_cron", "reward_cron")
     @classmethod
@@ -169,13 +180,17 @@ class PlatformSettings(Section):
     """The contents of platform.yaml. Every key may be left out; paths are from its folder."""
 
     profile: Literal["sandbox", "laptop", "gpu", "production"] | None = Field(
-        None, description="What every key that is left out is taken from."
+        default=None, description="What every key that is left out is taken from."
     )
-    catalog: Name | None = Field(None, description="Path of catalog.yaml; empty: the sandbox.")
-    studio: Name | None = Field(None, description="Path of studio.yaml, of the second system.")
-    data: Name | None = Field(None, description="Folder for everything that is made.")
+    catalog: Name | None = Field(
+        default=None, description="Path of catalog.yaml; empty: the sandbox."
+    )
+    studio: Name | None = Field(
+        default=None, description="Path of studio.yaml, of the second system."
+    )
+    data: Name | None = Field(default=None, description="Folder for everything that is made.")
     lake: Name | None = Field(
-        None, description="Folder or bucket (s3://bucket/shop/lake) of tables and images."
+        default=None, description="Folder or bucket (s3://bucket/shop/lake) of tables and images."
     )
     models: Models = Models()
     vision_language: VisionLanguageOptions = VisionLanguageOptions()  # type: ignore[valid-type]

@@ -300,7 +300,7 @@ def executor() -> dg.ExecutorDefinition:
     steps = platform_file().steps
     chosen = os.environ.get("PLATFORM_EXECUTOR") or steps.executor or ""
     if chosen == "ray":
-        from dagster_ray import ray_executor
+        from dagster_ray import ray_executor  # pyright: ignore[reportMissingImports]
 
         jobs = os.environ.get("PLATFORM_RAY_JOBS") or steps.ray_jobs
         if not jobs:

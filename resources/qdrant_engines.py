@@ -142,7 +142,9 @@ class EdgeEngine:
     ) -> list[list[Hit]]:
         from qdrant_edge import FieldCondition, Filter, MatchValue, Query, QueryRequest
 
-        wanted = [FieldCondition(key, match=MatchValue(value)) for key, value in where.items()]
+        wanted: list[Any] = [
+            FieldCondition(key, match=MatchValue(value)) for key, value in where.items()
+        ]
         with self._shard(version) as shard:
             answers = [
                 shard.query(

@@ -8,6 +8,7 @@ of the night before.
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -111,7 +112,8 @@ def _k_means(
     _, first = np.unique(vectors[sample], axis=0, return_index=True)
     seeds = sample[np.sort(first)][:clusters]  # equal ones would be one centre
     with threadpool_limits(1):  # threads would add in another order every time
-        model = KMeans(len(seeds), init=vectors[seeds], n_init=1, max_iter=50)
+        options: dict[str, Any] = {"init": vectors[seeds], "n_init": 1, "max_iter": 50}
+        model = KMeans(len(seeds), **options)
         labels = model.fit(vectors[sample]).predict(vectors)
     used, labels = np.unique(labels, return_inverse=True)
     return hashes[seeds][used], labels

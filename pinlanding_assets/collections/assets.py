@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -73,7 +74,7 @@ def collections(
     topics_now = lake.read("topics", "topics").filter(pl.col("accepted"))
     work = Match(lake, arrangement_of(source))
     with engine.session() as running:
-        pages = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
+        pages: list[Any] = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
     found, items = fill_pages(topics_now, pages, gates_of(source))
     shelf = live(lake.scan("catalog", "products")).select("product_id", "images").collect()
     manifest = lake.commit("collections", {"collections": found, "items": items})

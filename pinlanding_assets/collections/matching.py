@@ -275,7 +275,7 @@ class Shelf:
             if self.looks.alike(row, rows[kept]).any():
                 return
             close = seen[: len(kept)] @ vectors[at] >= self.arrangement.twin_cosine
-            if any(self._same_title(row, rows[kept[i]]) for i in close.nonzero()[0]):
+            if any(self._same_title(row, int(rows[kept[i]])) for i in close.nonzero()[0]):
                 return
             if image >= 0:
                 images.add(image)

@@ -147,7 +147,8 @@ def product_attributes(
     work, checked = Assign(lake), {}
     with engine.session() as running:
         for day in context.partition_keys:
-            found = pl.concat(running.map_batches(work, blocks(lake, day), 1))
+            parts: list[Any] = running.map_batches(work, blocks(lake, day), 1)
+            found = pl.concat(parts)
             products = upserts(lake, day).collect()
             manifest = lake.commit("product_attributes", {"assignments": found}, partition=day)
             carried = found.group_by("product_id").len()["len"]

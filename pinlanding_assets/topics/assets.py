@@ -128,7 +128,7 @@ def topics(
         metadata={
             **table_metadata(manifest, "topics", COLUMNS["topics"]),
             "accepted": accepted.height,
-            "written_by_a_model": titled["written"].sum(),
+            "written_by_a_model": int(titled["written"].sum()),
             "refusals": reasons(found.filter(~pl.col("accepted"))["reason"], "topics"),
             "titles": markdown_table(
                 accepted.select("title", "support", "demand", "searchability", "coherence")
