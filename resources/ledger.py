@@ -224,6 +224,8 @@ def _engine(url: str) -> "Engine":
     with engine.begin() as database:
         if url.startswith("sqlite"):
             database.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
+        else:  # two that create a table at once would meet in PostgreSQL's catalog
+            database.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7202411)"))
         for statement in _TABLES:
             database.execute(sqlalchemy.text(statement))
     return engine

@@ -36,8 +36,7 @@ from resources.reporting import (
     check_specs=specs(CHECKS, "product_clusters"),
 )
 def product_clusters(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
-    """Groups of similar products by their vectors, named by the attributes they have more of, and
-    those that no attributes explain, for a person to look at."""
+    """Groups of similar products, named by what they have more of; some are for a person to see."""
     products = (
         live(lake.scan("catalog", "products")).select("product_id", "title", "images").collect()
     )

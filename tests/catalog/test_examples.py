@@ -20,7 +20,8 @@ SETS = {
 
 
 def test_every_example_is_known():
-    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == set(SETS)
+    settings = {"platform"}  # not a catalog: tests/resources/test_platform_settings.py
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} - settings == set(SETS)
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -18,7 +18,8 @@ from pinlanding_assets.attributes.describing import Described, describe, left_ov
 from pinlanding_assets.attributes.work import Describe
 from resources import ledger as ledgers
 from resources.chat_server import OUT_OF_BUDGET, _retry_after
-from resources.engine import CPU, InProcess, Sent
+from resources.engine import InProcess, Sent
+from resources.gpu import Session
 from resources.lake import ComputeCache, Lake
 from resources.ledger import BudgetSpent, Call, Ledger
 from resources.vision_language import DEFAULT_PROMPT, VisionLanguage
@@ -76,7 +77,9 @@ def run(asked: VisionLanguage, chosen: pl.DataFrame, shop: Shop) -> Described:
         chosen,
         asked.version,
         lambda keys: shop.cache.get(f"vlm:{asked.version}", keys),
-        lambda rows, told: InProcess(CPU).map_batches(work, rows, asked.at_once, told),
+        lambda rows, told: InProcess(Session("cpu", "float32", 0)).map_batches(
+            work, rows, asked.at_once, told
+        ),
         lambda _: None,
     )
 
