@@ -143,6 +143,21 @@ def test_all_days_are_of_one_definition_with_a_start_that_does_not_move(location
     assert shared.start.date().isoformat() == os.environ.get("PLATFORM_START_DATE", "2026-11-01")
 
 
+def test_a_backfill_of_some_days_targets_no_other_day(location):
+    """From the days of its roots Dagster finds those of the rest by the mappings between them."""
+    graph = location[1].resolve_asset_graph()
+    daily = {
+        key
+        for key in graph.materializable_asset_keys
+        if isinstance(graph.get(key).partitions_def, dg.TimeWindowPartitionsDefinition)
+    }
+    for key in daily:
+        for parent in graph.get(key).parent_keys & daily:
+            mapping = graph.get_partition_mapping(key, parent)
+            assert isinstance(mapping, dg.TimeWindowPartitionMapping), (key, mapping)
+            assert mapping == dg.TimeWindowPartitionMapping(), (key, mapping)  # of the same day
+
+
 def test_every_asset_has_checks_and_every_column_a_meaning(location):
     graph = location[1].resolve_asset_graph()
     known = {

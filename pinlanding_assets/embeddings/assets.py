@@ -127,14 +127,10 @@ def _encode_with(
 @dg.asset(
     partitions_def=DAILY,
     backfill_policy=RANGE,
-    deps=[
-        product_embeddings,
-        catalog,
-        attribute_vocabulary,
-        dual_encoder,
-        # what a model once saw on an image counts on every later day that brings the image again
-        dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
-    ],
+    # What a model saw on an image on any day counts here. Yet the day's own `vlm_attributes` is the
+    # input: a change of another day arrives as another vocabulary or encoder, and a mapping to
+    # every day would make a backfill of some days target all of them.
+    deps=[product_embeddings, catalog, "vlm_attributes", attribute_vocabulary, dual_encoder],
     group_name="embeddings",
     kinds={"numpy", "parquet"},
     code_version="2",
