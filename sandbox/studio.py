@@ -161,19 +161,12 @@ def write_labelled(root: Path, seed: int) -> None:
 
 
 def asked_for(rng: np.random.Generator, count: int) -> list[Person | Scene]:
-    """What people ask for: portraits, but of no trade that is kept for the final test, and scenes.
+    """What people ask for, as what the caption is true of: portraits, and somewhat fewer scenes.
 
-    Each is one that the caption is true of.
+    Ratings of captions that are kept for the final test are nothing to train on, and what a judge
+    learns from (`rl_diffusion_assets.rewards.building`).
     """
-    out: list[Person | Scene] = []
-    while len(out) < count:
-        if rng.random() >= 0.55:
-            out.append(draw_scene(rng))
-            continue
-        person = draw_person(rng)
-        if person.occupation and person.occupation not in HELD_OUT_OCCUPATIONS:
-            out.append(person)
-    return out
+    return [draw_person(rng) if rng.random() < 0.55 else draw_scene(rng) for _ in range(count)]
 
 
 def load_base(folder: Path = BASE) -> Any:

@@ -41,7 +41,7 @@ _SHEET_PAIRS = 12
     deps=[prompt_sets],
     group_name="preferences",
     kinds={"parquet", "polars"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "preference_pairs"),
 )
 def preference_pairs(
@@ -49,7 +49,7 @@ def preference_pairs(
 ) -> Iterator[dg.MaterializeResult]:
     """The day's ratings as pairs of images, with votes, ties and the agreement of raters."""
     prompts = lake.read("prompt_sets", "prompts")
-    held_out, checked = set(prompts.filter(split="held_out")["prompt_id"]), {}
+    splits, checked = dict(prompts.select("prompt_id", "split").iter_rows()), {}
     for day in context.partition_keys:
         votes: list[Vote] = []
         rejects, pixels = [], {}
@@ -75,7 +75,7 @@ def preference_pairs(
             lake.put_image(image_hash, data)
             return image_hash
 
-        built = build_pairs(votes, rejects, keep, held_out)
+        built = build_pairs(votes, rejects, keep, splits)
         provenance, agreement = studio.provenance(day), _agreement(built)
         manifest = lake.commit(
             "preference_pairs",

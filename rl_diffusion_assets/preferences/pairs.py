@@ -2,8 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 from PIL import Image
@@ -85,7 +86,7 @@ def build_pairs(
     votes: Iterable[Vote],
     rejects: Iterable[Reject],
     keep: Callable[[str, str], str | None],
-    held_out: Set[str] = frozenset(),
+    splits: Mapping[str, str] = MappingProxyType({}),
 ) -> Preferences:
     """Pairs with their votes counted. The vote of a rater that comes last on a pair stands.
 
@@ -94,7 +95,7 @@ def build_pairs(
         rejects: rows that were refused before.
         keep: gives the content hash of (file, reference), None where ratings come without pixels;
             raises BadImage. Called once for each.
-        held_out: prompts (by prompt_id) that are held out whatever their text says.
+        splits: prompt_id -> train or held_out; the text decides about any other prompt.
     """
     known: dict[tuple[str, str], str | BadImage | None] = {}
     refused = list(rejects)
@@ -131,7 +132,7 @@ def build_pairs(
     frame = frame.sort("pair_id", "file", "row")
     won = frame["first_won"].mean()
     return Preferences(
-        pairs=_count(frame, held_out),
+        pairs=_count(frame, splits),
         votes=frame.select(list(VOTES)),
         rejects=pl.DataFrame(refused, schema=REJECTS, orient="row"),
         repeated=repeated,
@@ -155,7 +156,7 @@ def _kept(
     return known[key]
 
 
-def _count(votes: pl.DataFrame, held_out: Set[str]) -> pl.DataFrame:
+def _count(votes: pl.DataFrame, splits: Mapping[str, str]) -> pl.DataFrame:
     choice = pl.col("choice")
     counted = votes.group_by("pair_id", maintain_order=True).agg(
         *(pl.col(name).first() for name in _FACTS),
@@ -165,7 +166,7 @@ def _count(votes: pl.DataFrame, held_out: Set[str]) -> pl.DataFrame:
         pl.format("{}:{}", pl.col("file").first(), pl.col("row").first()).alias("source"),
         pl.len().alias("all"),
     )
-    sides = ["held_out" if i in held_out else side(i) for i in counted["prompt_id"]]
+    sides = [splits.get(i) or side(i) for i in counted["prompt_id"]]
     return counted.with_columns(
         ((pl.col("votes_a") + pl.col("ties") / 2) / pl.col("all")).alias("share_a"),
         pl.Series("split", sides, dtype=pl.String),

@@ -66,7 +66,7 @@ class RewardFits(dg.Config):
     group_name="rewards",
     kinds={"pytorch", "safetensors"},
     pool="gpu_train",
-    code_version="1",
+    code_version="2",
 )
 def reward_models(
     context: dg.AssetExecutionContext,

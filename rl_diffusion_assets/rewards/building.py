@@ -1,7 +1,7 @@
 """Builds and examines the reward models from what the studio has: pairs, labels, captions.
 
 The judge is built of other data, seeds and architectures than the models that are trained on: no
-picture is seen by both (`sides`), so that what fools one does not fool the other by descent.
+picture is seen by both (`places`), so that what fools one does not fool the other by descent.
 """
 
 import hashlib
@@ -34,6 +34,7 @@ TONES = ("light", "medium", "tan", "dark")
 GENDERS = ("man", "woman")
 MONK_BUCKETS = ((1, 2, 3), (4, 5), (6, 7), (8, 9, 10))
 JUDGE_SHARE = 0.4
+EXAMINED = 6  # one of so many labels, or of the judge's pairs, is kept for examination
 CELL = 8  # pixels of a detector's cell
 
 
@@ -61,7 +62,7 @@ class Material:
 
     Attributes:
         pairs: Rated pictures.
-        held_out: Which pairs are kept for examination, bool ``[k]``.
+        held_out: Which pairs have a caption that nothing is trained on, bool ``[k]``.
         people, objects, captioned: Labelled and captioned pictures.
         decode: Pictures as the base model's autoencoder renders them.
         device: Where to train.
@@ -83,9 +84,9 @@ def bucket_of(monk: int) -> int:
     return next(bucket for bucket, members in enumerate(MONK_BUCKETS) if monk in members)
 
 
-def sides(first: Sequence[str], second: Sequence[str]) -> Array:
-    """Which pairs are the judge's, bool ``[k]``: pairs that share a picture, through any number of
-    others, are on one side."""
+def places(first: Sequence[str], second: Sequence[str]) -> Array:
+    """A place in [0, 1) for each pair, float ``[k]``, by a hash: one for all pairs that share a
+    picture, through any number of others."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -98,10 +99,10 @@ def sides(first: Sequence[str], second: Sequence[str]) -> Array:
     for name, member in zip(names, group.tolist(), strict=True):
         least.setdefault(member, name)
     of_group = {
-        member: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8 < JUDGE_SHARE
+        member: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8
         for member, name in least.items()
     }
-    return np.array([of_group[int(group[row])] for row in rows], bool)
+    return np.array([of_group[int(group[row])] for row in rows])
 
 
 def take_pairs(pairs: Pairs, rows: Array) -> Pairs:
@@ -120,9 +121,10 @@ def take_pairs(pairs: Pairs, rows: Array) -> Pairs:
 
 
 def half(n: int, judge: bool) -> tuple[Array, Array]:
-    """Rows of one side to learn from and to examine with: every sixth of a side is examined."""
+    """Rows of one side to learn from and to examine with."""
     rows = np.arange(n)[np.arange(n) % 2 == int(judge)]
-    return rows[np.arange(len(rows)) % 6 != 0], rows[np.arange(len(rows)) % 6 == 0]
+    kept = np.arange(len(rows)) % EXAMINED == 0
+    return rows[~kept], rows[kept]
 
 
 def _captions(material: Material, judge: bool) -> tuple[Array, list[str]]:
@@ -156,7 +158,7 @@ def build_preference(
 ) -> list[dict[str, Any]]:
     """Two scorers of the pairs that are not the judge's, and their mean: a tuned CLIP with a tower,
     and a head on ImageNet features. What one of them overlooks seldom pleases both."""
-    rows = np.flatnonzero(~judged(material) & ~material.held_out)
+    rows = np.flatnonzero(split_pairs(material, judge=False)[0])
     pairs, captioned = take_pairs(material.pairs, rows), _captions(material, judge=False)
     side = material.pairs.pictures.shape[1]
     made = training.fit_clip_scorer(
@@ -182,7 +184,7 @@ def build_preference(
 
 def build_judge_scorer(material: Material, fit: Fit, target: Path) -> list[dict[str, Any]]:
     """The judge's scorer, fitted to its own pairs; its detector and classifier lie beside it."""
-    rows = np.flatnonzero(judged(material) & ~material.held_out)
+    rows = np.flatnonzero(split_pairs(material, judge=True)[0])
     side = material.pairs.pictures.shape[1]
     module = training.fit_head(
         take_pairs(material.pairs, rows),
@@ -207,22 +209,28 @@ def named(part: str, figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [figure | {"name": f"{part}.{figure['name']}"} for figure in figures]
 
 
-def judged(material: Material) -> Array:
-    """Which of the pairs are the judge's, bool ``[k]``."""
+def split_pairs(material: Material, *, judge: bool) -> tuple[Array, Array]:
+    """Pairs of one side to learn from and to examine with, bool ``[k]`` each.
+
+    A scorer is examined with captions that nothing is trained on. The judge is asked about those:
+    it has to have learned what people think of them, and is examined with pictures of its own.
+    """
     pairs = material.pairs
     names = [f"{row}" for row in range(len(pairs.pictures))]
-    return sides([names[i] for i in pairs.first], [names[i] for i in pairs.second])
+    at = places([names[i] for i in pairs.first], [names[i] for i in pairs.second])
+    mine = (at < JUDGE_SHARE) == judge
+    kept = at < JUDGE_SHARE / EXAMINED if judge else material.held_out
+    return mine & ~kept, mine & kept
 
 
 def _examine_scorer(
     material: Material, target: Path, config: dict[str, Any], kind: Any, *, judge: bool = False
 ) -> list[dict[str, Any]]:
     """Calibrates the scale on one half of the side's held-out pairs, examines on the other."""
-    mine = judged(material) == judge
-    kept = np.flatnonzero(mine & material.held_out)
+    kept = np.flatnonzero(split_pairs(material, judge=judge)[1])
     if len(kept) < 20:
         raise ValueError(
-            f"{len(kept)} held-out pairs are too few to examine a scorer; rate more pictures"
+            f"{len(kept)} kept pairs are too few to examine a scorer; rate more pictures"
         )
     pairs = take_pairs(material.pairs, kept)
     (target / CONFIG).write_text(json.dumps(config))

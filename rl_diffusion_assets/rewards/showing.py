@@ -10,7 +10,7 @@ from rl_diffusion_assets.rewards.building import (
     TONES,
     Material,
     half,
-    judged,
+    split_pairs,
     take_pairs,
 )
 from rl_diffusion_assets.rewards.composition import fully_right
@@ -44,8 +44,8 @@ def _errors_first(wrong: Array, sureness: Array, count: int) -> Array:
 
 
 def _pairs(folder: Path, material: Material, judge: bool) -> Sheet:
-    """Held-out pairs, what people chose left of the other, with votes and scores."""
-    kept = np.flatnonzero((judged(material) == judge) & material.held_out)
+    """Pairs kept for examination, what people chose left of the other, with votes and scores."""
+    kept = np.flatnonzero(split_pairs(material, judge=judge)[1])
     pairs = take_pairs(material.pairs, kept)
     scores = open_reward(folder, material.device).score(pairs.pictures, pairs.captions)
     chosen = np.where(pairs.share >= 0.5, pairs.first, pairs.second)

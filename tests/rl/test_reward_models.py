@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from rl_diffusion_assets.rewards.building import JUDGE_SHARE, bucket_of, sides, take_pairs
+from rl_diffusion_assets.rewards.building import (
+    EXAMINED,
+    JUDGE_SHARE,
+    Material,
+    bucket_of,
+    places,
+    split_pairs,
+    take_pairs,
+)
 from rl_diffusion_assets.rewards.composition import Wanted, fully_right
 from rl_diffusion_assets.rewards.degrade import Misnamer, degrade
 from rl_diffusion_assets.rewards.models import (
@@ -472,8 +480,7 @@ def comparisons():
 
 def test_no_picture_is_on_both_sides(comparisons):
     first, second = comparisons
-    judged = sides(first, second)
-    assert judged.dtype == bool
+    judged = places(first, second) < JUDGE_SHARE
     seen = {
         side: {
             name
@@ -489,18 +496,36 @@ def test_no_picture_is_on_both_sides(comparisons):
     assert judged.mean() == pytest.approx(JUDGE_SHARE, abs=0.1)
 
 
-def test_a_chain_of_pairs_is_on_one_side():
+def test_a_chain_of_pairs_has_one_place():
     for start in range(20):
         names = [f"{start}.{i}" for i in range(30)]
-        assert len(set(sides(names[:-1], names[1:]).tolist())) == 1
+        assert len(set(places(names[:-1], names[1:]).tolist())) == 1
 
 
-def test_sides_do_not_depend_on_the_order_of_pairs_nor_on_the_order_within(comparisons):
+def test_places_do_not_depend_on_the_order_of_pairs_nor_on_the_order_within(comparisons):
     first, second = (np.array(each) for each in comparisons)
-    judged = sides(first.tolist(), second.tolist())
+    found = places(first.tolist(), second.tolist())
     order = np.random.default_rng(1).permutation(len(first))
-    assert (sides(first[order].tolist(), second[order].tolist()) == judged[order]).all()
-    assert (sides(second.tolist(), first.tolist()) == judged).all()
+    assert (places(first[order].tolist(), second[order].tolist()) == found[order]).all()
+    assert (places(second.tolist(), first.tolist()) == found).all()
+
+
+def test_the_judge_learns_held_out_captions_and_keeps_pictures_to_be_examined_with():
+    pairs = rated(600, 3)
+    held_out = np.arange(600) % 4 == 0
+    material = Material(pairs, held_out, *[None] * 6)
+    scorer, judge = (split_pairs(material, judge=side) for side in (False, True))
+    assert (sum(part.astype(int) for part in (*scorer, *judge)) == 1).all()  # a pair is in one part
+    assert not (scorer[0] & held_out).any()
+    assert (scorer[1] & held_out).sum() == scorer[1].sum() > 0
+    assert (judge[0] & held_out).any()
+    assert judge[1].sum() == pytest.approx(judge[0].sum() / (EXAMINED - 1), rel=0.4)
+    seen = [
+        {int(at) for rows in (pairs.first[part], pairs.second[part]) for at in rows}
+        for part in (*judge, scorer[0] | scorer[1])
+    ]
+    assert not seen[0] & seen[1]
+    assert not (seen[0] | seen[1]) & seen[2]
 
 
 def test_taking_pairs_takes_only_their_pictures():

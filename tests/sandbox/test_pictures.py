@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 
 from sandbox.pictures import picture
-from sandbox.portraits import GENDERS, OCCUPATIONS, TONES, Person, draw_person, portrait
+from sandbox.portraits import GENDERS, OCCUPATIONS, THINGS, TONES, Person, draw_person, portrait
 from sandbox.raters import RATERS, choose, graininess, sharpness, understand
-from sandbox.scenes import OBJECTS, RELATIONS, Scene, Thing, draw, draw_scene, misread
+from sandbox.scenes import (
+    HELD_OUT_OBJECTS,
+    OBJECTS,
+    RELATIONS,
+    Scene,
+    Thing,
+    draw,
+    draw_scene,
+    misread,
+)
 from sandbox.studio import CONFIG, HELD_OUT_OCCUPATIONS, asked_for
 
 
@@ -96,8 +105,10 @@ def test_grain_is_not_sharpness():
     assert sharpness(edges)[0] > sharpness(flat)[0]
 
 
-def test_what_is_kept_for_the_final_test_is_never_rated():
+def test_what_people_ask_for_is_all_that_an_evaluation_asks_for():
     prompts = [one.caption for one in asked_for(np.random.default_rng(5), 500)]
-    assert not any(trade in prompt for prompt in prompts for trade in HELD_OUT_OCCUPATIONS)
+    assert 0.5 < np.mean(["portrait" in prompt for prompt in prompts]) < 0.6
+    for subject in (*HELD_OUT_OCCUPATIONS, *THINGS, *HELD_OUT_OBJECTS):
+        assert any(prompt.endswith(subject) or f"{subject} " in prompt for prompt in prompts)
     templates = CONFIG["templates"]
     assert sorted(templates["objects"] + templates["held_out_objects"]) == sorted(OBJECTS)
