@@ -13,6 +13,7 @@ from operations.instance import Server
 from resources.event_log import PARTITION
 
 POLL_SECONDS = 2.0
+CALLS, SECONDS = "model_calls", "step_seconds"  # names in the metadata of steps with a model
 
 
 @dataclass
@@ -75,10 +76,10 @@ class Follower:
     def _materialized(self, run_id: str, event: dg.AssetMaterialization) -> None:
         asset = event.asset_key.to_user_string()
         rows = event.metadata.get("dagster/row_count")
-        calls = event.metadata.get("model_calls")
+        calls = event.metadata.get(CALLS)
         if calls is not None:
             self.calls[asset] = self.calls.get(asset, 0) + int(str(calls.value))
-        took = event.metadata.get("seconds")
+        took = event.metadata.get(SECONDS)
         if took is not None:  # of the whole step, on each of its days
             self.seconds.setdefault(asset, {})[run_id] = float(str(took.value))
         day = f" {event.partition}" if event.partition else ""

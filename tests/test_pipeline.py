@@ -11,7 +11,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from operations.launch import CALLS, SECONDS
 from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, TAIL
+from operations.report import MODEL_STEPS
 from pinlanding_assets.columns import COLUMNS
 from resources.lake import Lake
 from sandbox.world import write_world
@@ -122,6 +124,12 @@ def test_every_page_has_counts_columns_numbers_and_pictures_to_look_at(shown):
         assert pictures == {name for at, name in PICTURES if at == asset}, asset
         sizes = {name: len(str(page[name])) for name in pictures}
         assert all(2_000 < size < 150_000 for size in sizes.values()), (asset, sizes)
+
+
+def test_steps_with_a_model_tell_what_throughput_is_measured_by(shown):
+    for asset in MODEL_STEPS:
+        assert shown[asset][CALLS] > 0, asset
+        assert shown[asset][SECONDS] > 0, asset
 
 
 def test_collections_are_published_from_the_content(finished):
