@@ -71,6 +71,26 @@ def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _optimizer(name: str) -> Any:
+    """The class of an optimizer.
+
+    Raises:
+        ValueError: it is bitsandbytes', which is not installed.
+    """
+    if name == "adamw":
+        from torch.optim import AdamW
+
+        return AdamW
+    try:
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ValueError(
+            f"optimizer={name!r}: bitsandbytes is not installed; it is the extra `tuning`, or "
+            "choose 'adamw'"
+        ) from error
+    return AdamW8bit
+
+
 class Trainer:
     """One run. `run` yields a record per iteration; it can be stopped and started again."""
 
@@ -125,10 +145,9 @@ class Trainer:
         if settings.gradient_checkpointing:
             denoiser.enable_gradient_checkpointing()
         # Each has moments of its own: the larger gradient would set the other's pace.
+        kind = _optimizer(settings.optimizer)
         self.optimizers = {
-            name: torch.optim.AdamW(
-                self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
-            )
+            name: kind(self.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
             for name in (*self.tasks, "pretraining")
         }
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
@@ -518,6 +537,7 @@ class Trainer:
         Raises:
             ValueError: the state belongs to other settings.
         """
+        import torch
         from safetensors import safe_open
 
         path = self.folder / STATE
@@ -540,7 +560,9 @@ class Trainer:
             for key, value in tensors.items():
                 if key.startswith(f"{name}/"):
                     _, index, entry = key.split("/")
-                    state.setdefault(int(index), {})[entry] = value
+                    # a step that bitsandbytes counts in a number, and torch in a float tensor
+                    whole = value.dtype == torch.int64
+                    state.setdefault(int(index), {})[entry] = value.item() if whole else value
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.judging.base_scores = {

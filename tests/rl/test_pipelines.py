@@ -21,6 +21,7 @@ from rl_diffusion_assets.policy.ddim import (
 )
 from rl_diffusion_assets.policy.rollout import Trajectories, roll_out, step_log_probability
 from tests.rl.conftest import LATENT, SCHEDULER, same, weights_of, write_tiny_diffusion
+from tests.rl.test_trainer import gradient
 
 CAPTIONS = [f"picture {i % 3}" for i in range(4)]
 SEEDS = list(range(4))
@@ -481,6 +482,34 @@ def test_methods_without_densities_train_every_pipeline_in_parts(make_trainer, m
     record = next(iter(trainer.run()))
     assert record["preference_gradient"] > 0
     assert not same(before, weights_of(trainer))
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_gradient_checkpointing_changes_no_gradient(make_trainer, folders, kind, rank, tmp_path):
+    """Of all weights and of an adapter, and the forward pass is done again where it is on."""
+    found, passes = [], []
+    for saving in (False, True):
+        trainer = make_trainer(
+            model=load_text_to_image(str(folders[kind])),
+            folder=tmp_path / str(saving),
+            lora_rank=rank,
+            gradient_checkpointing=saving,
+            guidance=2.0,
+        )
+        denoiser, calls = trainer.model.denoiser, []
+        block = {"xl": "mid_block", "sd3": "transformer_blocks"}[kind]
+        inner = getattr(denoiser, block)
+        (inner.attentions[0] if kind == "xl" else inner[0]).register_forward_hook(
+            lambda *_, calls=calls: calls.append(1)
+        )
+        denoiser.train(False)
+        found.append(gradient(trainer, torch.ones(8)))
+        passes.append(len(calls))
+    plain, saved = found
+    assert plain.abs().max() > 1e-6
+    torch.testing.assert_close(saved, plain, rtol=1e-4, atol=1e-4 * plain.abs().max().item())
+    print(passes)
+    assert passes[1] > passes[0]
 
 
 def test_an_adapter_reaches_pictures_and_captions(make_trainer, model, kind):
