@@ -22,7 +22,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from PIL import Image
 
 from resources.encoders import decode_image
 from rl_diffusion_assets.rewards.heads import CropFeatures, fit_head
