@@ -91,6 +91,12 @@ def _optimizer(name: str) -> Any:
     return AdamW8bit
 
 
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimizer's state of a weight; bitsandbytes wraps a part of it in a mapping."""
+    parts = (part if isinstance(part, Mapping) else {key: part} for key, part in entry.items())
+    return {key: value for part in parts for key, value in part.items()}
+
+
 class Trainer:
     """One run. `run` yields a record per iteration; it can be stopped and started again."""
 
@@ -517,7 +523,9 @@ class Trainer:
         tensors |= {f"average/{n}": p for n, p in zip(self.names, self.average, strict=False)}
         for name, optimizer in self.optimizers.items():
             for index, entry in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}/{index}/{k}": torch.as_tensor(v) for k, v in entry.items()}
+                tensors |= {
+                    f"{name}/{index}/{k}": torch.as_tensor(v) for k, v in _flat(entry).items()
+                }
         tensors |= {f"base/{k}": torch.tensor(v) for k, v in self.judging.base_scores.items()}
         about = {
             "iteration": self.iteration,

@@ -72,7 +72,7 @@ def as_siglip(folder: Path) -> Path:
     model = config["model_cfg"]
     model |= {"embed_dim": 96, "init_logit_bias": -10, "custom_text": True}
     model["vision_cfg"] = {
-        "image_size": 32,
+        "image_size": 160,  # that of the smallest tower of this kind
         "timm_model_name": "test_vit3",
         "timm_model_pretrained": False,
         "timm_pool": "map",
@@ -81,6 +81,7 @@ def as_siglip(folder: Path) -> Path:
     model["text_cfg"] |= {"no_causal_mask": True, "proj_bias": True, "pool_type": "last"}
     model["text_cfg"] |= {"tokenizer_kwargs": {"clean": "canonicalize"}}
     model["text_cfg"] |= {"norm_kwargs": {"eps": 1e-6}}
+    config["preprocess_cfg"] |= {"size": 160, "resize_mode": "squash"}
     path.write_text(json.dumps(config))
     torch.manual_seed(0)
     made = open_clip.create_model(f"local-dir:{folder}", load_weights=False)

@@ -721,7 +721,7 @@ def test_heads_on_features_are_fitted_kept_and_read(tmp_path, yolos_folder, head
     assert features.shape == (60, FEATURES)
     np.testing.assert_allclose(CropFeatures()(crops[3:4])[0], features[3], rtol=1e-3, atol=1e-4)
     fit_head(features[:40], [labels[at] for at in truth[:40]], tmp_path / "tone")
-    two = ["Female" if at % 2 else "Male" for at in truth]
+    two = ["Female" if at > 1 else "Male" for at in truth]
     fit_head(features[:40], two[:40], tmp_path / "gender")
     weight, bias, known = load_head(tmp_path / "tone")
     assert (weight.shape, bias.shape, known) == ((5, FEATURES), (5,), sorted(labels))
@@ -736,7 +736,7 @@ def test_heads_on_features_are_fitted_kept_and_read(tmp_path, yolos_folder, head
     np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
     assert (chances.argmax(1) == np.minimum(truth[40:], 3)).all()
     gender = reader.gender.read(crops[40:])
-    assert (gender.argmax(1) == truth[40:] % 2).mean() > 0.9
+    assert (gender.argmax(1) == (truth[40:] > 1)).all()
     assert reader.tone.read([]).shape == (0, 4)
     own["tone"] |= {"classes": [["monk 1"], *tones[1:]]}
     with pytest.raises(ValueError, match="no label 'monk 1'"):
