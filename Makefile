@@ -73,7 +73,8 @@ check: .venv/installed
 
 # proofs that take minutes; those that want Ray say so where it is not installed
 prove-production: .venv/installed
-	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray]'
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray,tuning]'
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt --no-deps facenet-pytorch
 	$(BIN)/python -m pytest -m longer
 
 prove-servers: .venv/installed

@@ -2,8 +2,9 @@
 
 The stage is what the asset runs: the engine's batches, reading images from the lake, decoding, the
 model, the cache. The bare loop has the same images in memory, the same model and batch, and nothing
-else. Ray starts its workers before the clock; each has a process of its own, so its figure is of
-the wall clock, and the cores that were free are noted. Run from the repository:
+else. Ray starts its workers anew in every call, which the clock counts; each has a process of its
+own, so its figure is of the wall clock, and the cores that were free are noted. Run from the
+repository:
 
     OMP_NUM_THREADS=1 python -m benchmarks.stages [--products 1024] [--runs 5] [--ray]
 """

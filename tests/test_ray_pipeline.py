@@ -63,6 +63,7 @@ def test_ray_makes_the_same_tables_though_a_worker_is_killed(tmp_path):
     environment = {
         "PLATFORM_ENGINE": "{kind: ray, workers: 2, cpus_per_worker: 0.5}",
         "RAY_worker_register_timeout_seconds": "600",
+        "RAY_worker_niceness": "0",  # as nice as the step: a crowded machine starves the very nice
     }
     on_ray = start(other, ON_RAY, **environment)
     killed = kill_a_worker(on_ray)

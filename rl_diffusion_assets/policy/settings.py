@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rl_diffusion_assets.policy.tasks import Sampling, tasks_of
 
 METHODS = ("policy-gradient", "forward", "reward-gradient")
+OPTIMIZERS = ("adamw", "adamw-8bit")  # the second: bitsandbytes, two bytes of moments a weight
 # What moved each objective most in the sandbox, without guidance (docs/rl.md).
 METHOD_OF = {
     "preference": "reward-gradient",
@@ -28,6 +29,7 @@ class Training:
     trained_steps: int = 3
     least_deviation: float = 0.1
     clip: float = 5e-3
+    optimizer: str = "adamw"  # one of OPTIMIZERS
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
@@ -58,6 +60,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.method not in ("", *METHODS):
             raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer={self.optimizer!r}: one of {', '.join(OPTIMIZERS)}")
         if self.kl_weight and self.method != "policy-gradient":
             raise ValueError("kl_weight: a divergence of steps; only policy-gradient has them")
         if self.guidance != 1.0 and "forward" in map(self.method_of, tasks_of(self.objective)):

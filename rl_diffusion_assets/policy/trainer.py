@@ -71,6 +71,32 @@ def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _optimizer(name: str) -> Any:
+    """The class of an optimizer.
+
+    Raises:
+        ValueError: it is bitsandbytes', which is not installed.
+    """
+    if name == "adamw":
+        from torch.optim import AdamW
+
+        return AdamW
+    try:
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ValueError(
+            f"optimizer={name!r}: bitsandbytes is not installed; it is the extra `tuning`, or "
+            "choose 'adamw'"
+        ) from error
+    return AdamW8bit
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimizer's state of a weight; bitsandbytes wraps a part of it in a mapping."""
+    parts = (part if isinstance(part, Mapping) else {key: part} for key, part in entry.items())
+    return {key: value for part in parts for key, value in part.items()}
+
+
 class Trainer:
     """One run. `run` yields a record per iteration; it can be stopped and started again."""
 
@@ -125,10 +151,9 @@ class Trainer:
         if settings.gradient_checkpointing:
             denoiser.enable_gradient_checkpointing()
         # Each has moments of its own: the larger gradient would set the other's pace.
+        kind = _optimizer(settings.optimizer)
         self.optimizers = {
-            name: torch.optim.AdamW(
-                self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
-            )
+            name: kind(self.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
             for name in (*self.tasks, "pretraining")
         }
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
@@ -498,7 +523,9 @@ class Trainer:
         tensors |= {f"average/{n}": p for n, p in zip(self.names, self.average, strict=False)}
         for name, optimizer in self.optimizers.items():
             for index, entry in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}/{index}/{k}": torch.as_tensor(v) for k, v in entry.items()}
+                tensors |= {
+                    f"{name}/{index}/{k}": torch.as_tensor(v) for k, v in _flat(entry).items()
+                }
         tensors |= {f"base/{k}": torch.tensor(v) for k, v in self.judging.base_scores.items()}
         about = {
             "iteration": self.iteration,
@@ -518,6 +545,7 @@ class Trainer:
         Raises:
             ValueError: the state belongs to other settings.
         """
+        import torch
         from safetensors import safe_open
 
         path = self.folder / STATE
@@ -540,7 +568,9 @@ class Trainer:
             for key, value in tensors.items():
                 if key.startswith(f"{name}/"):
                     _, index, entry = key.split("/")
-                    state.setdefault(int(index), {})[entry] = value
+                    # a step that bitsandbytes counts in a number, and torch in a float tensor
+                    whole = value.dtype == torch.int64
+                    state.setdefault(int(index), {})[entry] = value.item() if whole else value
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.judging.base_scores = {

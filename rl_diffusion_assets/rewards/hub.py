@@ -8,9 +8,10 @@ What a detector or classifier says of pictures has the form of the small network
 `Detections` in a grid of cells, `People` with tone, gender and whether there is anybody.
 """
 
+import importlib.util
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ from pydantic import (
 
 from resources.model_folder import model_folder
 from rl_diffusion_assets.rewards.composition import Detections
+from rl_diffusion_assets.rewards.heads import CropFeatures, load_head
 from rl_diffusion_assets.rewards.models import CONFIG, ClipScorer, People, reward_settings
 
 Array = np.ndarray
@@ -103,12 +105,13 @@ class BoxSettings(_Batched):
 
     Attributes:
         kind: ``owlv2`` and ``grounding-dino`` find what a text says; ``detr`` what it was trained
-            on (any `AutoModelForObjectDetection`), so that `names` are labels of the model.
+            on (any `AutoModelForObjectDetection`), so that `names` are labels of the model;
+            ``mtcnn`` faces, whatever the one name is.
         prompt: Text of a name, for the first two; by default the one that each was trained with.
         least: The detector's own confidence that is worth 0.5 here: what it takes to believe it.
     """
 
-    kind: Literal["owlv2", "grounding-dino", "detr"]
+    kind: Literal["owlv2", "grounding-dino", "detr", "mtcnn"]
     names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1_000)]
     prompt: str = ""
     least: Annotated[float, Field(gt=0, lt=1)] = 0.3
@@ -160,12 +163,15 @@ class ObjectSettings(BoxSettings):
 
 
 class HeadSettings(_Batched):
-    """An image classifier (any `AutoModelForImageClassification`).
+    """An image classifier.
 
     Attributes:
+        kind: ``classifier`` is any `AutoModelForImageClassification`, ``features`` a folder of
+            `heads.fit_head`.
         classes: Labels of the model that make up each class; what other labels get is left out.
     """
 
+    kind: Literal["classifier", "features"] = "classifier"
     classes: Annotated[tuple[tuple[str, ...], ...], Field(min_length=2)]
 
 
@@ -353,7 +359,10 @@ class BoxFinder(ABC):
         self.settings, self.device = settings, device
         self.names = settings.names
         self.texts = [(settings.prompt or self.prompt).replace("{}", name) for name in self.names]
-        self._open(_folder(folder, settings.model, settings.revision))
+        self._open(self._where(folder))
+
+    def _where(self, folder: Path) -> Path:
+        return _folder(folder, self.settings.model, self.settings.revision)
 
     def find(self, pictures: Array) -> tuple[Array, Array]:
         """Confidence of every name in every box, float32 ``[n, boxes, names]``, with `least` at
@@ -478,7 +487,9 @@ class DetrFinder(BoxFinder):
 
         self.model: Any = _open_model(AutoModelForObjectDetection, where, self.device)
         self.images = _open_processor(AutoImageProcessor, where)
-        self.labels = torch.tensor([_label(self.model, name, where) for name in self.names])
+        self.labels = torch.tensor(
+            [_label(_labels(self.model), name, where) for name in self.names]
+        )
 
     def _find(self, pictures: Array) -> tuple[Any, Any]:
         import torch
@@ -492,16 +503,74 @@ class DetrFinder(BoxFinder):
         return scores[..., None] * mine, torch.stack([one["boxes"] for one in found])
 
 
-FINDERS = {"owlv2": Owlv2Finder, "grounding-dino": GroundingDinoFinder, "detr": DetrFinder}
+class MtcnnFinder(BoxFinder):
+    """Faces by a cascade of three small networks, MTCNN (Zhang et al. 2016, 1604.02878), with the
+    weights of the package facenet-pytorch (2 MB)."""
+
+    source = "package:facenet-pytorch"
+    thresholds = (0.4, 0.4, 0.05)  # of the stages; the last is for `least` to judge
+    margin = 0.25  # of a side, added around: the cascade misses faces that fill a picture
+    least_side = 96  # px of the shorter side; smaller pictures are enlarged
+    boxes = 16  # of a picture that are told, the surest
+
+    def _where(self, folder: Path) -> Path:
+        if self.settings.model != self.source:
+            raise ValueError(f"{folder / CONFIG}: model: mtcnn is {self.source!r} alone")
+        found = importlib.util.find_spec("facenet_pytorch")
+        if not found or not found.origin:
+            raise FileNotFoundError(
+                f"model {self.source!r}: not installed; it asks for an older torch than it needs: "
+                "pip install --no-deps -c constraints.txt facenet-pytorch"
+            )
+        return Path(found.origin).parent
+
+    def _open(self, where: Path) -> None:
+        del where
+        from facenet_pytorch import MTCNN  # pyright: ignore[reportMissingImports]
+
+        self.model: Any = MTCNN(
+            thresholds=list(self.thresholds), select_largest=False, device=self.device
+        ).eval()
+
+    def _find(self, pictures: Array) -> tuple[Any, Any]:
+        import torch
+
+        n, height, width = pictures.shape[:3]
+        larger = max(1.0, self.least_side / min(height, width))
+        size = (round(width * larger), round(height * larger))
+        drawn = [np.asarray(one.resize(size, Image.Resampling.BICUBIC)) for one in _shown(pictures)]
+        across, down = (round(self.margin * side) for side in size)
+        around = ((0, 0), (down, down), (across, across), (0, 0))
+        places, sures = self.model.detect(np.pad(np.stack(drawn), around, mode="edge"))
+        scores = torch.zeros((n, self.boxes, 1))
+        boxes = torch.zeros((n, self.boxes, 4))
+        for row, (place, sure) in enumerate(zip(places, sures, strict=True)):
+            if place is not None:
+                best = np.argsort(-sure.astype(np.float32), kind="stable")[: self.boxes]
+                scores[row, : len(best), 0] = torch.tensor(sure[best].astype(np.float32))
+                corners = place[best].astype(np.float32) - (across, down, across, down)
+                boxes[row, : len(best)] = torch.tensor(corners / (size + size))
+        return scores, boxes
 
 
-def _label(model: Any, name: str, where: Path) -> int:
+FINDERS = {
+    "owlv2": Owlv2Finder,
+    "grounding-dino": GroundingDinoFinder,
+    "detr": DetrFinder,
+    "mtcnn": MtcnnFinder,
+}
+
+
+def _labels(model: Any) -> dict[str, int]:
+    return {label: int(number) for number, label in model.config.id2label.items()}
+
+
+def _label(labels: Mapping[str, int], name: str, where: Path) -> int:
     """Number of a label of a model.
 
     Raises:
         ValueError: it has no such label.
     """
-    labels = {label: int(number) for number, label in model.config.id2label.items()}
     if name not in labels:
         raise ValueError(f"{where}: there is no label {name!r} among {sorted(labels)[:20]}")
     return labels[name]
@@ -582,7 +651,12 @@ def named_colours(seen: Array, shades: Sequence[Array]) -> Array:
 # -- people --------------------------------------------------------------------------------------
 
 
-class _Head:
+def _numbers(settings: HeadSettings, labels: Mapping[str, int], where: Path) -> list[list[int]]:
+    """The labels of each class, by number."""
+    return [[_label(labels, name, where) for name in names] for names in settings.classes]
+
+
+class _ClassifierHead:
     """Probabilities of classes that a classifier's labels make up."""
 
     def __init__(self, folder: Path, settings: HeadSettings, device: str) -> None:
@@ -592,9 +666,7 @@ class _Head:
         where = _folder(folder, settings.model, settings.revision)
         self.model: Any = _open_model(AutoModelForImageClassification, where, device)
         self.images: Any = _open_processor(AutoImageProcessor, where)
-        self.classes = [
-            [_label(self.model, name, where) for name in names] for names in settings.classes
-        ]
+        self.classes = _numbers(settings, _labels(self.model), where)
 
     def read(self, crops: Sequence[Array]) -> Array:
         """float32 ``[n, classes]``, of which each row sums to 1."""
@@ -610,6 +682,26 @@ class _Head:
         return torch.cat(parts).numpy()
 
 
+class _FeatureHead:
+    """The same by a head on ImageNet features."""
+
+    def __init__(self, folder: Path, settings: HeadSettings, device: str) -> None:
+        where = _folder(folder, settings.model, settings.revision)
+        self.weight, self.bias, labels = load_head(where)
+        self.classes = _numbers(settings, {name: at for at, name in enumerate(labels)}, where)
+        self.features = CropFeatures(device, settings.batch)
+
+    def read(self, crops: Sequence[Array]) -> Array:
+        """float32 ``[n, classes]``, of which each row sums to 1."""
+        logits = self.features(crops).astype(np.float64) @ self.weight.T + self.bias
+        chances = np.exp(logits - logits.max(1, keepdims=True))
+        each = np.stack([chances[:, labels].sum(1) for labels in self.classes], 1)
+        return (each / each.sum(1, keepdims=True)).astype(np.float32)
+
+
+HEADS = {"classifier": _ClassifierHead, "features": _FeatureHead}
+
+
 class FaceReader:
     """Tone and perceived gender of the surest face of a picture."""
 
@@ -617,8 +709,10 @@ class FaceReader:
         self.settings = reward_settings(folder, FaceSettings)
         detector = self.settings.detector
         self.finder = FINDERS[detector.kind](folder, detector, device)
-        self.tone = _Head(folder, self.settings.tone, device)
-        self.gender = _Head(folder, self.settings.gender, device)
+        self.tone, self.gender = (
+            HEADS[head.kind](folder, head, device)
+            for head in (self.settings.tone, self.settings.gender)
+        )
 
     def read(self, pictures: Array) -> People:
         """`found` is the face's confidence; where it is below one half there is nobody, and tone

@@ -61,6 +61,37 @@ def write_tiny_open_clip(folder: Path) -> Path:
     return folder
 
 
+def as_siglip(folder: Path) -> Path:
+    """Make a checkpoint of `write_tiny_open_clip` one of FashionSigLIP's class: a timm tower with
+    attention pooling, a text tower without a causal mask, and a bias."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    model = config["model_cfg"]
+    model |= {"embed_dim": 96, "init_logit_bias": -10, "custom_text": True}
+    model["vision_cfg"] = {
+        "image_size": 160,  # that of the smallest tower of this kind
+        "timm_model_name": "test_vit3",
+        "timm_model_pretrained": False,
+        "timm_pool": "map",
+        "timm_proj": "none",
+    }
+    model["text_cfg"] |= {"no_causal_mask": True, "proj_bias": True, "pool_type": "last"}
+    model["text_cfg"] |= {"tokenizer_kwargs": {"clean": "canonicalize"}}
+    model["text_cfg"] |= {"norm_kwargs": {"eps": 1e-6}}
+    config["preprocess_cfg"] |= {"size": 160, "resize_mode": "squash"}
+    path.write_text(json.dumps(config))
+    torch.manual_seed(0)
+    made = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    save_file(
+        {name: tensor.clone() for name, tensor in made.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    return folder
+
+
 def picture(colour: str, shape: str, seed: int) -> bytes:
     """A JPEG of a coloured box or bar on noise."""
     rng = np.random.default_rng(seed)

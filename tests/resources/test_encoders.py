@@ -7,7 +7,7 @@ from PIL import Image
 
 from resources import encoders
 from resources.encoders import Encoders, OpenClip, decode_image, load_backbone
-from tests.encoder.conftest import picture, write_tiny_open_clip
+from tests.encoder.conftest import as_siglip, picture, write_tiny_open_clip
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,34 @@ def test_a_checkpoint_of_the_hub_is_found_by_its_revision(tiny, monkeypatch):
         "Marqo/marqo-fashionSigLIP",
         "Marqo/marqo-fashionSigLIP@0123abc",
     ]
+
+
+def test_a_fashion_siglip_is_opened_by_its_name_from_the_cache(tmp_path, monkeypatch, pictures):
+    """As the hub's client left it: files under a commit, which a branch names."""
+    from huggingface_hub import constants
+
+    name, commit = "Marqo/marqo-fashionSigLIP", "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "models--Marqo--marqo-fashionSigLIP"
+    folder = as_siglip(write_tiny_open_clip(kept / "snapshots" / commit))
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    backbone = OpenClip(f"hf-hub:{name}")
+    assert type(backbone.module).__name__ == "CustomTextCLIP"
+    assert backbone.version == OpenClip(str(folder)).version == OpenClip(f"{name}@{commit}").version
+    assert backbone.image_features(pictures).shape == (9, 96)
+    words = backbone.text_features(["red box", "Red, box!", "blue bar"])
+    assert (words[0] == words[1]).all()  # its tokenizer canonicalizes
+    assert (words[0] != words[2]).any()
+    pixels, tokens = backbone.prepare_images(pictures), backbone.prepare_texts(["red", "blue"])
+    towers = backbone.clone()
+    (towers.forward_images(pixels).sum() + towers.forward_texts(tokens).sum()).backward()
+    for tower in ("visual", "text"):
+        learned = [p for n, p in towers.module.named_parameters() if n.startswith(tower)]
+        assert all(parameter.grad is not None for parameter in learned)
+    with pytest.raises(FileNotFoundError, match="not in the local cache"):
+        OpenClip(f"{name}@{'f' * 40}")
 
 
 def test_pretrained_features_offline(pictures):

@@ -11,6 +11,7 @@ from PIL import Image, ImageColor
 
 from rl_diffusion_assets.policy.tasks import Prompt, Sampling, score
 from rl_diffusion_assets.rewards.composition import Detections, Wanted
+from rl_diffusion_assets.rewards.heads import CropFeatures, fit_head, load_head
 from rl_diffusion_assets.rewards.hub import (
     SHADES,
     BlipSettings,
@@ -25,6 +26,7 @@ from rl_diffusion_assets.rewards.hub import (
     named_colours,
 )
 from rl_diffusion_assets.rewards.models import CONFIG, People, open_reward
+from rl_diffusion_assets.rewards.networks import FEATURES
 from rl_diffusion_assets.rewards.remote import RemoteSettings
 from tests.rl.conftest import END, START, Brightness, rewards
 
@@ -702,6 +704,57 @@ def test_labels_are_summed_to_classes_and_others_left_out(tmp_path, heads, yolos
     with torch.inference_mode():
         chances = model(**inputs).logits.softmax(1).numpy()
     np.testing.assert_allclose(reader.gender.read(crops), chances[:, ::-1], atol=1e-5)
+
+
+def test_heads_on_features_are_fitted_kept_and_read(tmp_path, yolos_folder, heads):
+    """Colours stand for tones; a class may be of several labels."""
+    rng, labels = np.random.default_rng(0), ["pale", "tan", "brown", "dark", "deep"]
+    shades = np.array(
+        [[240, 210, 190], [200, 150, 110], [150, 100, 70], [90, 60, 40], [50, 30, 20]]
+    )
+    truth = np.tile(np.arange(5), 12)
+    crops = [
+        np.clip(shades[at] + rng.integers(-8, 9, (20 + at, 24, 3)), 0, 255).astype(np.uint8)
+        for at in truth
+    ]
+    features = CropFeatures(batch=7)(crops)
+    assert features.shape == (60, FEATURES)
+    np.testing.assert_allclose(CropFeatures()(crops[3:4])[0], features[3], rtol=1e-3, atol=1e-4)
+    fit_head(features[:40], [labels[at] for at in truth[:40]], tmp_path / "tone")
+    two = ["Female" if at > 1 else "Male" for at in truth]
+    fit_head(features[:40], two[:40], tmp_path / "gender")
+    weight, bias, known = load_head(tmp_path / "tone")
+    assert (weight.shape, bias.shape, known) == ((5, FEATURES), (5,), sorted(labels))
+    tones = [["pale"], ["tan"], ["brown"], ["dark", "deep"]]
+    own = {
+        "tone": {"kind": "features", "model": "tone", "classes": tones},
+        "gender": {"kind": "features", "model": "gender", "classes": [["Male"], ["Female"]]},
+    }
+    detector = {"kind": "detr", "model": str(yolos_folder), "names": ["face"]}
+    reader = people(tmp_path, detector, own, 0.3)
+    chances = reader.tone.read(crops[40:])
+    np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
+    assert (chances.argmax(1) == np.minimum(truth[40:], 3)).all()
+    gender = reader.gender.read(crops[40:])
+    assert (gender.argmax(1) == (truth[40:] > 1)).all()
+    assert reader.tone.read([]).shape == (0, 4)
+    own["tone"] |= {"classes": [["monk 1"], *tones[1:]]}
+    with pytest.raises(ValueError, match="no label 'monk 1'"):
+        people(tmp_path, detector, own, 0.3)
+    (tmp_path / "tone" / "labels.json").write_text('["one"]')
+    with pytest.raises(ValueError, match="a head of"):
+        load_head(tmp_path / "tone")
+    with pytest.raises(ValueError, match="no head"):
+        load_head(tmp_path)
+
+
+def test_mtcnn_is_of_its_package_alone(tmp_path, heads, monkeypatch):
+    detector = {"kind": "mtcnn", "model": "package:facenet-pytorch", "names": ["face"]}
+    with pytest.raises(ValueError, match="model: mtcnn is 'package:facenet-pytorch' alone"):
+        people(tmp_path, detector | {"model": "owner/mtcnn"}, heads, 0.3)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"not installed.*--no-deps"):
+        people(tmp_path, detector, heads, 0.3)
 
 
 def test_a_face_is_cut_out_with_a_margin():

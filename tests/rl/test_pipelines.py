@@ -21,6 +21,7 @@ from rl_diffusion_assets.policy.ddim import (
 )
 from rl_diffusion_assets.policy.rollout import Trajectories, roll_out, step_log_probability
 from tests.rl.conftest import LATENT, SCHEDULER, same, weights_of, write_tiny_diffusion
+from tests.rl.test_trainer import gradient
 
 CAPTIONS = [f"picture {i % 3}" for i in range(4)]
 SEEDS = list(range(4))
@@ -481,6 +482,30 @@ def test_methods_without_densities_train_every_pipeline_in_parts(make_trainer, m
     record = next(iter(trainer.run()))
     assert record["preference_gradient"] > 0
     assert not same(before, weights_of(trainer))
+
+
+@pytest.mark.parametrize("rank", [0, 4], ids=["all weights", "adapter"])
+def test_gradient_checkpointing_saves_activations_and_changes_no_gradient(
+    make_trainer, folders, kind, rank, tmp_path
+):
+    found, passes = [], []
+    for saving in (False, True):
+        trainer = make_trainer(
+            model=load_text_to_image(str(folders[kind])),
+            folder=tmp_path / str(saving),
+            lora_rank=rank,
+            gradient_checkpointing=saving,
+            guidance=2.0,
+        )
+        inner = next(m for name, m in trainer.model.denoiser.named_modules() if "attn" in name)
+        calls: list[int] = []
+        inner.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        found.append(gradient(trainer, torch.ones(8)))
+        passes.append(len(calls))
+    plain, saved = found
+    assert plain.abs().max() > 1e-6
+    torch.testing.assert_close(saved, plain, rtol=1e-4, atol=1e-4 * plain.abs().max().item())
+    assert passes[1] > passes[0]  # what was not kept is computed again
 
 
 def test_an_adapter_reaches_pictures_and_captions(make_trainer, model, kind):

@@ -427,6 +427,41 @@ def test_invariant_11_resuming_gives_the_weights_of_an_uninterrupted_run(
     assert [line["iteration"] for line in mine] == [1, 2]
 
 
+@pytest.mark.longer
+@pytest.mark.parametrize("rank", [0, 4])
+def test_eight_bit_adam_trains_and_resumes(make_trainer, tmp_path, rank):
+    """Its moments are bytes, in the file that resuming reads too."""
+    pytest.importorskip("bitsandbytes", reason="extra 'tuning' not installed")
+    changes = {"optimizer": "adamw-8bit", "lora_rank": rank, "iterations": 2}
+    whole = make_trainer(folder=tmp_path / "whole", **changes)
+    before = weights_of(whole)
+    finish(whole)
+    assert not same(before, weights_of(whole))
+    kinds = {
+        value.dtype
+        for optimizer in whole.optimizers.values()
+        for entry in optimizer.state.values()
+        for name, value in entry.items()
+        if name.startswith("state")
+    }
+    if not rank:  # small tensors, as an adapter's, stay in float32
+        assert torch.uint8 in kinds
+    finish(make_trainer(folder=tmp_path / "cut", **changes), until=1)
+    resumed = make_trainer(folder=tmp_path / "cut", **changes)
+    assert resumed.resume()
+    finish(resumed)
+    assert same(weights_of(whole), weights_of(resumed))
+
+
+def test_an_optimizer_that_is_not_there_is_named(make_trainer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(ValueError, match="optimizer='adamw-8bit': bitsandbytes is not installed"):
+        make_trainer(optimizer="adamw-8bit")
+    with pytest.raises(ValueError, match="optimizer='lion': one of adamw, adamw-8bit"):
+        make_trainer(optimizer="lion")
+
+
 def test_invariant_11_a_run_killed_between_checkpoints_goes_back_to_the_last(
     make_trainer, tmp_path
 ):
