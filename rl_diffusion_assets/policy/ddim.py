@@ -128,7 +128,8 @@ class DiffusionSchedule(Schedule):
         bias: float = 0.0,
     ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
 
-        times = (len(self.all_alphas) * _late(len(clean), draw, bias)).long()
+        last = len(self.all_alphas) - 1
+        times = ((last + 1) * _late(len(clean), draw, bias)).long().clamp(max=last)
         alpha = self.all_alphas[times].view(-1, 1, 1, 1).to(clean.device)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         wanted = {
@@ -190,7 +191,10 @@ class FlowSchedule(Schedule):
 
 
 def _late(count: int, draw: "torch.Generator", bias: float) -> "torch.Tensor":
-    """Numbers in [0, 1) with a density in proportion to their `bias`-th power, ``[count]``."""
+    """Numbers with a density in proportion to their `bias`-th power, ``[count]``.
+
+    In [0, 1], with 1: the root of a number just below it is rounded up.
+    """
     import torch
 
     return torch.rand(count, generator=draw) ** (1 / (1 + bias))

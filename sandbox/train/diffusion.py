@@ -492,7 +492,8 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
             group["lr"] = SIDES_PEAK * min(1.0, (progress["step"] + 1) / 100)
         rows = torch.from_numpy(rng.choice(len(texts), BATCH, p=chances))
         clean = latents[rows] * made["scaling"]
-        steps = (len(alphas) * torch.rand(BATCH, generator=draw) ** (1 / 3)).long()
+        late = torch.rand(BATCH, generator=draw) ** (1 / 3)  # rounded up to 1 now and then
+        steps = (len(alphas) * late).long().clamp(max=len(alphas) - 1)
         alpha = alphas[steps].view(-1, 1, 1, 1)
         noise = torch.randn(clean.shape, generator=draw)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
