@@ -52,7 +52,7 @@ class Training:
     sampling: Mapping[str, Sampling] = field(
         default_factory=lambda: {
             "preference": Sampling(16, 4, pace=3.0),
-            "fairness": Sampling(4, 16),
+            "fairness": Sampling(4, 16, pace=0.6),
             "composition": Sampling(16, 4, pace=0.5),
         }
     )
