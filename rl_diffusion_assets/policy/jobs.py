@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,15 @@ def make_job(
     Raises:
         ValueError: a setting is wrong.
     """
-    read_settings(training)
+    # with what is default today: under another default it is another job, and resumes nothing
+    settings = asdict(read_settings(training))
     return {
         "base": str(paths["base"]),
         "rewards": {name: str(paths[name]) for name in SCORES},
         "judge": {name: str(paths["judge"] / name) for name in SCORES},
         "device": device,
         "parents": dict(parents),
-        "training": dict(training),
+        "training": settings,
     }
 
 

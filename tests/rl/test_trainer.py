@@ -4,15 +4,19 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from rl_diffusion_assets.policy.jobs import make_job
 from rl_diffusion_assets.policy.judging import Hacked, Probe
 from rl_diffusion_assets.policy.objective import reference_divergence
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
+from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Sampling, tasks_of
+from rl_diffusion_assets.policy.train import read_settings
 from rl_diffusion_assets.policy.trainer import HISTORY, STATE, Data
 from tests.rl import shared_run
 from tests.rl.conftest import (
@@ -661,3 +665,13 @@ def test_invariant_7_two_processes_take_the_advantages_and_the_way_of_one(tiny_f
     np.testing.assert_allclose(alone["advantages"], first["advantages"], atol=0.05)
     np.testing.assert_allclose(alone["weights"], first["weights"], atol=2e-4)
     assert np.abs(alone["weights"]).max() > 0.01
+
+
+def test_a_job_says_every_setting_so_that_another_default_is_another_job():
+    paths = dict.fromkeys(["base", "preference", "person", "objects", "judge"], Path("models"))
+    job = json.loads(json.dumps(make_job({"seed": 3, "lora_rank": 4}, {}, paths, "cpu")))
+    assert set(job["training"]) == set(vars(Training()))
+    assert job["training"]["sampling"]["fairness"]["pace"] == Training().sampling["fairness"].pace
+    assert read_settings(job["training"]) == Training(seed=3, lora_rank=4)
+    with pytest.raises(ValueError, match="there is no setting speed"):
+        make_job({"speed": 1}, {}, paths, "cpu")
