@@ -116,9 +116,9 @@ def test_every_page_has_counts_columns_numbers_and_pictures_to_look_at(shown):
         assert ("dagster/column_lineage" in page) == has_sources, asset
         plotted = {name for name, value in page.items() if isinstance(value, int | float)}
         assert plotted, asset
-        # four digits, or three after the point, are as much as a person reads
-        read = {name: (float(f"{page[name]:.4g}"), round(page[name], 3)) for name in plotted}
-        long = {name: page[name] for name in plotted if page[name] not in read[name]}
+        # four digits may stand behind zeros; anything else is short
+        read = {name: float(f"{page[name]:.4g}") for name in plotted}
+        long = {name: v for name in plotted if len(repr(v := page[name])) > 9 and v != read[name]}
         assert not long, (asset, long)
         pictures = {name for name, value in page.items() if "data:image/jpeg" in str(value)}
         assert pictures == {name for at, name in PICTURES if at == asset}, asset

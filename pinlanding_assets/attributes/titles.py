@@ -21,7 +21,7 @@ from pinlanding_assets.attributes.extraction import (
 )
 from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, fold_words, words
 
-WORDS_SCHEMA = {name: pl.String for name in ("entry_id", "key", "value", "word")}  # noqa: C420
+WORDS_SCHEMA = {"entry_id": pl.String, "key": pl.String, "value": pl.String, "word": pl.String}
 LEAST = 5  # products that the model has looked at and whose titles have the word
 AGREED = 0.9  # of them: the model says the same of the product
 BY_CHANCE = 1e-6  # how probable that may be for a word that says nothing, on a frequent value
