@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +97,11 @@ def bare_encoding(shop: Shop, images: dict[str, bytes]) -> list[np.ndarray]:
     return out
 
 
-def bare_asking(shop: Shop, images: dict[str, bytes]) -> list[str]:
-    """Processor, `generate`, decoding of tokens; no schema."""
-    import torch
-
+def bare_model() -> ImageTextToText:
+    """The sandbox's VLM and its processor."""
     folder = WEIGHTS / "vlm"
     prompt, schema = (folder / name for name in (PROMPT_FILE, SCHEMA_FILE))
-    local: Any = ImageTextToText(
+    return ImageTextToText(
         folder,
         prompt.read_text(),
         json.loads(schema.read_text()),
@@ -112,6 +111,12 @@ def bare_asking(shop: Shop, images: dict[str, bytes]) -> list[str]:
         max_pixels=1 << 20,
         max_new_tokens=192,
     )
+
+
+def bare_asking(local: Any, shop: Shop, images: dict[str, bytes]) -> list[str]:
+    """Processor, `generate`, decoding of tokens; no schema. The model is loaded before."""
+    import torch
+
     out: list[str] = []
     with torch.inference_mode():
         for start in range(0, len(shop.to_ask), ASKED):
@@ -142,7 +147,7 @@ def stages(shop: Shop, runs: int) -> list[Figure]:
     items = len(shop.to_encode)
     for name, make, rows, batch, bare in (
         ("embedding stage", shop.encoding, shop.to_encode, ENCODED, bare_encoding),
-        ("VLM stage", shop.asking, shop.to_ask, ASKED, bare_asking),
+        ("VLM stage", shop.asking, shop.to_ask, ASKED, partial(bare_asking, bare_model())),
     ):
         bare(shop, images)  # the model is loaded and warm
         here.map_batches(make(), rows, batch)

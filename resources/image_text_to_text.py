@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from resources.chat_server import UNREADABLE
+from resources.grammar import KeptTo, grammar
 from resources.pictures import decode, reduced
 
 MAX_TITLE_CHARS = 200
@@ -65,23 +66,6 @@ def without_control(text: str, tokens: Sequence[str]) -> str:
         for token in found:
             text = text.replace(token, " ")
     return text
-
-
-def grammar(tokenizer: Any, width: int, ends: list[int], schema: str) -> Any:
-    """What a model of a tokenizer may say, so that it keeps to a JSON schema (for xgrammar).
-
-    Args:
-        tokenizer: Of transformers.
-        width: Of the logits, which may be more than the tokenizer has tokens.
-        ends: Tokens that end an answer.
-        schema: As JSON.
-    """
-    import xgrammar
-
-    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=width, stop_token_ids=ends)
-    return xgrammar.GrammarCompiler(info).compile_json_schema(
-        schema, any_whitespace=False, separators=(",", ":")
-    )
 
 
 class ImageTextToText:
@@ -148,10 +132,8 @@ class ImageTextToText:
             if decoded is not None:
                 ready.append((row, self._fit(decoded), self._question(title)))
         costs = [self._cost(image.size) for _, image, _ in ready]
-        lengths = [
-            len(self._processor.tokenizer(text).input_ids) + tokens
-            for (_, _, text), (tokens, _) in zip(ready, costs, strict=True)
-        ]
+        words = self._processor.tokenizer([text for _, _, text in ready]).input_ids if ready else []
+        lengths = [len(own) + tokens for own, (tokens, _) in zip(words, costs, strict=True)]
         pixels = [pixels for _, pixels in costs]
         for batch in batches(lengths, pixels, self._max_new_tokens, self._limits):
             texts = self._generate([ready[at][1] for at in batch], [ready[at][2] for at in batch])
@@ -173,7 +155,6 @@ class ImageTextToText:
 
     def _generate(self, images: list[Image.Image], texts: list[str]) -> list[str]:
         import torch
-        from xgrammar.contrib.hf import LogitsProcessor
 
         inputs = self._processor(
             text=texts,
@@ -190,7 +171,7 @@ class ImageTextToText:
                 max_new_tokens=self._max_new_tokens,
                 eos_token_id=self._ends,
                 pad_token_id=self._pad,
-                logits_processor=[LogitsProcessor(self._grammar)],  # good for one call only
+                logits_processor=[KeptTo(self._grammar)],  # good for one call only
             )
         new = tokens[:, inputs["input_ids"].shape[1] :]
         return self._processor.tokenizer.batch_decode(new, skip_special_tokens=True)

@@ -12,11 +12,11 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import dagster as dg
 import polars as pl
@@ -24,7 +24,7 @@ import polars as pl
 from resources.object_store import Store, open_store
 
 MANIFEST = "manifest.json"
-READERS = 16  # requests under way at once; a bucket answers each after some 20 ms
+Answer = TypeVar("Answer")
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 
@@ -186,8 +186,7 @@ class Lake(dg.ConfigurableResource):
         days = self.partitions(asset) if partitions is None else list(partitions)
         if not days:
             raise MissingPartition(f"{asset}: no day is materialized; materialize {asset} first")
-        with ThreadPoolExecutor(READERS) as threads:
-            files = list(threads.map(lambda day: self.location(asset, table, day), days))
+        files = self._each(lambda day: self.location(asset, table, day), days)
         return pl.concat(
             [
                 pl.scan_parquet(file).with_columns(pl.lit(day).alias("date"))
@@ -222,9 +221,15 @@ class Lake(dg.ConfigurableResource):
         return self._store.get(self._image_path(image_hash))[0]
 
     def images(self, image_hashes: Sequence[str]) -> list[bytes]:
-        """The bytes of several stored images, in order; a bucket is asked for many at once."""
-        with ThreadPoolExecutor(READERS) as threads:
-            return list(threads.map(self.image, image_hashes))
+        """The bytes of several stored images, in order."""
+        return self._each(self.image, image_hashes)
+
+    def _each(self, ask: Callable[[str], Answer], names: Sequence[str]) -> list[Answer]:
+        """An answer for every name, in order; as many asked for at once as the store likes."""
+        if self._store.at_once == 1:
+            return [ask(name) for name in names]
+        with ThreadPoolExecutor(self._store.at_once) as threads:
+            return list(threads.map(ask, names))
 
     def _image_path(self, image_hash: str) -> str:
         if not image_hash.isalnum():

@@ -241,14 +241,12 @@ class Writer:
     def _held_to(self, schema: dict[str, Any] | None) -> list[Any]:
         if schema is None:
             return []
-        from xgrammar.contrib.hf import LogitsProcessor
-
-        from resources.image_text_to_text import grammar
+        from resources.grammar import KeptTo, grammar
 
         ends = self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         width = self._model.get_output_embeddings().weight.shape[0]
-        return [LogitsProcessor(grammar(self._tokenizer, width, ends, json.dumps(schema)))]
+        return [KeptTo(grammar(self._tokenizer, width, ends, json.dumps(schema)))]
 
 
 def _places(package: str) -> list[Path]:
