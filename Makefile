@@ -1,6 +1,6 @@
 # make demo                 the sandbox: both systems, one after the other
 # make demo CATALOG=c.yaml  the first system on your own products
-# make pinlanding           the first alone: a catalog becomes a published site
+# make pinlanding [WORLD=0] the first alone: a catalog becomes a published site; WORLD: its seed
 # make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
@@ -22,7 +22,7 @@ BIN := .venv/bin
 export PLATFORM_CATALOG := $(CATALOG)
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DESCRIBED
+export OBJECTIVE SEED WORLD PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DESCRIBED
 
 .PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale \
 	prove-production prove-servers doctor plan bench sandbox-weights clean

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -78,6 +79,7 @@ def _write_world(chosen: Settings) -> None:
         *(sys.executable, "-m", "sandbox.world", str(chosen.data / SANDBOX_WORLD)),
         *("--truth", chosen.truth, "--days", str(SANDBOX_DAYS)),
         *("--products", str(SANDBOX_PRODUCTS)),
+        *("--seed", os.environ.get("WORLD") or "0"),
     ]
     subprocess.run(command, check=True, cwd=REPOSITORY)
 

@@ -42,7 +42,8 @@ PICTURES, SHARD = 60_000, 4_000
 WIDTH, TOKENS, TEXT_LAYERS = 96, 20, 2
 UNET_CHANNELS, BATCH, PEAK, WARMUP, EMA = (48, 96), 48, 2e-3, 200, 0.999
 GUIDANCE, DISTIL_PEAK, DISTIL_EMA = 2.0, 5e-4, 0.995
-SIDES_PEAK, SIDES_STEPS, SIDES_SHARE = 7e-4, 2_000, 0.7  # share: of pictures of two garments
+SIDES_PEAK, SIDES_STEPS = 7e-4, 2_000
+SIDES_SHARES = (0.7, 0.1, 0.2)  # pictures of a named side, of other pairs, of all else
 SIDES_FADE, SIDES_CONTRAST = 0.6, 0.02  # rate and contrast fall after this share of the steps
 OPPOSITES = {
     "to the left of": "to the right of",
@@ -496,9 +497,13 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
     progress = state.load()
     latents, texts = read_packed()
     two = np.array([any(f" {word} " in caption for word in RELATIONS) for caption in texts])
-    chances = np.where(two, SIDES_SHARE / two.sum(), (1 - SIDES_SHARE) / (~two).sum())
     turned = [opposite(caption) for caption in texts]
-    told = torch.tensor([caption != other for caption, other in zip(texts, turned, strict=True)])
+    sided = np.array([caption != other for caption, other in zip(texts, turned, strict=True)])
+    chances = sum(
+        share * group / group.sum()
+        for share, group in zip(SIDES_SHARES, (sided, two & ~sided, ~two), strict=True)
+    )
+    told = torch.from_numpy(sided)
     ids, opposed = (
         made["tokenizer"](["", *some], padding="max_length", truncation=True, return_tensors="pt")[
             "input_ids"
@@ -531,7 +536,7 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
         words = text(opposed[rows[side] + 1]).last_hidden_state
         other = (unet(noisy[side], steps[side], words).sample - wanted[side]).square()
         odds = (other - error[side]).sum((1, 2, 3)) / 2
-        contrast = functional.softplus(-odds).sum() / BATCH
+        contrast = functional.softplus(-odds).mean()
         loss = error.mean() + SIDES_CONTRAST * fade * contrast
         optimizer.zero_grad()
         loss.backward()
