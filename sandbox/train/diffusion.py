@@ -42,9 +42,8 @@ PICTURES, SHARD = 60_000, 4_000
 WIDTH, TOKENS, TEXT_LAYERS = 96, 20, 2
 UNET_CHANNELS, BATCH, PEAK, WARMUP, EMA = (48, 96), 48, 2e-3, 200, 0.999
 GUIDANCE, DISTIL_PEAK, DISTIL_EMA = 2.0, 5e-4, 0.995
-SIDES_PEAK, SIDES_STEPS = 7e-4, 2_000
-SIDES_SHARES = (0.7, 0.1, 0.2)  # pictures of a named side, of other pairs, of all else
-SIDES_FADE, SIDES_CONTRAST = 0.6, 0.02  # rate and contrast fall after this share of the steps
+SIDES_PEAK, SIDES_STEPS, SIDES_CONTRAST = 7e-4, 1_200, 0.02
+SIDES_SHARES = (0.85, 0.05, 0.1)  # pictures of a named side, of other pairs, of all else
 OPPOSITES = {
     "to the left of": "to the right of",
     "to the right of": "to the left of",
@@ -484,7 +483,7 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
     under the one with the opposite relation. The log-odds of the two is half the difference of
     their squared errors (the diffusion classifier of Li et al. 2023, 2303.16203, at one noise), and
     its log-sigmoid is the loss, as in Diffusion-DPO (Wallace et al. 2023, 2311.12908, without a
-    reference). Nothing moves for 700 steps, then all four sides come at once (docs/rl.md).
+    reference). For 500 steps nothing is seen to move, then all four sides come at once (docs/rl.md).
     """
     torch.manual_seed(SEED)
     text, unet = (copy.deepcopy(made[name]).requires_grad_(True) for name in ("text", "unet"))
@@ -515,14 +514,12 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
     draw = torch.Generator().manual_seed(SEED + 1_000 * int(progress["step"]) + 9)
     began = (time.monotonic(), time.process_time())
     while progress["step"] < SIDES_STEPS:
-        late = max(0.0, progress["step"] / SIDES_STEPS - SIDES_FADE) / (1 - SIDES_FADE)
-        fade = 0.5 + 0.5 * math.cos(math.pi * late)
         for group in optimizer.param_groups:
-            group["lr"] = SIDES_PEAK * fade * min(1.0, (progress["step"] + 1) / 100)
+            group["lr"] = SIDES_PEAK * min(1.0, (progress["step"] + 1) / 100)
         rows = torch.from_numpy(rng.choice(len(texts), BATCH, p=chances))
         clean = latents[rows] * made["scaling"]
-        noisier = torch.rand(BATCH, generator=draw) ** (1 / 3)  # rounded up to 1 now and then
-        steps = (len(alphas) * noisier).long().clamp(max=len(alphas) - 1)
+        late = torch.rand(BATCH, generator=draw) ** (1 / 3)  # rounded up to 1 now and then
+        steps = (len(alphas) * late).long().clamp(max=len(alphas) - 1)
         alpha = alphas[steps].view(-1, 1, 1, 1)
         noise = torch.randn(clean.shape, generator=draw)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
@@ -537,7 +534,7 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
         other = (unet(noisy[side], steps[side], words).sample - wanted[side]).square()
         odds = (other - error[side]).sum((1, 2, 3)) / 2
         contrast = functional.softplus(-odds).mean()
-        loss = error.mean() + SIDES_CONTRAST * fade * contrast
+        loss = error.mean() + SIDES_CONTRAST * contrast
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
