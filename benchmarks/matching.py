@@ -127,8 +127,7 @@ def main() -> None:
                 arguments.runs,
                 "<= 1.2" if products == 10_000_000 else "",
                 f"peak {run['gib_peak']:.2f} GiB, {run['topics']:,} topics, "
-                f"{run['pages']:,} pages; growth of the time "
-                f"n^{growth(found, products):.2f} since the size before",
+                f"{run['pages']:,} pages{growth(found, products)}",
                 run,
             )
         )
@@ -137,13 +136,14 @@ def main() -> None:
         sys.exit(f"peak {max(largest):.2f} GiB (limit {GIB})")
 
 
-def growth(found: dict[int, dict[str, float]], products: int) -> float:
-    """Exponent of the time in the number of products, from the size before to this one."""
-    before = max((size for size in found if size < products), default=products)
-    if before == products:
-        return float("nan")
+def growth(found: dict[int, dict[str, float]], products: int) -> str:
+    """How the time grew from the size before to this one, as a power of the products."""
+    before = max((size for size in found if size < products), default=None)
+    if before is None:
+        return ""
     time = found[products]["cpu_s"] / found[before]["cpu_s"]
-    return math.log(time) / math.log(products / before)
+    exponent = math.log(time) / math.log(products / before)
+    return f"; growth of the time n^{exponent:.2f} since {before:,}"
 
 
 if __name__ == "__main__":

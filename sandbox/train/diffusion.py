@@ -483,7 +483,7 @@ def learn_sides(made: dict[str, Any]) -> dict[str, Any]:
     under the one with the opposite relation. The log-odds of the two is half the difference of
     their squared errors (the diffusion classifier of Li et al. 2023, 2303.16203, at one noise), and
     its log-sigmoid is the loss, as in Diffusion-DPO (Wallace et al. 2023, 2311.12908, without a
-    reference). For 500 steps nothing is seen to move, then all four sides come at once (docs/rl.md).
+    reference). For 500 steps little moves, then all four sides come at once (docs/rl.md).
     """
     torch.manual_seed(SEED)
     text, unet = (copy.deepcopy(made[name]).requires_grad_(True) for name in ("text", "unet"))
