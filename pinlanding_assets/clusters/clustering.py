@@ -24,6 +24,7 @@ _SAMPLE = 20_000  # products that the centres are found on, chosen by hash as th
 _BLOCK = 65_536  # products whose vectors are averaged at once
 _SURE = 1.0  # standard errors from which an entry counts as over-represented
 _LABELS = 5  # entries kept a cluster
+_COMMON = 1 / 3  # share of a cluster from which an entry is said of it as a whole
 _PRIOR = 10.0  # pseudo-mentions, spread over the entries as the whole catalog has them
 
 
@@ -130,6 +131,7 @@ def _over_represented(members: pl.DataFrame, assignments: pl.DataFrame) -> pl.Da
     Log-odds ratio with an informative Dirichlet prior, in standard errors (Monroe, Colaresi and
     Quinn 2008, "Fightin' Words").
     """
+    sizes = members.group_by("cluster_id").agg(size=pl.len())
     labelled = (
         assignments.select("product_id", "entry_id", "key", "value")
         .unique(["product_id", "entry_id"])
@@ -151,21 +153,30 @@ def _over_represented(members: pl.DataFrame, assignments: pl.DataFrame) -> pl.Da
             variance=1.0 / (here + prior) + 1.0 / (elsewhere + prior),
         )
         .with_columns(z=(pl.col("odds") / pl.col("variance").sqrt()).round(6))
+        .join(sizes, on="cluster_id")
+        .with_columns(carried=here / pl.col("size"))
         .filter(pl.col("z") > _SURE)
         .sort(["cluster_id", "z", "entry_id"], descending=[False, True, False])
         .group_by("cluster_id", maintain_order=True)
-        .agg(pl.col("entry_id", "key", "value").head(_LABELS))
+        .agg(pl.col("entry_id", "key", "value", "carried").head(_LABELS))
     )
     return scored.select(
         "cluster_id",
         entries="entry_id",
-        label=pl.struct("key", "value").map_elements(
-            lambda row: _label(row["key"], row["value"]), return_dtype=pl.String
+        label=pl.struct("key", "value", "carried").map_elements(
+            lambda row: _label(row["key"], row["value"], row["carried"]), return_dtype=pl.String
         ),
     )
 
 
-def _label(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Up to three values, the strongest of each key."""
-    strongest = dict(zip(reversed(keys), reversed(values), strict=True))
-    return ", ".join(strongest[key] for key in list(dict.fromkeys(keys))[:3])
+def _label(keys: Sequence[str], values: Sequence[str], carried: Sequence[float]) -> str:
+    """Up to three values, the strongest of each key: those that many of its products carry, then,
+    said to be of a part, the others. "hoodie, partly navy": more are navy than elsewhere, not many.
+    """
+    strongest: dict[str, int] = {}
+    for at, key in enumerate(keys):
+        strongest.setdefault(key, at)
+    named = list(strongest.values())[:3]
+    many = [values[at] for at in named if carried[at] >= _COMMON]
+    some = [values[at] for at in named if carried[at] < _COMMON]
+    return ", ".join([*many, f"partly {', '.join(some)}"] if some else many)

@@ -47,6 +47,15 @@ def test_groups_are_found_and_named_by_what_sets_them_apart():
     assert all(len(set(kinds)) == 1 for kinds in found["kind"])
 
 
+def test_a_name_says_what_only_a_part_of_a_group_is():
+    blue = [product for product, kind in zip(IDS, KINDS, strict=True) if kind == "coat"][:9]
+    some = pl.DataFrame({"product_id": blue}).with_columns(
+        entry_id=pl.lit("color=blue"), key=pl.lit("color"), value=pl.lit("blue")
+    )
+    clusters, _ = cluster(EMBEDDINGS, pl.concat([ASSIGNMENTS, some]), clusters=3)
+    assert set(clusters["label"]) == {"dress", "coat, partly blue", "hat"}
+
+
 def test_the_same_whatever_the_order_of_rows():
     shuffled = EMBEDDINGS.sample(fraction=1.0, shuffle=True, seed=3)
     one, other = cluster(EMBEDDINGS, ASSIGNMENTS), cluster(shuffled, ASSIGNMENTS.reverse())
