@@ -91,7 +91,7 @@ plan: .venv/installed
 bench: .venv/installed
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray,bench]'
 	$(BIN)/python -m benchmarks.stages
-	$(BIN)/python -m benchmarks.stages --ray
+	$(BIN)/python -m benchmarks.stages --ray --runs 1
 	$(BIN)/python -m benchmarks.vector_index
 	$(BIN)/python -m benchmarks.nightly
 	$(BIN)/python -m benchmarks.matching

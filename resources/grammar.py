@@ -28,7 +28,7 @@ class KeptTo:
     """
 
     def __init__(self, grammar: Any) -> None:
-        self._grammar = grammar
+        self._grammar, self._ends = grammar, set(grammar.tokenizer_info.stop_token_ids)
         self._matchers: list[Any] = []
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
@@ -49,7 +49,7 @@ class KeptTo:
             for row in self._open:
                 if not self._matchers[row].accept_token(said[row]):
                     raise RuntimeError("the model said what its grammar forbids")
-            self._open = [row for row in self._open if not self._matchers[row].is_terminated()]
+            self._open = [row for row in self._open if said[row] not in self._ends]
         if self._open:
             matchers = [self._matchers[row] for row in self._open]
             self._batch.batch_fill_next_token_bitmask(matchers, self._mask, self._open)
