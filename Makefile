@@ -94,6 +94,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.stages --ray --runs 1
 	$(BIN)/python -m benchmarks.vector_index
 	$(BIN)/python -m benchmarks.nightly
+	$(BIN)/python -m benchmarks.orchestration
 	$(BIN)/python -m benchmarks.matching
 
 prove-scale: .venv/installed
