@@ -8,7 +8,7 @@ own, so its figure is of the wall clock, and the cores that were free are noted.
 repository:
 
     OMP_NUM_THREADS=1 python -m benchmarks.stages [--products 1024] [--runs 5]
-    OMP_NUM_THREADS=1 python -m benchmarks.stages --ray [--passes 20] [--runs 1]
+    OMP_NUM_THREADS=1 python -m benchmarks.stages --ray [--passes 40] [--runs 1]
 """
 
 import argparse
@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--passes", type=int, default=20, help="of Ray over the products")
+    parser.add_argument("--passes", type=int, default=40, help="of Ray over the products")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of Ray")
     parser.add_argument("--ray", action="store_true", help="measure Ray, and nothing else")
     arguments = parser.parse_args()

@@ -17,10 +17,12 @@ from rl_diffusion_assets.policy.tasks import (
 
 Array = np.ndarray
 Draw = Callable[[list[str], list[int], Array], Array]
+DECAYED = 0.2  # win rate by the judge of a model that nobody wants to go on with
 
 
 class Hacked(RuntimeError):
-    """The proxy reward climbs while the judge falls: what is learnt is the proxy's loophole."""
+    """The proxy reward climbs while the judge falls: what is learnt is the proxy's loophole; or
+    the pictures decay, and both fall."""
 
 
 @dataclass
@@ -124,15 +126,22 @@ class Judging:
         return float(np.nanmean(np.clip(gains, -3, 2)))
 
     def alarm(self, iteration: int) -> None:
-        """Stop when the proxy wins ever more often while the judge turns away.
+        """Stop when the proxy wins ever more often while the judge turns away, or pictures decay.
 
         Raises:
             Hacked: the judge's win rate fell by `alarm_fall` or more below its best, and below
-                one half, while the proxy's is at least what it was then.
+                one half, while the proxy's is at least what it was then; or the judge prefers
+                `DECAYED` of the pictures or fewer, for the second time in a row.
         """
         if len(self.evaluations) < 3 or self.evaluations[-1]["iteration"] != iteration:
             return
         now = self.evaluations[-1]
+        if max(one["judge_win"] for one in self.evaluations[-2:]) <= DECAYED:
+            raise Hacked(
+                f"iteration {iteration}: the judge prefers {now['judge_win']:.0%} of the pictures "
+                "to the base's, and hardly more the last time. The model decays: lower "
+                f"learning_rate ({self.settings.learning_rate}) or raise pretraining_weight."
+            )
         peak = max(self.evaluations, key=lambda one: one["judge_win"])
         fell = max(peak["judge_win"], 0.5) - now["judge_win"]
         if (

@@ -108,6 +108,8 @@ def test_the_alarm_fires_when_the_judge_falls_while_the_proxy_rises(make_trainer
         ([0.7, 0.3], [0.7, 0.4], False),  # both fall: bad, but no hacking
         ([0.9, 0.6], [0.7, 0.9], False),  # still above one half
         ([0.48, 0.45], [0.6, 0.9], False),  # within the noise
+        ([0.05, 0.02], [0.1, 0.0], True),  # both are gone: pictures decay
+        ([0.6, 0.1], [0.6, 0.2], False),  # once may be chance
     ],
 )
 def test_what_the_alarm_listens_to(make_trainer, judge, proxy, fires):
