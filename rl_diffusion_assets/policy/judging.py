@@ -17,7 +17,7 @@ from rl_diffusion_assets.policy.tasks import (
 
 Array = np.ndarray
 Draw = Callable[[list[str], list[int], Array], Array]
-DECAYED = 0.2  # win rate by the judge of a model that nobody wants to go on with
+DECAYED = 0.05  # win rate by the judge of a model that nobody wants to go on with
 
 
 class Hacked(RuntimeError):

@@ -532,7 +532,7 @@ def test_a_state_is_there_whole_or_not_at_all(make_trainer, monkeypatch):
 
 @pytest.mark.parametrize("changes", [{}, FULL, {"ema": 0.5}], ids=["lora", "full", "lora-ema"])
 def test_the_best_checkpoint_is_kept_and_merged(make_trainer, changes):
-    judge = rewards(Script(0.0, 1.0, -1.0, -2.0))  # of the base, and after 1, 2 and 3
+    judge = rewards(Script(0.0, 1.0, -1.0, 0.5))  # of the base, and after 1, 2 and 3
     trainer = make_trainer(
         judge=judge, iterations=3, evaluate_every=1, learning_rate=1e-2, **changes
     )
