@@ -23,8 +23,9 @@ import polars as pl
 
 from resources.object_store import Store, open_store
 
-MANIFEST = "manifest.json"
 Answer = TypeVar("Answer")
+
+MANIFEST = "manifest.json"
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 

@@ -9,6 +9,7 @@ go on until they begin to know sides.
 
 import argparse
 import copy
+import itertools
 import json
 import math
 import os
@@ -45,10 +46,9 @@ GUIDANCE, DISTIL_PEAK, DISTIL_EMA = 2.0, 5e-4, 0.995
 SIDES_PEAK, SIDES_STEPS, SIDES_CONTRAST = 7e-4, 1_200, 0.02
 SIDES_SHARES = (0.85, 0.05, 0.1)  # pictures of a named side, of other pairs, of all else
 OPPOSITES = {
-    "to the left of": "to the right of",
-    "to the right of": "to the left of",
-    "above": "below",
-    "below": "above",
+    one: other
+    for one, other in itertools.permutations(RELATIONS, 2)
+    if tuple((-x, -y) for x, y in RELATIONS[one]) == RELATIONS[other]
 }
 DROPPED, MIN_SNR = 0.1, 5.0  # share of empty captions; Hang et al. 2023 (2303.09556)
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -1,19 +1,22 @@
 """Production on a Ray cluster: the overlay's settings, and a run that is a job of one."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import httpx
 import pytest
 import yaml
 
-from operations.instance import environment, free_port, open_instance, server
+from operations.instance import START_SECONDS, environment, free_port, open_instance, server
 from operations.launch import Follower, Launcher
 from resources.profiles import SANDBOX_WORLD, executor, resources, settings
 from sandbox.world import write_world
@@ -67,15 +70,25 @@ def cluster() -> Iterator[str]:
     ray, jobs = str(Path(sys.executable).with_name("ray")), free_port()
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets need a short path
     command = [
-        *(ray, "start", "--head", "--num-cpus", "4", "--port", str(free_port())),
+        *(ray, "start", "--head", "--block", "--num-cpus", "4", "--port", str(free_port())),
         *("--dashboard-host", "127.0.0.1", "--dashboard-port", str(jobs), "--temp-dir", folder),
     ]
     path = f"{Path(ray).parent}:{os.environ['PATH']}"  # a job is a command line: `dagster ...`
     around = {"PATH": path, "RAY_worker_niceness": "0", "RAY_AUTH_MODE": "disabled"}
-    subprocess.run(command, check=True, capture_output=True, env=os.environ | around)
-    yield f"http://127.0.0.1:{jobs}"
-    subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | around)
+    url = f"http://127.0.0.1:{jobs}"
+    try:
+        for _ in range(START_SECONDS):
+            assert head.poll() is None, f"no cluster: exit status {head.returncode}"
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{url}/api/version", timeout=5).is_success:
+                    break
+            time.sleep(1)
+        yield url
+    finally:
+        head.terminate()  # ends its own cluster, and no other on this machine
+        head.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.longer
