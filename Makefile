@@ -13,7 +13,7 @@
 # make prove-servers        against `transformers serve` and a language model: some minutes
 # make doctor               whether this machine and platform.yaml will do, and how to mend it
 # make plan PRODUCTS=1e9 DAILY=1e7 GPU=h100 [GPUS=8]   hours, storage and money, with sources
-# make bench                stages, engines, index, nights and matching against their peers
+# make bench                stages, engines, index, nights, topics, collections and RL against their peers
 # make sandbox-weights      train the sandbox's tiny models again
 
 .DEFAULT_GOAL := demo
@@ -95,10 +95,11 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.vector_index
 	$(BIN)/python -m benchmarks.nightly
 	$(BIN)/python -m benchmarks.orchestration
-	$(BIN)/python -m benchmarks.matching
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.ddpo
 
 prove-scale: .venv/installed
-	$(BIN)/python -m benchmarks.collections_at_scale
+	$(BIN)/python -m benchmarks.scale --products 100000 1000000 --runs 1
 
 sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data

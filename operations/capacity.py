@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 GUESS = "guess"
 SPECS = "https://llmbook.apartsin.com/appendices/appendix-g-hardware-compute/section-g.1.html"
@@ -102,9 +101,9 @@ def assumptions(request: Request, measured: Mapping[str, float]) -> dict[str, As
         ("vlm_parameters", 2.2e9, "of SmolVLM2-2.2B", "the model's name"),
         ("vlm_prompt", 1_200, "tokens of a prompt with its image", GUESS),
         ("vlm_answer", 80, "tokens of an answer", GUESS),
-        ("topic_cpu", measured.get("matching_cpu", 34e-6), "CPU-s a product, topics and feeds",
-         "benchmarks/results.json" if "matching_cpu" in measured else f"{repo}: README, "
-         "`make prove-scale` at 10^6 products"),
+        ("topic_cpu", measured.get("topic_cpu", 34e-6), "CPU-s a product, topics and feeds",
+         "benchmarks/results.json, 10^7 products" if "topic_cpu" in measured else f"{repo}: "
+         "README, `make prove-scale` at 10^6 products"),
         ("image_bytes", 160e3, "bytes a picture (512 px, quality 95)",
          f"{repo}: python -m benchmarks.decode; photos vary"),
         ("table_bytes", 210, "bytes a product and version, Parquet",
@@ -126,14 +125,15 @@ def measurements(path: Path) -> dict[str, float]:
     """What `make bench` has measured of what the plan needs; empty without its results."""
     if not path.exists():
         return {}
-    body: Any = json.loads(path.read_text())
-    figures = body["figures"] if isinstance(body, dict) and "figures" in body else body
-    rows = list(figures.values()) if isinstance(figures, dict) else list(figures)
-    found: dict[str, float] = {}
-    for row in rows:
-        name = str(row.get("name", "")).lower()
-        if "embedding" in name and "ray" not in name and "bare" in str(row.get("against", "")):
-            found["stage_ratio"] = min(1.0, float(row["ratio"]))
+    rows = json.loads(path.read_text())
+    found = {}
+    if "embedding stage" in rows:
+        found["stage_ratio"] = min(1.0, float(rows["embedding stage"]["ratio"]))
+    largest = [
+        f"{stage}, 10,000,000 products, cost a product" for stage in ("topics", "collections")
+    ]
+    if all(name in rows for name in largest):
+        found["topic_cpu"] = sum(1e-6 * float(rows[name]["ours"]) for name in largest)
     return found
 
 

@@ -1,6 +1,6 @@
 """What an engine runs of this stage: topics are filled with products."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -13,13 +13,12 @@ from pinlanding_assets.collections.matching import (
     Shelf,
     shelf_columns,
 )
+from pinlanding_assets.embeddings.assets import assignment_parts
 from resources.engine import BatchWork, Sent
 from resources.lake import Lake
 
 BATCH = 512
 """Topics filled at once: the vectors that their pages look at are some 250 MB at 128 numbers."""
-ROWS = 4_000_000
-"""Assignments in memory at once while the postings are built, some 600 MB."""
 
 
 class Match(BatchWork[list[str], Page]):
@@ -37,28 +36,12 @@ class Match(BatchWork[list[str], Page]):
         seen = with_looks(live(lake.scan("catalog", "products")), lake.scan("catalog", "images"))
         products = shelf_columns(seen)
         self._products = products.collect(engine="streaming")
-        days = self._products["date"].unique().sort()
-        parts = (part for day in days for part in self._assignments(day))
+        parts = assignment_parts(lake, self._products)
         self._matcher = Matcher(Shelf(self._products, self._arrangement), parts, self._embeddings)
 
     def run(self, items: Sequence[list[str]], inputs: Sequence[Any]) -> list[Page]:
         del inputs
         return self._matcher.pages(items)
-
-    def _assignments(self, day: str) -> Iterator[pl.DataFrame]:
-        """Of the products whose last version is the day's, in parts that split no product."""
-        current = self._products.filter(pl.col("date") == day).select("product_id")
-        table = self._lake.resource.scan("product_attributes", "assignments", [day])
-        rows = table.select("product_id", "entry_id", "key", "p", "source")
-        held = pl.DataFrame(schema=rows.collect_schema())
-        total = rows.select(pl.len()).collect().item()
-        for start in range(0, total, ROWS):
-            part = pl.concat([held, rows.slice(start, ROWS).collect()])
-            unfinished = part["product_id"] == part["product_id"][-1]
-            last = start + ROWS >= total
-            held = part.filter(unfinished)
-            part = part if last else part.filter(~unfinished)
-            yield part.join(current, on="product_id", how="semi")
 
     def _embeddings(self, ids: pl.Series) -> pl.DataFrame:
         wanted = self._products.lazy().select("product_id", "date")

@@ -45,6 +45,8 @@ from resources.vector_index import IndexUnfit, VectorIndex
 
 SEARCHED = ("availability", "seller")
 """Of a product, what a search for its neighbours may ask for."""
+ROWS = 4_000_000
+"""Assignments in memory at once where a catalog is read in parts, some 600 MB."""
 
 
 @dg.asset(
@@ -302,3 +304,28 @@ def current_assignments(lake: Lake) -> pl.DataFrame:
     found = lake.scan("product_attributes", "assignments")
     current_rows = found.join(products, on=["product_id", "date"], how="semi").drop("date")
     return current_rows.sort("product_id", "entry_id", "source").collect()
+
+
+def assignment_parts(lake: Lake, products: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The attributes of products, in parts that split no product, of about `ROWS` rows.
+
+    Args:
+        lake: Read a part at a time.
+        products: product_id and date: the day of the version whose attributes count.
+
+    Returns:
+        product_id, entry_id, key, p, source.
+    """
+    for day in products["date"].unique().sort():
+        current = products.filter(pl.col("date") == day).select("product_id")
+        table = lake.scan("product_attributes", "assignments", [day])
+        rows = table.select("product_id", "entry_id", "key", "p", "source")
+        held = pl.DataFrame(schema=rows.collect_schema())
+        total = rows.select(pl.len()).collect().item()
+        for start in range(0, total, ROWS):
+            part = pl.concat([held, rows.slice(start, ROWS).collect()])
+            unfinished = part["product_id"] == part["product_id"][-1]
+            last = start + ROWS >= total
+            held = part.filter(unfinished)
+            part = part if last else part.filter(~unfinished)
+            yield part.join(current, on="product_id", how="semi")

@@ -44,7 +44,7 @@ def keyword_collections(
     """
     products = sellable(products)
     found = keyword_assignments(products, entries, keys, names, lexicon)
-    candidates = mine(found, keys, demand, products=products.height)
+    candidates = mine([found], keys, demand, products=products.height)
     topics = judge(write_titles(candidates, phraser), entries)
     return match(topics, found, products, arrangement=arrangement, gates=gates)
 

@@ -10,7 +10,7 @@ from pinlanding_assets.catalog.live import live, sellable
 from pinlanding_assets.checks import CHECKS, accepted_share, searches_understood
 from pinlanding_assets.clusters.assets import product_clusters
 from pinlanding_assets.columns import COLUMNS
-from pinlanding_assets.embeddings.assets import current_assignments
+from pinlanding_assets.embeddings.assets import assignment_parts
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
@@ -109,9 +109,10 @@ def topics(
 ) -> Iterator[dg.MaterializeResult]:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
-    on_sale = sellable(live(lake.scan("catalog", "products")).collect()).select("product_id")
+    shelf = sellable(live(lake.scan("catalog", "products"))).select("product_id", "date")
+    on_sale = shelf.collect(engine="streaming")
     candidates = mine(
-        current_assignments(lake).join(on_sale, on="product_id", how="semi"),
+        assignment_parts(lake, on_sale),
         keys,
         lake.read("demand", "queries"),
         products=on_sale.height,

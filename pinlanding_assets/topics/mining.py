@@ -1,14 +1,16 @@
-"""Candidate topics: frequent combinations of attributes, mined level by level in DuckDB.
+"""Candidate topics: frequent combinations of attributes, mined level by level, out of core.
 
-Combinations of one to four entries, at most one a key, the product type among them where the
-catalog has one (PinLanding section 4, steps 1 and 2; Apriori growth on product lists).
+DuckDB counts and joins within a limit of memory. Combinations of one to four entries, at most one a
+key, the product type among them where the catalog has one (PinLanding section 4, steps 1 and 2;
+Apriori growth on product lists).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -58,7 +60,7 @@ class Mining:
         limit: Most topics kept, the best first.
         beam: Most combinations that grow on to the next level.
         memory: DuckDB's memory limit.
-        spill: Folder that DuckDB spills to; None: its default.
+        spill: Folder for what does not fit; None: the machine's for temporary files.
     """
 
     max_entries: int = 4
@@ -101,7 +103,7 @@ def combine_sources(assignments: pl.DataFrame) -> pl.DataFrame:
 
 
 def mine(
-    assignments: pl.DataFrame,
+    assignments: Iterable[pl.DataFrame],
     keys: pl.DataFrame,
     demand: pl.DataFrame,
     *,
@@ -112,7 +114,8 @@ def mine(
     """Candidate topics, best first.
 
     Args:
-        assignments: `product_attributes.assignments` of the products that can be bought.
+        assignments: `product_attributes.assignments` of the products that can be bought, in parts
+            that split no product (`assignment_parts`): only one is in memory at a time.
         keys: `attribute_vocabulary.keys`.
         demand: `demand.queries`; empty without a search log.
         products: Number of these products (what support and lift refer to).
@@ -126,14 +129,14 @@ def mine(
         cluster), sketch (smallest product hashes).
     """
     mining = mining or Mining()
-    evidence = combine_sources(assignments)
-    if evidence.is_empty():
-        return pl.DataFrame(schema=CANDIDATES_SCHEMA)
-    typed = keys.filter(pl.col("role") == "product_type")["key"].to_list()
-    product_type = next((key for key in typed if key in set(evidence["key"])), None)
     floor = mining.min_support or support_floor(products)
+    typed = keys.filter(pl.col("role") == "product_type")["key"].to_list()
     with _connection(mining) as db:
-        names = _load(db, evidence, members, product_type, floor)
+        key_of = _load(db, assignments, members)
+        product_type = next((key for key in typed if key in key_of.values()), None)
+        names = _frequent(db, key_of, product_type, floor)
+        if names.is_empty():
+            return pl.DataFrame(schema=CANDIDATES_SCHEMA)
         found = pl.concat(_levels(db, names, products, floor, product_type is not None, mining))
     ranked = _with_demand(found, names, demand)
     # Surely right, wanted, and many of them: what a topic is worth.
@@ -152,49 +155,78 @@ def mine(
 def _connection(mining: Mining) -> Iterator["DuckDBPyConnection"]:
     import duckdb
 
-    config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": mining.memory}
-    if mining.spill:
-        config["temp_directory"] = mining.spill
-    with duckdb.connect(":memory:", config=config) as db:
-        yield db
+    with TemporaryDirectory(dir=mining.spill) as folder:
+        config = {"memory_limit": mining.memory, "temp_directory": folder}
+        with duckdb.connect(":memory:", config=config) as db:  # type: ignore[arg-type]
+            yield db
 
 
 def _load(
-    db: "DuckDBPyConnection",
-    evidence: pl.DataFrame,
-    members: pl.DataFrame | None,
-    product_type: str | None,
-    floor: int,
-) -> pl.DataFrame:
-    """Tables `product` and `item` with small integers; returns the frequent entries' names.
+    db: "DuckDBPyConnection", assignments: Iterable[pl.DataFrame], members: pl.DataFrame | None
+) -> dict[str, str]:
+    """Tables `product` and `evidence` (a row a product and entry), with small integers for ids.
 
-    Entries are numbered by key, the product type first, so that growing a combination by
-    entries of later keys only meets every combination once and no key twice.
+    Returns:
+        Entries and their keys, in the order of their numbers in `evidence`.
     """
-    names = (
-        evidence.group_by("entry_id")
-        .agg(pl.col("key").first(), support=pl.len())
-        .filter(pl.col("support") >= floor)
-        .with_columns(later=pl.col("key") != pl.lit(product_type or ""))
-        .sort("later", "key", "entry_id")
-        .with_columns(entry=pl.int_range(pl.len(), dtype=pl.Int32), key_no=pl.col("key").rle_id())
-    )
+    db.execute("create table listed (product int, product_id text)")
+    db.execute("create table evidence (product int, number int, log_p float)")
+    key_of: dict[str, str] = {}
+    count = 0
+    for part in assignments:
+        rows = combine_sources(part).filter(pl.col("p") > 0)
+        key_of |= dict(rows.select("entry_id", "key").unique().sort("entry_id").iter_rows())
+        numbers = pl.DataFrame({"entry_id": list(key_of)}, schema={"entry_id": pl.String})
+        ids = rows.select("product_id").unique().with_row_index("product", offset=count)
+        count += ids.height
+        numbered = rows.join(ids, on="product_id").join(
+            numbers.with_row_index("number"), on="entry_id"
+        )
+        db.register("ids", ids.to_arrow())
+        db.register("rows", numbered.select("product", "number", pl.col("p").log()).to_arrow())
+        db.execute("insert into listed from ids")
+        db.execute("insert into evidence from rows")
     clusters = members if members is not None else pl.DataFrame(schema=_MEMBERS)
-    db.register("evidence", evidence.to_arrow())
-    db.register("names", names.to_arrow())
     db.register("clusters", clusters.select(*_MEMBERS).to_arrow())
     db.execute("""
         create table product as
-        select product_id, (row_number() over (order by product_id))::int as product,
-               md5_number_lower(product_id) as hash, c.cluster_id
-        from (select distinct product_id from evidence) left join clusters c using (product_id)
+        select product, md5_number_lower(product_id) as hash, cluster_id
+        from listed left join clusters using (product_id)
     """)
+    db.execute("drop table listed")
+    return key_of
+
+
+def _frequent(
+    db: "DuckDBPyConnection", key_of: dict[str, str], product_type: str | None, floor: int
+) -> pl.DataFrame:
+    """Table `item`: `evidence` of the frequent entries alone, numbered anew; returns their names.
+
+    Entries are numbered by key, so that growing a combination by entries of later keys only meets
+    every combination once and no key twice. The product type is key number 0.
+    """
+    counted = db.sql(
+        "select number::int as number, count(*) as support from evidence group by 1"
+    ).pl()
+    entries = pl.DataFrame({"entry_id": key_of.keys(), "key": key_of.values()})
+    names = (
+        entries.with_row_index("number")
+        .join(counted.cast({"number": pl.UInt32}), on="number")
+        .filter(pl.col("support") >= floor)
+        .with_columns(later=pl.col("key") != pl.lit(product_type or ""))
+        .sort("later", "key", "entry_id")
+        .with_columns(
+            entry=pl.int_range(pl.len(), dtype=pl.Int32),
+            key_no=pl.col("key").rle_id() + pl.col("later").all(),
+        )
+    )
+    db.register("names", names.to_arrow())
     db.execute("""
         create table item as
-        select p.product, n.entry, n.key_no::int as key_no, ln(e.p)::float as log_p
-        from evidence e join product p using (product_id) join names n using (entry_id)
-        where e.p > 0
+        select e.product, n.entry, n.key_no::int as key_no, e.log_p
+        from evidence e join names n using (number)
     """)
+    db.execute("drop table evidence")
     return names
 
 

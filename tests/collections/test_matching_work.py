@@ -7,6 +7,7 @@ from pinlanding_assets.catalog.live import with_looks
 from pinlanding_assets.collections import work
 from pinlanding_assets.collections.gates import Gates
 from pinlanding_assets.collections.matching import Arrangement, fill_pages, match
+from pinlanding_assets.embeddings import assets as embeddings_assets
 from resources.engine import InProcess
 from resources.gpu import Session
 from resources.lake import Lake
@@ -87,7 +88,7 @@ def test_pages_from_the_lake_are_those_from_frames(tmp_path, monkeypatch):
         arrangement=Arrangement(max_products=20),
         gates=OPEN,
     )
-    monkeypatch.setattr(work, "ROWS", 50)
+    monkeypatch.setattr(embeddings_assets, "ROWS", 50)
     running = InProcess(Session("cpu", "float32", 0))
     job = work.Match(lake, Arrangement(max_products=20))
     pages = running.map_batches(job, topics["entries"].to_list(), 2)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -62,12 +63,13 @@ def test_a_day_costs_its_changes_not_the_catalog():
 def test_a_measured_ratio_goes_before_the_bar(tmp_path: Path):
     results = tmp_path / "results.json"
     assert measurements(results) == {}
-    results.write_text(
-        '[{"name": "embedding stage", "ratio": 0.95, "against": "the bare loop"},'
-        ' {"name": "embedding stage, ray", "ratio": 0.5, "against": "the bare loop"}]'
-    )
+    largest = {
+        f"{stage}, 10,000,000 products, cost a product": {"ours": cost, "ratio": 1.0}
+        for stage, cost in (("topics", 30.0), ("collections", 40.0))
+    }
+    results.write_text(json.dumps({"embedding stage": {"ratio": 0.95, "ours": 660.0}} | largest))
     measured = measurements(results)
-    assert measured == {"stage_ratio": 0.95}
+    assert measured == {"stage_ratio": 0.95, "topic_cpu": pytest.approx(70e-6)}
     assert of(BILLION, measured)["stage_ratio"].source == "benchmarks/results.json"
     assert "not a measurement" in of(BILLION)["stage_ratio"].source
 

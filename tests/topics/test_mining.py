@@ -23,6 +23,9 @@ KEYS = pl.DataFrame(
 )
 
 
+ENDS = [("p000", "p019"), ("p020", "p039"), ("p040", "p040"), ("p041", "p059")]
+
+
 def assigned(rows, p=0.9, source="vlm"):
     return pl.DataFrame(
         [(product, f"{key}={value}", key, value, p, source) for product, key, value in rows],
@@ -46,7 +49,7 @@ def sets(found):
 
 
 def test_combinations_hold_the_product_type_and_one_entry_a_key():
-    found = mine(shop(), KEYS, NO_DEMAND, products=60)
+    found = mine([shop()], KEYS, NO_DEMAND, products=60)
     assert found.schema == pl.Schema(CANDIDATES_SCHEMA)
     assert sets(found) == {
         ("type=dress",),
@@ -65,7 +68,7 @@ def test_combinations_hold_the_product_type_and_one_entry_a_key():
 
 def test_without_a_product_type_any_combination_is_a_topic():
     plain = KEYS.with_columns(role=pl.lit("attribute"))
-    assert ("color=red",) in sets(mine(shop(), plain, NO_DEMAND, products=60))
+    assert ("color=red",) in sets(mine([shop()], plain, NO_DEMAND, products=60))
 
 
 def test_accidental_pairs_are_left_out():
@@ -75,7 +78,7 @@ def test_accidental_pairs_are_left_out():
         # almost all dresses are red, almost all coats blue; one in ten the other way round
         rows += [(f"p{n:03}", "color", ("red", "blue")[(n % 2) ^ (n % 20 < 2)])]
     found = sets(
-        mine(assigned(rows), KEYS, NO_DEMAND, products=400, mining=Mining(max_overlap=1.0))
+        mine([assigned(rows)], KEYS, NO_DEMAND, products=400, mining=Mining(max_overlap=1.0))
     )
     assert ("type=dress", "color=red") in found
     assert ("type=dress", "color=blue") not in found
@@ -99,16 +102,16 @@ def test_demand_ranks_topics():
             "parsed": [1.0],
         }
     )
-    found = mine(shop(), KEYS, asked, products=60)
+    found = mine([shop()], KEYS, asked, products=60)
     assert found["entries"][0].to_list() == ["type=coat", "color=blue"]
     assert found["demand"][0] == 500
 
 
 def test_bounds_and_empty_input():
-    assert mine(shop(), KEYS, NO_DEMAND, products=60, mining=Mining(limit=2)).height == 2
-    assert mine(shop(), KEYS, NO_DEMAND, products=60, mining=Mining(max_entries=1)).height == 2
-    assert mine(shop().clear(), KEYS, NO_DEMAND, products=0).is_empty()
-    assert mine(shop(2), KEYS, NO_DEMAND, products=2).is_empty()
+    assert mine([shop()], KEYS, NO_DEMAND, products=60, mining=Mining(limit=2)).height == 2
+    assert mine([shop()], KEYS, NO_DEMAND, products=60, mining=Mining(max_entries=1)).height == 2
+    assert mine([shop().clear()], KEYS, NO_DEMAND, products=0).is_empty()
+    assert mine([shop(2)], KEYS, NO_DEMAND, products=2).is_empty()
 
 
 def test_row_order_does_not_matter():
@@ -116,9 +119,24 @@ def test_row_order_does_not_matter():
     members = pl.DataFrame(
         {"product_id": [f"p{n:03}" for n in range(60)], "cluster_id": np.arange(60) % 3}
     )
-    one = mine(shop(), KEYS, NO_DEMAND, products=60, members=members)
-    assert one.equals(mine(shuffled, KEYS, NO_DEMAND, products=60, members=members))
+    one = mine([shop()], KEYS, NO_DEMAND, products=60, members=members)
+    assert one.equals(mine([shuffled], KEYS, NO_DEMAND, products=60, members=members))
     assert one["focus"].is_between(0, 1).all()
+
+
+def test_parts_give_what_the_whole_gives():
+    whole = pl.concat([shop(), assigned([("p001", "color", "blue")], source="encoder")])
+    parts = [whole.filter(pl.col("product_id").is_between(*map(pl.lit, ends))) for ends in ENDS]
+    assert sum(part.height for part in parts) == whole.height
+    one = mine([whole], KEYS, NO_DEMAND, products=60)
+    assert one.height > 2
+    assert one.equals(mine(parts, KEYS, NO_DEMAND, products=60))
+
+
+def test_a_type_that_no_topic_can_have_leaves_no_topics():
+    colours = [(f"p{n:03}", "color", "red") for n in range(40)]
+    rows = assigned([*colours, ("p000", "type", "dress")])
+    assert mine([rows], KEYS, NO_DEMAND, products=40).is_empty()
 
 
 def test_support_floor_follows_the_catalog():
