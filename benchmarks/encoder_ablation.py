@@ -6,7 +6,7 @@ Recall@10 with image and text, from the image and from the text alone, Recall@1,
 (Hit@1, mean over the pairs of keys), and what the calibrated thresholds reach on held-out labels.
 Prints one row of a Markdown table a setting. Run from the repository, after `make pinlanding`:
 
-    OMP_NUM_THREADS=1 python -m benchmarks.encoder_ablation [--only mix,sigmoid] [--seed 0]
+    OMP_NUM_THREADS=1 python -m benchmarks.encoder_ablation [--only mix sigmoid] [--seed 0]
 """
 
 import argparse
@@ -121,16 +121,15 @@ def row(name: str, figures: dict[str, float], trained: TrainedEncoder, seconds: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--only", help="names of settings, comma-separated")
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frozen", action="store_true", help="train the heads alone: seconds each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     catalog = Catalog(arguments.data)
-    chosen = arguments.only.split(",") if arguments.only else list(SETTINGS)
     heads = [*SHOWN, "composed Hit@1", "precision", "recall", "ECE", "CPU s"]
     print(f"| setting | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}", flush=True)
-    for name in chosen:
+    for name in arguments.only:
         settings = replace(SETTINGS[name], seed=arguments.seed)
         if arguments.frozen:
             settings = replace(settings, tower_samples=0)

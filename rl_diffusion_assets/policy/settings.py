@@ -43,6 +43,7 @@ class Training:
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
+    interpolation: float = 0.7  # share of the way from the base that is kept (2109.01903)
     micro_batch: int = 64
     gradient_checkpointing: bool = False
     evaluate_every: int = 8
@@ -62,6 +63,8 @@ class Training:
             raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer={self.optimizer!r}: one of {', '.join(OPTIMIZERS)}")
+        if not 0 < self.interpolation <= 1:
+            raise ValueError(f"interpolation={self.interpolation}: above 0, at most 1 (all)")
         if self.kl_weight and self.method != "policy-gradient":
             raise ValueError("kl_weight: a divergence of steps; only policy-gradient has them")
         if self.guidance != 1.0 and "forward" in map(self.method_of, tasks_of(self.objective)):

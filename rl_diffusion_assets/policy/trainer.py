@@ -158,6 +158,8 @@ class Trainer:
         }
         self.average = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.best_weights = [p.detach().clone() for p in self.parameters]
+        whole = not self.adapter and settings.interpolation < 1
+        self.base = [p.detach().clone() for p in self.parameters] if whole else []
 
     def _learning(self) -> tuple[Any, tuple[str, ...]]:
         """The module that learns, and the names of the layers in it that an adapter changes."""
@@ -191,7 +193,17 @@ class Trainer:
             self.adapter.merge()
 
     def _current(self) -> list[Any]:
-        return self.average or [p.detach() for p in self.parameters]
+        """The weights that would be kept now: between the base's and the (averaged) tuned ones."""
+        values = self.average or [p.detach() for p in self.parameters]
+        share = self.settings.interpolation
+        if self.adapter:  # of W + B A, so a share of B is that share of the way
+            return [
+                value * share if name.endswith(".B") else value
+                for name, value in zip(self.names, values, strict=True)
+            ]
+        if share == 1:
+            return values
+        return [base.lerp(value, share) for base, value in zip(self.base, values, strict=True)]
 
     # -- one iteration ---------------------------------------------------------------------------
 

@@ -233,6 +233,7 @@ SMALL = Training(
     lora_rank=4,
     learning_rate=1e-3,
     ema=0.0,
+    interpolation=1.0,
     pretraining_steps=1,
     pretraining_batch=4,
     evaluate_every=2,

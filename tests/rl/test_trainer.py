@@ -1,5 +1,6 @@
 """The loop (invariants 1, 10, 11 and 12), the judge, the alarm, and what is kept."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -352,6 +353,7 @@ def test_more_steps_than_have_a_density_are_refused(make_trainer):
     ("changes", "message"),
     [
         ({"method": "dpo"}, "method='dpo'"),
+        ({"interpolation": 0.0}, "interpolation=0.0"),
         ({"method": "forward", "kl_weight": 0.1}, "kl_weight"),
         ({"method": "forward", "guidance": 2.0}, "guidance=2.0"),
         ({"method": "reward-gradient", "objective": "composition"}, "method of composition"),
@@ -588,6 +590,24 @@ def test_evaluating_leaves_the_weights_alone_and_looks_at_the_average(make_train
     trainer._evaluate()
     assert same(seen[0], trainer.average)
     assert same(before, weights_of(trainer))
+
+
+@pytest.mark.parametrize("changes", [{}, FULL, {"ema": 0.5}], ids=["lora", "full", "lora-ema"])
+def test_what_is_kept_lies_between_the_base_and_the_tuned_weights(make_trainer, changes):
+    def kept(share):
+        trainer = make_trainer(
+            interpolation=share, iterations=1, evaluate_every=9, learning_rate=1e-2, **changes
+        )
+        base = copy.deepcopy(trainer.model.unet.state_dict())
+        finish(trainer)
+        trainer._put(trainer._current())
+        return base, trainer.model.unet.state_dict()
+
+    (base, tuned), (_, between) = kept(1.0), kept(0.25)
+    assert max((tuned[name] - base[name]).abs().max() for name in base) > 1e-3
+    for name, value in between.items():
+        wanted = base[name].lerp(tuned[name], 0.25)
+        torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_the_average_follows_the_weights_slowly(make_trainer):
