@@ -34,6 +34,7 @@ class Training:
     weight_decay: float = 1e-2
     max_gradient: float = 1.0
     warm_up: int = 4
+    cool_down: float = 0.5  # share of the iterations, the last, over which the rate falls
     lora_rank: int = 16  # 0 trains all weights
     text_encoder: bool = False  # whether it learns with the denoiser
     kl_weight: float = 0.0
@@ -43,7 +44,7 @@ class Training:
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
-    interpolation: float = 0.7  # share of the way from the base that is kept (2109.01903)
+    interpolation: float = 0.8  # share of the way from the base that is kept (2109.01903)
     micro_batch: int = 64
     gradient_checkpointing: bool = False
     evaluate_every: int = 8
@@ -52,8 +53,8 @@ class Training:
     alarm_fall: float = 0.12  # 200 pictures: a difference of 0.05 is one standard error
     sampling: Mapping[str, Sampling] = field(
         default_factory=lambda: {
-            "preference": Sampling(16, 4, pace=3.0),
-            "fairness": Sampling(4, 16, pace=0.6),
+            "preference": Sampling(16, 4, pace=4.0),
+            "fairness": Sampling(4, 16, pace=2.0),
             "composition": Sampling(16, 4, pace=0.5),
         }
     )
@@ -63,6 +64,8 @@ class Training:
             raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer={self.optimizer!r}: one of {', '.join(OPTIMIZERS)}")
+        if not 0 <= self.cool_down <= 1:
+            raise ValueError(f"cool_down={self.cool_down}: a share of the iterations, 0 to 1")
         if not 0 < self.interpolation <= 1:
             raise ValueError(f"interpolation={self.interpolation}: above 0, at most 1 (all)")
         if self.kl_weight and self.method != "policy-gradient":

@@ -237,6 +237,8 @@ class Trainer:
     def _iterate(self) -> dict[str, float | None]:
         settings, record = self.settings, dict[str, float | None]()
         rate = settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, settings.warm_up))
+        if settings.cool_down:
+            rate *= min(1.0, (1 - self.iteration / settings.iterations) / settings.cool_down)
         for name, optimizer in self.optimizers.items():
             pretraining = name == "pretraining"
             share = settings.pretraining_weight if pretraining else settings.sampling[name].pace

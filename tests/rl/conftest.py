@@ -230,6 +230,7 @@ SMALL = Training(
     steps=5,
     trained_steps=2,
     warm_up=1,
+    cool_down=0.0,
     lora_rank=4,
     learning_rate=1e-3,
     ema=0.0,

@@ -344,6 +344,14 @@ def test_invariant_12_optimizer_steps_of_an_iteration(
     assert set(tasks_of("joint")) == set(OBJECTIVES)
 
 
+def test_the_rate_rises_at_the_start_and_falls_at_the_end(make_trainer):
+    trainer = make_trainer(
+        iterations=6, warm_up=2, cool_down=0.5, learning_rate=1e-3, evaluate_every=9
+    )
+    rates = [trainer.optimizers["preference"].param_groups[0]["lr"] for _ in trainer.run()]
+    assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3])
+
+
 def test_more_steps_than_have_a_density_are_refused(make_trainer):
     with pytest.raises(ValueError, match="trained_steps=6"):
         make_trainer(trained_steps=6, least_deviation=0.3)
@@ -354,6 +362,7 @@ def test_more_steps_than_have_a_density_are_refused(make_trainer):
     [
         ({"method": "dpo"}, "method='dpo'"),
         ({"interpolation": 0.0}, "interpolation=0.0"),
+        ({"cool_down": 2.0}, "cool_down=2.0"),
         ({"method": "forward", "kl_weight": 0.1}, "kl_weight"),
         ({"method": "forward", "guidance": 2.0}, "guidance=2.0"),
         ({"method": "reward-gradient", "objective": "composition"}, "method of composition"),
