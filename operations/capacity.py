@@ -220,10 +220,10 @@ BREAKS = (
     (1e5, "the vision-language model on every product",
      "a budgeted, varied sample; the encoder labels the rest (`vlm_budget`, `budget:`)"),
     (1e6, "exact search, and one shop's table of a pandas size",
-     "HNSW (Qdrant Edge); topics mined by bitmaps: 3.2 GiB and 34 us of CPU a product, measured"),
-    (1e7, "memory of steps that hold the catalog as it stands: vocabulary, topics, collections",
-     "matching streams in blocks (Ray or in-process) within 8 GiB, the bar of `make bench`; "
-     "vocabulary and mining still read everything: a machine of 64 GiB"),
+     "HNSW (Qdrant Edge); topics and pages of it within 2 GiB, measured"),
+    (1e7, "memory of steps that hold the catalog as it stands: vocabulary, clusters, publication",
+     "topics are mined out of core (3.4 GiB) and pages filled in blocks (7.8 GiB, `make bench`); "
+     "vocabulary, clusters and publication still read everything: a machine of 64 GiB"),
     (1e8, "one GPU, one machine's decoding, the index in one memory",
      "`engine: ray` with readers apart from GPU workers; a Qdrant cluster with shards and "
      "quantisation; a bucket, whose PUTs of single pictures begin to cost"),
