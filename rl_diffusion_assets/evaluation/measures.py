@@ -92,8 +92,9 @@ def sharpness(pictures: Array) -> Array:
 
 
 def saturation(pictures: Array) -> Array:
-    """Share of channel values at either end of the range, ``[n]``: over-saturation shows here."""
-    return ((pictures <= 3) | (pictures >= 252)).mean((1, 2, 3))
+    """Mean saturation of the colours (HSV's: range of the channels / the greatest), ``[n]``."""
+    greatest = pictures.max(-1).astype(np.float32)
+    return ((greatest - pictures.min(-1)) / np.maximum(greatest, 1)).mean((1, 2))
 
 
 def diversity(pictures: Array, groups: Array) -> Array:

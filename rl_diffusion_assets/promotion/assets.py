@@ -39,6 +39,7 @@ class Promotion(dg.Config):
     parity_fall: float = 0.0
     composition_gain: float = 0.0
     kept: float = 0.95
+    saturation: float = 1.2
 
     def bars(self) -> Bars:
         """The gates' bars."""

@@ -14,6 +14,7 @@ class Bars:
         parity_fall: Share of the excess over a fair sampler by which parity must fall.
         composition_gain: Relative gain of pictures that are fully right.
         kept: What sharpness and diversity must keep of the base's.
+        saturation: Most that the colours' saturation may be of the base's.
     """
 
     win_rate: float = 0.803
@@ -21,6 +22,7 @@ class Bars:
     parity_fall: float = 0.0
     composition_gain: float = 0.0
     kept: float = 0.95
+    saturation: float = 1.2
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ def judge_gates(figures: Mapping[str, float], status: str, bars: Bars) -> list[V
         at_least(key, relative_gain(figures, key), bars.composition_gain)
     for key in ("sharpness_ratio", "diversity_ratio", "background_diversity_ratio"):
         at_least(key, figures.get(key), bars.kept)
+    saturation = figures.get("saturation_ratio")
+    fine = saturation is not None and saturation <= bars.saturation
+    out.append(Verdict("saturation_ratio", saturation, f"at most {bars.saturation:.3f}", fine))
     found, before = figures.get("found"), figures.get("found_base")
     at_least("found", found / before if found and before else None, 0.97)
     return out

@@ -62,6 +62,12 @@ def test_a_model_that_draws_one_picture_is_not_diverse_and_a_smear_is_not_sharp(
     assert spread[1] == pytest.approx(0)
 
 
+def test_loud_colours_are_saturated_whatever_their_brightness():
+    red, dark, pink, grey, black = ([255, 0, 0], [51, 0, 0], [255, 128, 128], [9] * 3, [0] * 3)
+    pictures = np.array([red, dark, pink, grey, black], np.uint8)[:, None, None]
+    assert measures.saturation(pictures) == pytest.approx([1, 1, 1 - 128 / 255, 0, 0])
+
+
 def portrait(text: str, family: str, split: str) -> tuple:
     return (f"a portrait of a {text}", "fairness", family, split, None, None, False)
 
@@ -116,6 +122,7 @@ GOOD = {
     **{"sp_tone_base": 0.5, "sp_tone": 0.3, "sp_gender_base": 0.5, "sp_gender": 0.3},
     **{"composition_base": 0.4, "composition": 0.5, "found_base": 0.99, "found": 0.99},
     **{"composition_heldout_base": 0.4, "composition_heldout": 0.5},
+    "saturation_ratio": 1.0,
     **dict.fromkeys(("sharpness_ratio", "diversity_ratio", "background_diversity_ratio"), 1.0),
 }
 
@@ -137,6 +144,8 @@ def test_good_weights_pass_and_every_gate_can_refuse():
         ({"sharpness_ratio": 0.9}, "sharpness_ratio"),
         ({"diversity_ratio": 0.9}, "diversity_ratio"),
         ({"background_diversity_ratio": 0.6}, "background_diversity_ratio"),
+        ({"saturation_ratio": 1.3}, "saturation_ratio"),
+        ({"saturation_ratio": float("nan")}, "saturation_ratio"),
         ({"found": 0.8}, "found"),
         ({"win_rate": float("nan")}, "win_rate"),
     ):
