@@ -101,7 +101,7 @@ def assumptions(request: Request, measured: Mapping[str, float]) -> dict[str, As
         ("vlm_parameters", 2.2e9, "of SmolVLM2-2.2B", "the model's name"),
         ("vlm_prompt", 1_200, "tokens of a prompt with its image", GUESS),
         ("vlm_answer", 80, "tokens of an answer", GUESS),
-        ("topic_cpu", measured.get("topic_cpu", 34e-6), "CPU-s a product, topics and feeds",
+        ("topic_cpu", measured.get("topic_cpu", 68e-6), "CPU-s a product, topics and feeds",
          "benchmarks/results.json, 10^7 products" if "topic_cpu" in measured else f"{repo}: "
          "README, `make prove-scale` at 10^6 products"),
         ("image_bytes", 160e3, "bytes a picture (512 px, quality 95)",
