@@ -113,7 +113,7 @@ def night(products: range) -> dict[str, str]:
                 "entries": pl.List(pl.String), "parsed": pl.Float64}
     )  # fmt: skip
     mining = Mining(min_support=8)
-    candidates = mine(assigned, keys, demand, products=len(products), mining=mining)
+    candidates = mine([assigned], keys, demand, products=len(products), mining=mining)
     found = judge(write_titles(candidates, Phraser(entries, keys, {})), entries)
     return dict(found.filter("accepted").select("topic_id", "slug").iter_rows())
 
