@@ -222,7 +222,7 @@ BREAKS = (
     (1e6, "exact search, and one shop's table of a pandas size",
      "HNSW (Qdrant Edge); topics and pages of it within 2 GiB, measured"),
     (1e7, "memory of steps that hold the catalog as it stands: vocabulary, clusters, publication",
-     "topics are mined out of core (3.4 GiB) and pages filled in blocks (7.8 GiB, `make bench`); "
+     "topics are mined out of core (3.4 GiB) and pages filled in blocks (7.9 GiB, `make bench`); "
      "vocabulary, clusters and publication still read everything: a machine of 64 GiB"),
     (1e8, "one GPU, one machine's decoding, the index in one memory",
      "`engine: ray` with readers apart from GPU workers; a Qdrant cluster with shards and "
