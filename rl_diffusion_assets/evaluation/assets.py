@@ -31,10 +31,10 @@ from rl_diffusion_assets.policy.train import open_rewards
 class Evaluation(dg.Config):
     """Pictures drawn of each model; see `evaluate.Plan`."""
 
-    in_domain: int = 330
-    out_of_domain: int = 110
+    in_domain: int = 660
+    out_of_domain: int = 220
     sets: int = 3
-    scenes: int = 240
+    scenes: int = 720
 
 
 @dg.asset(

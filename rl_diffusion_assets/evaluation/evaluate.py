@@ -31,10 +31,10 @@ class Plan:
         scenes: Captions of two objects: seen ones, and as many with held-out ones.
     """
 
-    in_domain: int = 330
-    out_of_domain: int = 110
+    in_domain: int = 660
+    out_of_domain: int = 220
     sets: int = 3
-    scenes: int = 240
+    scenes: int = 720
 
 
 @dataclass

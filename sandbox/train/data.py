@@ -12,7 +12,7 @@ from sandbox.renderer import render
 
 ROOT = Path(".data/train")
 SHARD = 4_000
-PHOTOS = 72_000  # four passes in an hour of one core
+PHOTOS = 120_000
 TRAIN_SEED = 1_000_003
 HELD_OUT_SEED = 2_000_003  # photos and truths that no training shard shares
 

@@ -14,6 +14,7 @@ from sandbox.train.evaluate_vlm import held_out_titles
 from sandbox.vocabulary import KEYS, PHRASES, VALUES
 
 PAIRS = tuple((key, value) for key in KEYS for value in VALUES[key])
+NAMES = [PHRASES.get(key, "{value}").format(value=value) for key, value in PAIRS]
 
 
 def embed_texts(model: Any, tokenizer: Any, texts: Sequence[str], batch: int = 500) -> np.ndarray:
@@ -58,8 +59,7 @@ def evaluate(
     model: Any, tokenizer: Any, photos: np.ndarray, truths: Sequence[Mapping[str, str]]
 ) -> dict[str, dict[str, float]]:
     """Figures with the photo alone, the noisy title alone, and both."""
-    names = [PHRASES.get(key, "{value}").format(value=value) for key, value in PAIRS]
-    attributes = embed_texts(model, tokenizer, names)
+    attributes = embed_texts(model, tokenizer, NAMES)
     images = embed_photos(model, photos)
     titles = embed_texts(model, tokenizer, held_out_titles(truths))
     together = images + 0.3 * titles  # titles are the noisy side
