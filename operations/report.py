@@ -16,7 +16,8 @@ MAIN_FIGURES = (
     *("collections.p_at_10", "collections.p_at_10_low", "collections.p_at_10_high"),
     *("search_log.accepted", "search_log.p_at_10", "comparison.unique_good_topics_ratio"),
     *("attributes.precision", "attributes.recall", "attributes.coverage"),
-    *("scorecard.recall_at_10", "scorecard.recall_at_10_image_only", "scorecard.judge_agreement"),
+    *("scorecard.recall_at_10", "scorecard.recall_at_10_every_product"),
+    *("scorecard.recall_at_10_image_only", "scorecard.judge_agreement"),
     *("model_calls.vlm", "model_calls.encoder", "seconds.total"),
 )
 HEADLINES = {  # key of the report under `scorecard.` -> figure of the table
@@ -28,6 +29,7 @@ HEADLINES = {  # key of the report under `scorecard.` -> figure of the table
     "pair_precision": "collections.pair_precision",
     "products_reached": "collections.coverage",
     "recall_at_10": "recall_at_10",
+    "recall_at_10_every_product": "recall_at_10.every_product",
     "recall_at_10_image_only": "recall_at_10.image_only",
     "judge_agreement": "judge.agreement",
     "judge_kappa": "judge.kappa",

@@ -95,6 +95,7 @@ def composed_precision(
 
 def retrieval_report(
     scores: dict[str, np.ndarray],
+    there: dict[str, np.ndarray],
     positive: np.ndarray,
     weight: np.ndarray,
     spans: list[KeySpan],
@@ -104,6 +105,7 @@ def retrieval_report(
 
     Args:
         scores: Log-odds ``[n, e]`` by modality (``both``, ``image``, ``text``).
+        there: By modality which products have it, bool ``[n]``: only these are asked about.
         positive: ``[n, e]`` 1 where the entry holds.
         weight: ``[n, e]``, 0 where nothing is known.
         spans: Columns of each key.
@@ -112,15 +114,17 @@ def retrieval_report(
     Returns:
         ``modality, method, figure, value, n``; methods ``encoder``, ``frequency``, ``random``.
     """
-    truth, known = (positive > 0) & (weight > 0), weight > 0
+    every, labelled = (positive > 0) & (weight > 0), weight > 0
     rng = np.random.default_rng(seed)
     methods = [(modality, "encoder", values) for modality, values in scores.items()]
     methods += [
-        ("none", "frequency", np.tile(truth.sum(axis=0).astype(float), (len(truth), 1))),
-        ("none", "random", rng.random(truth.shape)),
+        ("none", "frequency", np.tile(every.sum(axis=0).astype(float), (len(every), 1))),
+        ("none", "random", rng.random(every.shape)),
     ]
     rows: list[dict] = []
     for modality, method, values in methods:
+        has = there[modality][:, None] if modality in there else True
+        truth, known = every & has, labelled & has
         figures = attribute_recall(values, truth)
         n = int(truth.any(axis=1).sum())
         rows += [

@@ -59,6 +59,7 @@ class TrainedEncoder:
         retrieval: Held-out attribute retrieval by modality and method.
         held_out: ``product_id, modality, log_odds``: what a model that was not trained on the
             product says of every entry, in the order of the vocabulary; ``HELD_OUT`` products.
+            A side that the product lacks has no row.
         reliability: ``key, stated, observed, n``: how far the probabilities hold.
     """
 
@@ -179,9 +180,14 @@ def train(
         targets.spans,
         target_precision=settings.target_precision,
     )
-    both = ((sides.has_image > 0) & (sides.has_text > 0)).cpu().numpy()[held]
+    there = {
+        "both": np.ones(len(held), dtype=bool),
+        "image": (sides.has_image > 0).cpu().numpy()[held],
+        "text": (sides.has_text > 0).cpu().numpy()[held],
+    }
+    both = there["image"] & there["text"]
     retrieval = retrieval_report(
-        scores if both.any() else {"both": scores["both"]}, positive, weight, targets.spans
+        scores if both.any() else {"both": scores["both"]}, there, positive, weight, targets.spans
     )
     metrics = {
         "products": float(products.height),
@@ -194,27 +200,32 @@ def train(
     names = [targets.product_ids[row] for row in held]
     order = [ids.index(entry_id) for entry_id in entries["entry_id"]]
     shown = {modality: values[:, order] for modality, values in scores.items()}
-    held_out = _held_out(names, shown)
+    held_out = _held_out(names, shown, there)
     curve = reliability_curve(scores["both"], positive, weight, ids, targets.spans)
     return TrainedEncoder(model, metrics, calibration, retrieval, held_out, curve)
 
 
-def _held_out(names: list[str], scores: dict[str, np.ndarray]) -> pl.DataFrame:
-    """Log-odds of held-out products by modality; of many products an arbitrary, fixed choice."""
+def _held_out(
+    names: list[str], scores: dict[str, np.ndarray], there: dict[str, np.ndarray]
+) -> pl.DataFrame:
+    """Log-odds of held-out products by modality, where they have what is shown (``there``); of
+    many products an arbitrary, fixed choice."""
     chosen = sorted(sorted(names, key=_shuffled)[:HELD_OUT])
     row_of = {name: row for row, name in enumerate(names)}
-    rows = [row_of[name] for name in chosen]
-    parts = [
-        pl.DataFrame(
-            {
-                "product_id": chosen,
-                "modality": [modality] * len(chosen),
-                "log_odds": list(values[rows].astype(np.float32)),
-            },
-            schema=HELD_OUT_SCHEMA,
+    parts = []
+    for modality, values in sorted(scores.items()):
+        having = [name for name in chosen if there[modality][row_of[name]]]
+        rows = [row_of[name] for name in having]
+        parts.append(
+            pl.DataFrame(
+                {
+                    "product_id": having,
+                    "modality": [modality] * len(having),
+                    "log_odds": list(values[rows].astype(np.float32)),
+                },
+                schema=HELD_OUT_SCHEMA,
+            )
         )
-        for modality, values in sorted(scores.items())
-    ]
     return pl.concat(parts).sort("product_id", "modality")
 
 

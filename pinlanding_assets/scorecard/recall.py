@@ -2,8 +2,10 @@
 
 Protocol A of PinLanding 6.1: the whole vocabulary is ranked for a product, and the share of its
 true attributes among the k best counts. Products are those that the encoder was not trained on; a
-true attribute that the vocabulary lacks is missed. Beside it stand what costs nothing (how frequent
-an attribute is, chance, sentence vectors of the text), and whether the text gives the answer away.
+true attribute that the vocabulary lacks is missed. A product counts where it has what is shown: for
+"image + text" it has both, and `.every_product` says what became of all of them, those without a
+photo too. Beside it stand what costs nothing (how frequent an attribute is, chance, sentence
+vectors of the text), and whether the text gives the answer away.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +22,13 @@ KS = (1, 5, 10)
 MAX_CHARS = 1_000  # of a product's text; more is terms of trade
 QUERIES = 500  # most of one combination of keys
 WIDESPREAD = 0.5  # share of products that have a key, for it to be asked for in composed queries
-MODALITIES = {"both": "", "image": ".image_only", "text": ".text_only"}
-"""Side of the product that is shown -> suffix of the figures."""
+SHOWN = {
+    "": ("both", ("image", "text")),
+    ".image_only": ("image", ("image",)),
+    ".text_only": ("text", ("text",)),
+    ".every_product": ("both", ()),
+}
+"""Suffix of the figures -> what is shown of a product, and the sides that it must have."""
 
 
 def retrieval_figures(
@@ -39,7 +46,8 @@ def retrieval_figures(
     """The figures `recall_at_*`, `composed.*` and `leak.*`; none without truth.
 
     Args:
-        held_out: `dual_encoder.held_out`: product_id, modality, log_odds in the order of `entries`.
+        held_out: `dual_encoder.held_out`: product_id, modality, log_odds in the order of `entries`;
+            no row of a side that the product lacks.
         calibration: `dual_encoder.calibration`.
         entries: `attribute_vocabulary.entries`.
         aliases: `attribute_vocabulary.aliases`.
@@ -50,17 +58,21 @@ def retrieval_figures(
         seed: Of chance and of the choice of queries.
     """
     if holds is None or held_out.is_empty():
-        return frame([Figure(f"recall_at_{k}{of}", None) for of in MODALITIES.values() for k in KS])
+        return frame([Figure(f"recall_at_{k}{of}", None) for of in SHOWN for k in KS])
     ids = held_out["product_id"].unique().sort()
     ids = ids.filter(ids.is_in(holds["product_id"].unique().to_list()))
     true = holds.filter(pl.col("product_id").is_in(ids.to_list())).select("product_id", "entry_id")
     missing = true.filter(~pl.col("entry_id").is_in(entries["entry_id"].to_list()))
     columns = [*entries["entry_id"], *sorted(set(missing["entry_id"]))]
     truth = _matrix(ids, columns, true)
-    scores = {
-        modality: _padded(_scores(held_out, modality, ids, calibration, entries), len(columns))
-        for modality in MODALITIES
-    }
+    scores, there = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for suffix, (modality, sides) in SHOWN.items():
+        has = np.ones(len(ids), dtype=bool)
+        for side in sides:
+            having = held_out.filter(modality=side)["product_id"]
+            has &= ids.is_in(having.to_list()).to_numpy()
+        odds = _scores(held_out, modality, ids.filter(pl.Series(has)), calibration, entries)
+        scores[suffix], there[suffix] = _padded(odds, len(columns)), has
     written = [texts.get(product, "") for product in ids]
     rng = np.random.default_rng(seed)
     peers = {
@@ -69,16 +81,17 @@ def retrieval_figures(
         "zero_shot_text": _zero_shot(written, entries["phrase"].to_list(), embed),
     }
     figures: list[Figure] = []
-    for modality, suffix in MODALITIES.items():
-        figures += _recalls(scores[modality], truth, suffix)
+    for suffix, values in scores.items():
+        figures += _recalls(values, truth[there[suffix]], suffix)
     for method, values in peers.items():
         figures += _recalls(_padded(values, len(columns)), truth, f".{method}")
     said = _said(written, entries, aliases, columns)
-    figures += _leak(scores, truth, said)
+    figures += _leak(scores, there, truth, said)
     keys = [column.partition("=")[0] for column in columns]
     if product_type is not None and product_type in keys:
-        for modality, suffix in MODALITIES.items():
-            figures += _composed(scores[modality], truth, keys, product_type, suffix, seed)
+        for suffix, values in scores.items():
+            asked = truth[there[suffix]]
+            figures += _composed(values, asked, keys, product_type, suffix, seed)
     return frame(figures)
 
 
@@ -153,15 +166,18 @@ def _said(
 
 
 def _leak(
-    scores: Mapping[str, np.ndarray], truth: np.ndarray, said: np.ndarray
+    scores: Mapping[str, np.ndarray],
+    there: Mapping[str, np.ndarray],
+    truth: np.ndarray,
+    said: np.ndarray,
 ) -> Iterator[Figure]:
     """How much of the truth the text spells out, and the recall of what it does not."""
     yield share("leak.named_in_text", int((truth & said).sum()), int(truth.sum()))
-    for modality, suffix in MODALITIES.items():
-        top = np.zeros_like(truth)
-        best = np.argsort(-scores[modality], axis=1, kind="stable")[:, : KS[-1]]
+    for suffix, values in scores.items():
+        unsaid = (truth & ~said)[there[suffix]]
+        top = np.zeros_like(unsaid)
+        best = np.argsort(-values, axis=1, kind="stable")[:, : KS[-1]]
         np.put_along_axis(top, best, True, axis=1)
-        unsaid = truth & ~said
         yield share(
             f"leak.recall_at_10_unnamed{suffix}", int((top & unsaid).sum()), int(unsaid.sum())
         )
@@ -177,6 +193,8 @@ def _composed(
 ) -> Iterator[Figure]:
     """Queries of the product type and two more attributes: is the best product right (Hit@1), is
     one of the ten best (Hit@10)? Products are ranked by the sum of log-probabilities."""
+    if not len(truth):
+        return
     key_of = np.array(keys)
     common = [
         key

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pinlanding_assets.scorecard.recall import MODALITIES, retrieval_figures
+from pinlanding_assets.scorecard.recall import SHOWN, retrieval_figures
 
 KEYS = {"type": ["hat", "bag"], "color": ["red", "blue"], "fabric": ["wool", "silk"]}
 ENTRIES = pl.DataFrame(
@@ -34,11 +34,12 @@ def odds(product, entries):
     return [2.0 if entry in entries else -2.0 for entry in COLUMNS]
 
 
-def held_out(both=TRUE, image=TRUE):
+def held_out(both=TRUE, image=TRUE, without_image=()):
     rows = []
     for product, entries in TRUE.items():
         rows.append((product, "both", odds(product, both.get(product, entries))))
-        rows.append((product, "image", odds(product, image.get(product, entries))))
+        if product not in without_image:
+            rows.append((product, "image", odds(product, image.get(product, entries))))
         rows.append((product, "text", odds(product, [])))
     return pl.DataFrame(
         rows,
@@ -83,6 +84,17 @@ def test_a_true_attribute_without_an_entry_counts_as_missed():
     assert measured(pl.concat([HOLDS, beyond]))["recall_at_10"] == pytest.approx(9 / 10)
 
 
+def test_a_product_counts_where_it_has_what_is_shown():
+    wrong = {"p1": ["type=hat", "color=red", "fabric=wool"]}
+    figures = measured(both=wrong, without_image=["p1"])
+    assert figures["hit_at_1"] == figures["hit_at_1.image_only"] == 1  # p0, p2
+    assert figures["hit_at_1.every_product"] == pytest.approx(2 / 3)
+    assert figures["leak.recall_at_10_unnamed"] == 1
+    nobody = measured(without_image=list(TRUE))
+    assert nobody["recall_at_5"] is nobody["recall_at_5.image_only"] is None
+    assert nobody["recall_at_5.every_product"] == 1
+
+
 def test_peers_and_the_leak_of_the_text():
     figures = measured()
     assert figures["leak.named_in_text"] == pytest.approx(3 / 9)  # red hat, hat
@@ -96,4 +108,4 @@ def test_peers_and_the_leak_of_the_text():
 def test_without_truth_nothing_is_known():
     figures = measured(holds=None)
     assert set(figures.values()) == {None}
-    assert {f"recall_at_10{suffix}" for suffix in MODALITIES.values()} <= set(figures)
+    assert {f"recall_at_10{suffix}" for suffix in SHOWN} <= set(figures)
