@@ -46,6 +46,33 @@ def test_heads_learn_what_the_pictures_show(trained, backbone, world):
     assert trained.calibration["support"].sum() == 180
 
 
+def test_nothing_is_said_of_a_side_that_a_product_lacks(backbone, world):
+    blind = world.products["product_id"].to_list()[:10]
+    lacks = pl.col("product_id").is_in(blind)
+    none = pl.lit([], dtype=pl.List(pl.String))
+    products = world.products.with_columns(
+        images=pl.when(lacks).then(none).otherwise(pl.col("images"))
+    )
+    found = train(
+        backbone,
+        products,
+        world.labels,
+        world.entries,
+        world.keys,
+        load_image=world.images.__getitem__,
+        settings=dataclasses.replace(FROZEN, epochs=2),
+    )
+    said = {
+        modality: set(found.held_out.filter(modality=modality)["product_id"])
+        for modality in ("both", "image", "text")
+    }
+    assert said["image"] == set(products["product_id"]) - set(blind)
+    assert set(blind) & said["text"] < said["text"] < said["both"] == said["image"] | said["text"]
+    asked = found.retrieval.filter(figure="recall_at_1", method="encoder")
+    counted = {modality: len(products) for modality, products in said.items()}
+    assert dict(asked.select("modality", "n").iter_rows()) == counted
+
+
 def test_training_is_deterministic_and_order_free(trained, backbone, world):
     again = train(
         backbone,
