@@ -26,8 +26,8 @@ from pinlanding_assets.encoder.targets import key_spans
 
 TRUST: dict[str, float] = {"catalog": 0.99, "vlm": 0.92, "title": 0.92}
 """How often a statement of a source is right, before the encoder is asked."""
-ACCEPT = 0.8
-"""Probability from which a statement of a title or of the VLM is accepted."""
+ACCEPT = 0.5
+"""Probability from which a statement of a title or of the VLM is accepted: rather true than not."""
 BOUND = 6.0
 """Largest log-odds the encoder may claim: no picture is surer than 0.9975."""
 CELLS = 16_000_000

@@ -81,7 +81,7 @@ def test_products_off_sale_or_unlikely_stay_out():
         availability=["in_stock", "out_of_stock", "preorder", "unknown", "in_stock", "in_stock"],
         operation=["upsert"] * 4 + ["delete", "upsert"],
     )
-    found = pl.concat([assigned([f"p0{n}" for n in range(5)]), assigned(["p05", "gone"], p=0.3)])
+    found = pl.concat([assigned([f"p0{n}" for n in range(5)]), assigned(["p05", "gone"], p=0.2)])
     _, items = match(pl.DataFrame([topic("type=hat")]), found, products, gates=OPEN)
     assert set(shown(items)) == {"p00", "p02", "p03"}
 

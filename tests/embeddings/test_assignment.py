@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pinlanding_assets.collections.matching import Arrangement
 from pinlanding_assets.embeddings.assignment import BOUND, TRUST, assign
 from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
 
@@ -76,7 +77,7 @@ def test_the_catalog_is_kept_whatever_the_encoder_thinks_but_heads_no_page():
     doubted = 1 / (1 + np.exp(BOUND) * (1 - TRUST["catalog"]) / TRUST["catalog"])
     assert found["p0", "colour=blue"] == (pytest.approx(doubted), "catalog")
     assert found["p0", "use=run"] == (pytest.approx(doubted), "catalog")
-    assert doubted < 0.5  # of `Arrangement.min_p`
+    assert doubted < Arrangement().min_p
     assert ("p0", "colour=red") not in found
     agreed = run([[-0.6, -0.6, -1, 0.3]], [("p0", "colour=blue", "catalog")])
     assert agreed["p0", "colour=blue"][0] > TRUST["catalog"]
