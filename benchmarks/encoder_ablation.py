@@ -89,13 +89,12 @@ class Catalog:
 
     def measure(self, trained: TrainedEncoder) -> dict[str, float]:
         """Its figures, by the names of the scorecard."""
-        roles = dict(self.keys.select("role", "key").iter_rows())
         found = retrieval_figures(
             trained.held_out,
             trained.calibration,
             self.entries,
             self.spelt,
-            roles.get("product_type"),
+            self.keys,
             written(self.products),
             self.holds,
             lambda texts: np.zeros((len(texts), 1)),  # the sentence model is not compared here

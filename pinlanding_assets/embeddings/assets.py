@@ -135,7 +135,7 @@ def _encode_with(
     deps=[product_embeddings, catalog, "vlm_attributes", attribute_vocabulary, dual_encoder],
     group_name="embeddings",
     kinds={"numpy", "parquet"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "product_attributes"),
 )
 def product_attributes(

@@ -4,7 +4,8 @@ The rule, in log-odds:
 
 * The encoder's calibrated log-odds of an entry is the start.
 * A source that states an entry adds its trust, ``logit(trust)``. For a single-valued key it takes
-  the same from the key's other values: stating one value denies the others.
+  the same from the key's other values: stating one value denies the others. Titles and the VLM
+  read what the encoder has seen, so where it looked they add ``BESIDE`` of it.
 * Of a single-valued key the entry with the highest sum wins. A stated winner is assigned when its
   probability reaches ``ACCEPT``; a winner that only the encoder sees when it reaches its calibrated
   threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
@@ -21,11 +22,14 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.encoder.calibration import NEVER
+from pinlanding_assets.encoder.calibration import Calibrator
 from pinlanding_assets.encoder.targets import key_spans
 
 TRUST: dict[str, float] = {"catalog": 0.99, "vlm": 0.92, "title": 0.92}
 """How often a statement of a source is right, before the encoder is asked."""
+BESIDE = 0.25
+"""What a title or the VLM still adds where the encoder has seen the same words and photo: a title
+that errs has misled it, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
 ACCEPT = 0.5
 """Probability from which a statement of a title or of the VLM is accepted: rather true than not."""
 BOUND = 6.0
@@ -91,9 +95,9 @@ def assign(
     if entries.is_empty() or len(product_ids) == 0:
         return pl.DataFrame(schema=ASSIGNMENT_SCHEMA)
     order = entries.with_row_index("at").sort("key", "entry_id")
-    table = order.join(calibration, on="entry_id", how="left", maintain_order="left")
-    scorer = _Scorer(table, entry_vectors[order["at"].to_numpy()], scale, bias, keys)
-    statements = _statements(product_ids, observed, table, trust)
+    curve = Calibrator.of(order["entry_id"].to_list(), calibration, key_spans(order, keys))
+    scorer = _Scorer(curve, entry_vectors[order["at"].to_numpy()], scale, bias)
+    statements = _statements(product_ids, observed, order, trust)
     step = max(1, cells // entries.height)
     parts = []
     for start in range(0, len(product_ids), step):
@@ -118,7 +122,7 @@ def assign(
         pl.concat(parts)
         .join(strongest.select("row", "column", "source"), on=["row", "column"], how="left")
         .join(names, on="row")
-        .join(table.select("entry_id", "key", "value").with_row_index("column"), on="column")
+        .join(order.select("entry_id", "key", "value").with_row_index("column"), on="column")
         .with_columns(pl.col("source").fill_null("encoder"))
         .select(list(ASSIGNMENT_SCHEMA))
         .cast(ASSIGNMENT_SCHEMA)  # type: ignore[arg-type]
@@ -129,40 +133,30 @@ def assign(
 class _Scorer:
     """The vocabulary side of the decision, prepared once."""
 
-    def __init__(
-        self,
-        table: pl.DataFrame,
-        vectors: np.ndarray,
-        scale: float,
-        bias: float,
-        keys: pl.DataFrame,
-    ) -> None:
-        self.spans = key_spans(table, keys)
-        self.vectors, self.scale, self.bias = vectors.astype(np.float32), scale, bias
-        self.slope = table["slope"].fill_null(1.0).to_numpy().astype(np.float32)
-        self.intercept = table["intercept"].fill_null(0.0).to_numpy().astype(np.float32)
-        self.threshold = table["threshold"].fill_null(NEVER).to_numpy().astype(np.float32)
-        self.calibrated = table["slope"].is_not_null().to_numpy()
+    def __init__(self, curve: Calibrator, vectors: np.ndarray, scale: float, bias: float) -> None:
+        self.curve, self.vectors = curve, vectors.astype(np.float32)
+        self.scale, self.bias = scale, bias
+        self.threshold = curve.threshold.astype(np.float32)
 
     def decide(
         self, vectors: np.ndarray, stated: pl.DataFrame, start: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Which entries ``[n, e]`` a block of products gets, and their probabilities."""
-        z = (self.scale * (vectors @ self.vectors.T) + self.bias) * self.slope + self.intercept
+        cosines = vectors.astype(np.float32) @ self.vectors.T
+        z = self.curve.log_odds(self.scale * cosines + self.bias)
         np.clip(z, -BOUND, BOUND, out=z)
-        z[:, ~self.calibrated] = 0.0
-        unseen = np.asarray(~vectors.any(axis=1))
-        z[unseen] = 0.0  # only statements count
-        blind = unseen[:, None] | ~self.calibrated
+        blind = ~vectors.any(axis=1)[:, None] | ~self.curve.known
+        z[blind] = 0.0  # only statements count
         row = stated["row"].to_numpy().astype(np.int64) - start
         column = stated["column"].to_numpy().astype(np.int64)
-        llr = stated["llr"].to_numpy().astype(np.float32)
-        by_catalog = np.zeros(z.shape, dtype=bool)
         from_catalog = stated["source"].to_numpy() == "catalog"
+        alone = from_catalog | blind[row, column]
+        llr = (stated["llr"].to_numpy() * np.where(alone, 1.0, BESIDE)).astype(np.float32)
+        by_catalog = np.zeros(z.shape, dtype=bool)
         by_catalog[row[from_catalog], column[from_catalog]] = True
         claimed = np.zeros(z.shape, dtype=bool)
         claimed[row, column] = True
-        for span in self.spans:
+        for span in self.curve.spans:
             inside = (column >= span.start) & (column < span.stop)
             if not span.multi:
                 against = np.zeros(len(z), dtype=np.float32)
@@ -172,7 +166,7 @@ class _Scorer:
         p = 1.0 / (1.0 + np.exp(-z))
         needed = np.where(claimed, np.float32(ACCEPT), self.threshold)
         chosen = (p >= needed) & (claimed | ~blind)
-        for span in self.spans:
+        for span in self.curve.spans:
             if span.multi:
                 chosen[:, span.start : span.stop] |= by_catalog[:, span.start : span.stop]
                 continue

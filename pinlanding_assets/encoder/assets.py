@@ -42,7 +42,7 @@ FEW_LABELS = (
     ],
     group_name="encoder",
     kinds={"pytorch"},
-    code_version="2",
+    code_version="3",
     pool="gpu_train",
     check_specs=specs(CHECKS, "dual_encoder"),
 )

@@ -1,14 +1,22 @@
 """From log-odds to probabilities that hold, and thresholds that reach a target precision.
 
-Platt scaling per entry, shrunk to the curve of the entry's key: an entry with few held-out labels
-borrows the key's slope and intercept, one with many stands on its own. Thresholds follow the same
-idea: the precision above a threshold is the entry's own count plus ``PRIOR_DECISIONS`` decisions at
-the precision of the whole key. An entry that reaches the target nowhere is never assigned
-(threshold above 1): abstention is better than a wrong shelf.
+Of a key with one value a product has one of its values, or none: a softmax over the values and a
+none of log-odds 0, with a slope for the key and an intercept for each value (bias-corrected
+temperature scaling: Alexandari et al. 2020, 1901.06852). A sigmoid for each value would forget
+that they exclude each other: a doubtful winner would be called unlikely whose rivals are out of the
+question. Of a key with several values each entry has a sigmoid of its own (Platt scaling). Entries
+are shrunk to their key: one with few held-out labels borrows its curve, one with many stands on its
+own.
 
-For keys with one value a decision is "the best value of the key, if it clears its threshold", and
-that is what the thresholds are set on.
+Thresholds follow the same idea: the precision above a threshold is the entry's own count plus
+``PRIOR_DECISIONS`` decisions at the precision of the whole key. An entry that reaches the target
+nowhere is never assigned (threshold above 1): abstention is better than a wrong shelf. For keys
+with one value a decision is "the best value of the key, if it clears its threshold", and that is
+what the thresholds are set on.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -17,8 +25,10 @@ from pinlanding_assets.encoder.targets import KeySpan
 
 PRIOR_DECISIONS = 10.0
 """Weight of the key's precision against an entry's own, in decisions."""
-PLATT_PRIOR = 1.0
+ENTRY_PRIOR = 1.0
 """Precision of the Gaussian that ties an entry's slope and intercept to its key's."""
+KEY_PRIOR = 1e-2
+"""Precision of the Gaussian that ties a key's slope to 1 and its intercept to 0."""
 NEVER = 1.01
 """A threshold that no probability reaches."""
 GRID = np.concatenate([np.linspace(0.02, 0.98, 97), [0.985, 0.99, 0.995, 0.999]])
@@ -38,6 +48,54 @@ RELIABILITY_SCHEMA = {
     "observed": pl.Float64,
     "n": pl.Int64,
 }
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A ``calibration`` table, laid out for the columns that it is asked about.
+
+    Attributes:
+        slope: ``[e]``.
+        intercept: ``[e]``.
+        threshold: ``[e]``, probabilities.
+        known: ``[e]``, False where the table says nothing: such an entry is never decided.
+        spans: Columns of each key.
+    """
+
+    slope: np.ndarray
+    intercept: np.ndarray
+    threshold: np.ndarray
+    known: np.ndarray
+    spans: list[KeySpan]
+
+    @classmethod
+    def of(
+        cls, entry_ids: Sequence[str], calibration: pl.DataFrame, spans: list[KeySpan]
+    ) -> "Calibrator":
+        """For these columns."""
+        table = pl.DataFrame({"entry_id": entry_ids}, schema={"entry_id": pl.String}).join(
+            calibration, on="entry_id", how="left", maintain_order="left"
+        )
+        known = table["slope"].is_not_null().to_numpy()
+        slope, intercept, threshold = (
+            table[name].fill_null(otherwise).to_numpy()
+            for name, otherwise in (("slope", 1.0), ("intercept", 0.0), ("threshold", NEVER))
+        )
+        return cls(slope, intercept, threshold, known, spans)
+
+    def log_odds(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated log-odds ``[n, e]`` of uncalibrated ones, in their precision; -inf for entries
+        that the table does not know."""
+        z = logits * self.slope.astype(logits.dtype) + self.intercept.astype(logits.dtype)
+        z[:, ~self.known] = -np.inf
+        for span in self.spans:
+            if not span.multi:
+                z[:, span.start : span.stop] = _among(z[:, span.start : span.stop])
+        return z
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities ``[n, e]``."""
+        return _sigmoid(self.log_odds(logits))
 
 
 def calibrate(
@@ -66,12 +124,11 @@ def calibrate(
     slope, intercept = np.ones(len(entry_ids)), np.zeros(len(entry_ids))
     for span in spans:
         block = slice(span.start, span.stop)
-        parts = (logits[:, block], positive[:, block], weight[:, block])
-        pooled = _platt(*(part.reshape(-1, 1) for part in parts), prior=(1.0, 0.0), ridge=1e-2)
-        own = _platt(*parts, prior=(float(pooled[0][0]), float(pooled[1][0])), ridge=PLATT_PRIOR)
-        slope[block], intercept[block] = own
+        fit = _sigmoids if span.multi else _softmax
+        slope[block], intercept[block] = fit(logits[:, block], positive[:, block], weight[:, block])
     rows: list[dict] = []
-    p = _sigmoid(logits * slope + intercept)
+    everywhere = np.ones(len(entry_ids), dtype=bool)
+    p = Calibrator(slope, intercept, slope, everywhere, spans).probabilities(logits)
     for span in spans:
         decided = _decisions(p, span)
         block = slice(span.start, span.stop)
@@ -100,19 +157,6 @@ def calibrate(
     return pl.DataFrame(rows, schema=CALIBRATION_SCHEMA).sort("entry_id")
 
 
-def probabilities(
-    logits: np.ndarray, entry_ids: list[str], calibration: pl.DataFrame
-) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated probabilities ``[n, e]`` and thresholds ``[e]``; entries without a calibration
-    keep their log-odds and are never decided."""
-    table = pl.DataFrame({"entry_id": entry_ids}, schema={"entry_id": pl.String}).join(
-        calibration, on="entry_id", how="left", maintain_order="left"
-    )
-    slope = table["slope"].fill_null(1.0).to_numpy().astype(logits.dtype)
-    intercept = table["intercept"].fill_null(0.0).to_numpy().astype(logits.dtype)
-    return _sigmoid(logits * slope + intercept), table["threshold"].fill_null(NEVER).to_numpy()
-
-
 def reliability(
     logits: np.ndarray,
     positive: np.ndarray,
@@ -125,7 +169,8 @@ def reliability(
     """How far the probabilities hold: ``ece`` (mean gap between stated and observed over equal
     bins, weighted by count), ``precision`` and ``recall`` of the decisions at the thresholds, and
     ``abstention``, the share of (product, known key) pairs that get no value."""
-    p, threshold = probabilities(logits, entry_ids, calibration)
+    curve = Calibrator.of(entry_ids, calibration, spans)
+    p, threshold = curve.probabilities(logits), curve.threshold
     known = weight > 0
     stated, observed = p[known], positive[known] > 0
     edges = np.minimum((stated * bins).astype(int), bins - 1)
@@ -169,7 +214,7 @@ def reliability_curve(
     p, first = np.zeros(logits.shape), np.arange(len(logits)) % 2 == 0
     for half in (first, ~first):
         fitted = calibrate(logits[~half], positive[~half], weight[~half], entry_ids, spans)
-        p[half] = probabilities(logits[half], entry_ids, fitted)[0]
+        p[half] = Calibrator.of(entry_ids, fitted, spans).probabilities(logits[half])
     rows: list[dict] = []
     for span in spans:
         block = slice(span.start, span.stop)
@@ -198,6 +243,61 @@ def _decisions(p: np.ndarray, span: KeySpan) -> np.ndarray:
     rows, winners = np.arange(len(block)), block.argmax(axis=1)
     best[rows, winners] = block[rows, winners]
     return best
+
+
+def _among(z: np.ndarray) -> np.ndarray:
+    """Log-odds of each value ``[n, values]`` against all others and none, from a softmax's inputs;
+    none has 0."""
+    highest = np.maximum(z.max(axis=1, keepdims=True), 0)
+    total = highest + np.log(np.exp(z - highest).sum(axis=1, keepdims=True) + np.exp(-highest))
+    log_p = np.minimum(z - total, -np.finfo(z.dtype).eps)  # nothing is certain
+    return log_p - np.log(-np.expm1(log_p))
+
+
+def _softmax(
+    logits: np.ndarray, positive: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope, one for all, and intercept a value: maximum a posteriori. A product has the value that
+    is positive, or none where all are known to be absent; what is unknown of it does not count."""
+    from scipy.optimize import minimize
+
+    known = weight > 0
+    true = (positive > 0) & known
+    has = true.any(axis=1)
+    rows = has | known.all(axis=1)
+    z, known, true = logits[rows].astype(np.float64), known[rows], true[rows]
+    # The value that holds, and last a column of none.
+    chosen = np.concatenate([true, ~has[rows][:, None]], axis=1).astype(np.float64)
+    values = z.shape[1]
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, of_key, own = x[0], x[1], x[2:]
+        u = np.where(known, slope * z + of_key + own, -np.inf)
+        u = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
+        u -= u.max(axis=1, keepdims=True)
+        p = np.exp(u)
+        total = p.sum(axis=1, keepdims=True)
+        error = (p / total - chosen)[:, :values]
+        fit = np.log(total).sum() - u[chosen > 0].sum()
+        prior = KEY_PRIOR * ((slope - 1) ** 2 + of_key**2) + ENTRY_PRIOR * (own**2).sum()
+        pull = [(error * z).sum() + KEY_PRIOR * (slope - 1), error.sum() + KEY_PRIOR * of_key]
+        return fit + prior / 2, np.concatenate([pull, error.sum(axis=0) + ENTRY_PRIOR * own])
+
+    start = np.concatenate([[1.0, 0.0], np.zeros(values)])
+    # A falling curve would rank the worst product first: noise of tiny supports, never a finding.
+    bounds = [(0.05, None)] + [(None, None)] * (values + 1)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return np.full(values, found[0]), found[1] + found[2:]
+
+
+def _sigmoids(
+    logits: np.ndarray, positive: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and intercept of each value by itself, shrunk to the key's."""
+    parts = (logits, positive, weight)
+    pooled = _platt(*(part.reshape(-1, 1) for part in parts), prior=(1.0, 0.0), ridge=KEY_PRIOR)
+    prior = (float(pooled[0][0]), float(pooled[1][0]))
+    return _platt(*parts, prior=prior, ridge=ENTRY_PRIOR)
 
 
 def _platt(

@@ -243,7 +243,7 @@ def scorecard(
                 lake.read("dual_encoder", "calibration"),
                 entries,
                 spelt,
-                _type_key(keys),
+                keys,
                 written(products),
                 holds,
                 sentences.encode,
@@ -271,11 +271,6 @@ def scorecard(
         check_results=results,
     )
     stop(results)
-
-
-def _type_key(keys: pl.DataFrame) -> str | None:
-    roles = dict(keys.select("role", "key").iter_rows())
-    return roles.get("product_type")
 
 
 def _ask_judge(

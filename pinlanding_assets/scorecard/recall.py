@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.retrieval import attribute_recall
+from pinlanding_assets.encoder.calibration import Calibrator
+from pinlanding_assets.encoder.targets import key_spans
 from pinlanding_assets.scorecard.figures import Figure, frame, mean, share
 from pinlanding_assets.topics.demand import QueryParser
 
@@ -36,7 +38,7 @@ def retrieval_figures(
     calibration: pl.DataFrame,
     entries: pl.DataFrame,
     aliases: pl.DataFrame,
-    product_type: str | None,
+    keys: pl.DataFrame,
     texts: Mapping[str, str],
     holds: pl.DataFrame | None,
     embed: Callable[[list[str]], np.ndarray],
@@ -51,7 +53,7 @@ def retrieval_figures(
         calibration: `dual_encoder.calibration`.
         entries: `attribute_vocabulary.entries`.
         aliases: `attribute_vocabulary.aliases`.
-        product_type: Key that composed queries always name.
+        keys: `attribute_vocabulary.keys`; composed queries always name the product type's.
         texts: What is written about a product, by its id.
         holds: product_id, key, entry_id of what is true.
         embed: Texts to unit vectors, of a sentence model that has seen no product.
@@ -71,7 +73,7 @@ def retrieval_figures(
         for side in sides:
             having = held_out.filter(modality=side)["product_id"]
             has &= ids.is_in(having.to_list()).to_numpy()
-        odds = _scores(held_out, modality, ids.filter(pl.Series(has)), calibration, entries)
+        odds = _scores(held_out, modality, ids.filter(pl.Series(has)), calibration, entries, keys)
         scores[suffix], there[suffix] = _padded(odds, len(columns)), has
     written = [texts.get(product, "") for product in ids]
     rng = np.random.default_rng(seed)
@@ -87,11 +89,12 @@ def retrieval_figures(
         figures += _recalls(_padded(values, len(columns)), truth, f".{method}")
     said = _said(written, entries, aliases, columns)
     figures += _leak(scores, there, truth, said)
-    keys = [column.partition("=")[0] for column in columns]
-    if product_type is not None and product_type in keys:
+    key_of = [column.partition("=")[0] for column in columns]
+    product_type = dict(keys.select("role", "key").iter_rows()).get("product_type")
+    if product_type in key_of:
         for suffix, values in scores.items():
             asked = truth[there[suffix]]
-            figures += _composed(values, asked, keys, product_type, suffix, seed)
+            figures += _composed(values, asked, key_of, product_type, suffix, seed)
     return frame(figures)
 
 
@@ -109,17 +112,18 @@ def _scores(
     ids: pl.Series,
     calibration: pl.DataFrame,
     entries: pl.DataFrame,
+    keys: pl.DataFrame,
 ) -> np.ndarray:
     """Calibrated log-odds ``[n, e]``, as the assignment sees them."""
     rows = pl.DataFrame({"product_id": ids}).join(
         held_out.filter(modality=modality), on="product_id", how="left", maintain_order="left"
     )
     z = np.array(rows["log_odds"].to_list(), dtype=np.float64).reshape(len(ids), entries.height)
-    platt = entries.select("entry_id").join(
-        calibration, on="entry_id", how="left", maintain_order="left"
-    )
-    slope, intercept = platt["slope"].fill_null(1.0), platt["intercept"].fill_null(0.0)
-    return z * slope.to_numpy() + intercept.to_numpy()
+    by_key = entries.with_row_index("at").sort("key", "entry_id")
+    at = by_key["at"].to_numpy()
+    curve = Calibrator.of(by_key["entry_id"].to_list(), calibration, key_spans(by_key, keys))
+    z[:, at] = curve.log_odds(z[:, at])
+    return z
 
 
 def _matrix(ids: pl.Series, columns: Sequence[str], pairs: pl.DataFrame) -> np.ndarray:

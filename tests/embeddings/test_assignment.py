@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from pinlanding_assets.collections.matching import Arrangement
-from pinlanding_assets.embeddings.assignment import BOUND, TRUST, assign
+from pinlanding_assets.embeddings.assignment import BESIDE, BOUND, TRUST, assign
 from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
 
 ENTRIES = pl.DataFrame(
@@ -43,11 +43,11 @@ def run(vectors, statements=(), calibration=CALIBRATION, **kwargs):
 
 
 def test_single_keys_take_the_best_and_multi_keys_all_above_the_threshold():
-    found = run([[0.3, 0.4, 0.3, 0.3], [-1, 0.2, -1, 0.1]])
+    found = run([[0.3, 0.4, 0.3, 0.1], [-1, 0.4, -1, 0.3]])
     assert set(found) == {("p0", "use=run"), ("p0", "use=swim"), ("p0", "colour=red")}
     p, source = found["p0", "colour=red"]
     assert source == "encoder"
-    assert p == pytest.approx(1 / (1 + np.exp(-4)))
+    assert p == pytest.approx(np.exp(4) / (np.exp(4) + np.exp(1) + 1))  # blue and none are rivals
 
 
 def test_agreement_raises_the_probability():
@@ -66,8 +66,18 @@ def test_contradiction_is_settled_by_the_encoder_or_left_open():
     assert ("p0", "colour=blue") not in sure
     torn = run([[-1, 0.25, -1, -0.25]], says_blue)
     assert not torn
-    vlm_and_title = run([[-1, 0.25, -1, -0.1]], [*says_blue, ("p0", "colour=blue", "title")])
+    assert not run([[-1, 0.05, -1, 0.0]], says_blue)
+    vlm_and_title = run([[-1, 0.05, -1, 0.0]], [*says_blue, ("p0", "colour=blue", "title")])
     assert vlm_and_title["p0", "colour=blue"][1] == "title"
+
+
+@pytest.mark.parametrize(("source", "share"), [("catalog", 1), ("title", BESIDE), ("vlm", BESIDE)])
+def test_what_the_encoder_has_read_itself_counts_for_less(source, share):
+    seen = run([[0.1, -1, -1, -1]], [("p0", "use=run", source)])["p0", "use=run"][0]
+    trust = TRUST[source] / (1 - TRUST[source])
+    assert np.log(seen / (1 - seen)) == pytest.approx(1.0 + share * np.log(trust), rel=1e-4)
+    blind = run([[0, 0, 0, 0]], [("p0", "use=run", source)])["p0", "use=run"][0]
+    assert blind == pytest.approx(TRUST[source])
 
 
 def test_the_catalog_is_kept_whatever_the_encoder_thinks_but_heads_no_page():

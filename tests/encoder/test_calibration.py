@@ -1,9 +1,12 @@
 import numpy as np
+import polars as pl
+import pytest
 
 from pinlanding_assets.encoder.calibration import (
+    CALIBRATION_SCHEMA,
     NEVER,
+    Calibrator,
     calibrate,
-    probabilities,
     reliability,
     reliability_curve,
 )
@@ -31,6 +34,54 @@ def test_platt_recovers_the_slope_and_lowers_the_error():
     assert after["ece"] < 0.02 < reliability(logits, positive, weight, IDS, multi, raw)["ece"]
 
 
+def exclusive(n=6000, seed=0):
+    """One of three values, or none, as a softmax of half the log-odds says; b is rarer by a half
+    than they say."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=4.0, size=(n, 3))
+    inputs = np.concatenate([logits / 2 + [0.5, -0.5, 0.5], np.zeros((n, 1))], axis=1)
+    p = np.exp(inputs) / np.exp(inputs).sum(1, keepdims=True)
+    value = (p.cumsum(1) < rng.random((n, 1))).sum(1)
+    positive = (value[:, None] == np.arange(3)).astype(np.float32)
+    return logits, positive, np.ones_like(positive)
+
+
+def test_values_that_exclude_each_other_share_the_probability():
+    logits, positive, weight = exclusive()
+    table = calibrate(logits, positive, weight, IDS, SPANS)
+    np.testing.assert_allclose(table["slope"].to_numpy(), 0.5, atol=0.03)
+    np.testing.assert_allclose(table["intercept"].to_numpy(), [0.5, -0.5, 0.5], atol=0.12)
+    fresh = exclusive(seed=1)
+    found = reliability(*fresh, IDS, SPANS, table)
+    assert found["ece"] < 0.01
+    alone = calibrate(logits, positive, weight, IDS, [KeySpan("k", 0, 3, True)])
+    assert reliability(*fresh, IDS, [KeySpan("k", 0, 3, True)], alone)["ece"] > 2 * found["ece"]
+
+
+def test_a_doubtful_value_without_a_rival_is_likely():
+    rows = [(entry, 1.0, 3.0, 0.5, 0.95, 0.8, 50) for entry in IDS]
+    curve = Calibrator.of(IDS, pl.DataFrame(rows, CALIBRATION_SCHEMA, orient="row"), SPANS)
+    p = curve.probabilities(np.array([[-2.0, -9.0, -9.0], [-2.0, -2.0, -9.0], [90.0, 0.0, -90.0]]))
+    assert p[0, 0] == pytest.approx(np.e / (np.e + 1 + 2 * np.exp(-6)))
+    assert p[1, 0] == p[1, 1] == pytest.approx(np.e / (2 * np.e + 1 + np.exp(-6)))
+    assert p[2, 0] > 0.999  # finite log-odds whatever the encoder says
+    assert np.isfinite(curve.log_odds(np.array([[90.0, 0.0, -90.0]], dtype=np.float32))).all()
+
+
+def test_what_is_unknown_of_a_product_is_neither_a_rival_nor_none():
+    logits, positive, weight = exclusive()
+    whole = calibrate(logits, positive, weight, IDS, SPANS)
+    # of half of the products that have "a" nobody knows about "b"; those with nothing are unknown
+    hidden = weight.copy()
+    hidden[(positive[:, 0] > 0) & (np.arange(len(weight)) % 2 == 0), 1] = 0
+    table = calibrate(logits, positive, hidden, IDS, SPANS)
+    np.testing.assert_allclose(table["slope"], whole["slope"], atol=0.05)
+    nothing = positive.any(1)
+    hidden = weight * nothing[:, None]
+    never_none = calibrate(logits, positive, hidden, IDS, SPANS)
+    assert (never_none["intercept"] > whole["intercept"] + 0.5).all()
+
+
 def test_thresholds_reach_the_target_on_fresh_data():
     multi = [KeySpan("k", 0, 3, True)]
     table = calibrate(*sample(), IDS, multi, target_precision=0.9)
@@ -47,8 +98,8 @@ def test_hopeless_and_unseen_entries_abstain():
     table = calibrate(logits, positive, np.ones_like(positive), IDS, SPANS)
     assert table["threshold"].to_list() == [NEVER] * 3
     assert table["support"].to_list()[2] == 0
-    p, threshold = probabilities(logits, [*IDS[:2], "k=new"], table)
-    assert (p < threshold).all()
+    curve = Calibrator.of([*IDS[:2], "k=new"], table, SPANS)
+    assert (curve.probabilities(logits) < curve.threshold).all()
 
 
 def test_small_support_is_shrunk_to_the_key():
@@ -80,5 +131,5 @@ def test_the_reliability_curve_is_on_the_diagonal_and_counts_every_decision_once
     sure = curve.filter(curve["n"] > 100)
     np.testing.assert_allclose(sure["stated"], sure["observed"], atol=0.08)
     # a label that nothing foretells: the curve does not follow what each half was fitted to
-    flat = reliability_curve(np.zeros_like(logits), positive, weight, IDS, SPANS)
+    flat = reliability_curve(np.zeros((6000, 3)), *exclusive()[1:], IDS, SPANS)
     assert (flat["stated"] - flat["observed"]).abs().max() < 0.1

@@ -16,7 +16,14 @@ ENTRIES = pl.DataFrame(
 )
 COLUMNS = ENTRIES["entry_id"].to_list()
 ALIASES = pl.DataFrame(schema={"key": pl.String, "raw_value": pl.String, "entry_id": pl.String})
-CALIBRATION = ENTRIES.select("entry_id", slope=pl.lit(1.0), intercept=pl.lit(0.0))
+ROLES = pl.DataFrame(
+    [("type", False, "product_type"), ("color", False, "facet"), ("fabric", False, "facet")],
+    schema=["key", "multi", "role"],
+    orient="row",
+)
+CALIBRATION = ENTRIES.select(
+    "entry_id", slope=pl.lit(1.0), intercept=pl.lit(0.0), threshold=pl.lit(0.5)
+)
 TRUE = {
     "p0": ["type=hat", "color=red", "fabric=wool"],
     "p1": ["type=bag", "color=blue", "fabric=silk"],
@@ -55,7 +62,7 @@ def embed(texts):
 
 def measured(holds=HOLDS, **sides):
     figures = retrieval_figures(
-        held_out(**sides), CALIBRATION, ENTRIES, ALIASES, "type", TEXTS, holds, embed
+        held_out(**sides), CALIBRATION, ENTRIES, ALIASES, ROLES, TEXTS, holds, embed
     )
     return dict(figures.select("name", "value").iter_rows())
 
