@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.encoder.retrieval import attribute_recall
 from pinlanding_assets.encoder.calibration import Calibrator
+from pinlanding_assets.encoder.retrieval import attribute_recall
 from pinlanding_assets.encoder.targets import key_spans
 from pinlanding_assets.scorecard.figures import Figure, frame, mean, share
 from pinlanding_assets.topics.demand import QueryParser
