@@ -11,13 +11,14 @@ from resources.diffusion import TextToImage
 from rl_diffusion_assets.evaluation import measures
 from rl_diffusion_assets.evaluation.measures import Interval, bootstrap
 from rl_diffusion_assets.policy.ddim import Schedule
+from rl_diffusion_assets.policy.parts import threads_on
 from rl_diffusion_assets.policy.rollout import roll_out
 from rl_diffusion_assets.policy.tasks import Prompt, Rewards, ensemble_scores
 from rl_diffusion_assets.policy.train import prompts_of, read_prompts
 
 Array = np.ndarray
 FIRST_SEED = 5_000_000_000  # no seed of training or of its probes is near
-BATCH = 64
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def draw(
     progress: Callable[[int], None],
 ) -> dict[str, Array]:
     """Pictures of every suite, uint8 ``[n, h, w, 3]``; the same seeds whatever the model."""
+    threads = threads_on(model.device)
     out = {}
     for number, suite in enumerate(suites):
         seeds, parts = suite.seeds(number * 1_000_000), []
@@ -128,6 +130,7 @@ def draw(
                 suite.captions[at : at + BATCH],
                 seeds[at : at + BATCH],
                 guidance=guidance,
+                threads=threads,
             )
             parts.append(drawn.pictures)
             progress(len(drawn.pictures))

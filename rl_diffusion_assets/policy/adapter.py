@@ -72,6 +72,11 @@ class MergedAdapter:
                 down, up = self.parameters[2 * at], self.parameters[2 * at + 1]
                 weight.copy_(base + (up @ down).view_as(base))
 
+    @property
+    def weights(self) -> list[Any]:
+        """The weights that are adapted; a gradient that reaches one is passed on to its A and B."""
+        return [weight for weight, _ in self._layers]
+
     @contextmanager
     def removed(self) -> Iterator[None]:
         """The layers as they were before."""

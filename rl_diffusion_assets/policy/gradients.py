@@ -14,6 +14,7 @@ import numpy as np
 
 from resources.diffusion import TextToImage
 from rl_diffusion_assets.policy.credit import balanced_kinds
+from rl_diffusion_assets.policy.parts import side_by_side
 from rl_diffusion_assets.policy.tasks import Prompt, Rewards, Sampling
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def directions(
     prompts: Sequence[Prompt],
     groups: Array,
     sampling: Sampling,
-    batch: int = 64,
+    batch: int = 32,
+    threads: int = 1,
 ) -> tuple["torch.Tensor", Array]:
     """Which way clean latents ``[n, c, h, w]`` have to go, and the rewards that they have, ``[n]``.
 
@@ -96,14 +98,25 @@ def directions(
     """
     import torch
 
-    gradients, values = [], []
-    for part in _whole_groups(groups, batch):
+    def picture(part: slice) -> tuple["torch.Tensor", "torch.Tensor"]:
         with torch.enable_grad():
             start = latents[part].detach().clone().requires_grad_(True)
-            pixels = model.render(start)
-            value = pixel_rewards(task, rewards, pixels, prompts[part], groups[part], sampling)
-            gradients += torch.autograd.grad(value.sum(), start)
+            return start, model.render(start)
+
+    def back(drawn: tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]) -> "torch.Tensor":
+        start, pixels, wanted = drawn
+        return torch.autograd.grad(pixels, start, wanted)[0]
+
+    parts = _whole_groups(groups, batch)
+    pictures, wanted, values = side_by_side(picture, parts, threads), [], []
+    for part, (_, pixels) in zip(parts, pictures, strict=True):
+        with torch.enable_grad():
+            shown = pixels.detach().requires_grad_(True)
+            value = pixel_rewards(task, rewards, shown, prompts[part], groups[part], sampling)
+            wanted += torch.autograd.grad(value.sum(), shown)
         values.append(value.detach().cpu().numpy())
+    drawn = [(*both, change) for both, change in zip(pictures, wanted, strict=True)]
+    gradients = side_by_side(back, drawn, threads)
     gradient = torch.cat(gradients)
     length = gradient.flatten(1).square().mean(1).sqrt()
     kept = length.clamp(max=float(LONGEST * length.median()))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from resources.diffusion import TextToImage
 from rl_diffusion_assets.policy.ddim import Schedule, log_probability, step_mean
+from rl_diffusion_assets.policy.parts import cut, side_by_side
 
 if TYPE_CHECKING:
     import torch
@@ -54,24 +55,27 @@ def roll_out(
     seeds: Sequence[int],
     *,
     guidance: float,
-    batch: int = 64,
+    batch: int = 32,
     denoiser: Any = None,
+    threads: int = 1,
 ) -> Trajectories:
-    """Draw one picture per caption and seed with the stochastic sampler."""
+    """Draw one picture per caption and seed with the stochastic sampler; `threads` parts of at
+    most `batch` at a time."""
     import torch
 
-    parts = [
-        _roll_out(
-            model, schedule, captions[at : at + batch], seeds[at : at + batch], guidance, denoiser
-        )
-        for at in range(0, len(captions), batch)
-    ]
-    latents = torch.cat([latents for latents, _ in parts], 1)
+    with torch.no_grad():
+        model.encode([*captions, ""])  # read once: a tokenizer serves one thread at a time
+    parts = side_by_side(
+        lambda part: _roll_out(model, schedule, captions[part], seeds[part], guidance, denoiser),
+        cut(len(captions), batch),
+        threads,
+    )
+    latents, log_probs, pictures = zip(*parts, strict=True)
     return Trajectories(
         captions=list(captions),
-        latents=latents,
-        log_probs=torch.cat([log_probs for _, log_probs in parts], 1),
-        pictures=model.decode(latents[-1]),
+        latents=torch.cat(latents, 1),
+        log_probs=torch.cat(log_probs, 1),
+        pictures=np.concatenate(pictures),
     )
 
 
@@ -82,7 +86,7 @@ def _roll_out(
     seeds: Sequence[int],
     guidance: float,
     denoiser: Any,
-) -> tuple["torch.Tensor", "torch.Tensor"]:
+) -> tuple["torch.Tensor", "torch.Tensor", np.ndarray]:
     import torch
 
     noise = starting_noise(seeds, model.latent_shape, len(schedule)).to(model.device)
@@ -98,7 +102,7 @@ def _roll_out(
                 log_probs.append(log_probability(states[-1], mean, deviation))
             else:
                 log_probs.append(torch.full((len(captions),), torch.nan, device=model.device))
-    return torch.stack(states), torch.stack(log_probs)
+    return torch.stack(states), torch.stack(log_probs), model.decode(states[-1])
 
 
 def step_log_probability(

@@ -45,7 +45,7 @@ class Training:
     noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
     interpolation: float = 0.8  # share of the way from the base that is kept (2109.01903)
-    micro_batch: int = 64
+    micro_batch: int = 32
     gradient_checkpointing: bool = False
     evaluate_every: int = 8
     probe_seed: int = 1_000_000

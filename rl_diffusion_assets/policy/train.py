@@ -31,6 +31,7 @@ from resources.diffusion import TextToImage, load_text_to_image
 from resources.gpu import end_with
 from rl_diffusion_assets.policy.credit import even_chances
 from rl_diffusion_assets.policy.judging import Hacked
+from rl_diffusion_assets.policy.parts import threads_on
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
     OBJECTIVES,
@@ -163,7 +164,7 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
     import torch
     from accelerate import Accelerator
 
-    torch.set_num_threads(int(job.get("threads", 1)))
+    torch.set_num_threads(1)
     accelerator = Accelerator(
         cpu=job.get("device", "cpu") == "cpu", mixed_precision=job.get("mixed_precision", "no")
     )
@@ -183,7 +184,8 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
         chances=chances,
     )
     tell(f"{len(data.pretraining[1])} captioned pictures show what their captions say")
-    trainer = Trainer(model, settings, data, rewards, judge, folder, accelerator, tell)
+    threads = threads_on(device, accelerator.num_processes)
+    trainer = Trainer(model, settings, data, rewards, judge, folder, accelerator, tell, threads)
     if trainer.resume():
         tell(f"going on after iteration {trainer.iteration}")
     status, reason, began = "finished", "", time.monotonic()

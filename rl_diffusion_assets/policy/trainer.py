@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rl_diffusion_assets.policy.objective import (
     forward_loss,
     reference_divergence,
 )
+from rl_diffusion_assets.policy.parts import cut, side_by_side
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
@@ -110,8 +112,11 @@ class Trainer:
         folder: Path,
         accelerator: Any,
         log: Callable[[str], None] = print,
+        threads: int = 1,
     ) -> None:
         self.model, self.settings, self.data = model, training, data
+        # A text encoder that learns reads its captions anew: its tokenizer serves one at a time.
+        self.threads = 1 if training.text_encoder else threads
         self.rewards, self.folder, self.log = rewards, folder, log
         self.accelerator = accelerator
         self.tasks = tasks_of(training.objective)
@@ -279,6 +284,7 @@ class Trainer:
             [int(seeds[row]) for row in mine],
             guidance=settings.guidance,
             batch=settings.micro_batch,
+            threads=self.threads,
         )
         method = settings.method_of(task)
         if method == "reward-gradient":
@@ -323,28 +329,35 @@ class Trainer:
         draw = torch.Generator().manual_seed(
             int(self._rng(3, number, self.accelerator.process_index).integers(2**48))
         )
-        size = settings.micro_batch
-        parts = [slice(at, at + size) for at in range(0, len(clean), size)]
+        parts = cut(len(clean), settings.micro_batch)
+
+        def answer(p: slice, noisy: Any, times: Any) -> Any:
+            hidden = self.model.encode(drawn.captions[p])
+            return self.model.predict(noisy[p], times[p], hidden, 1.0)
+
+        def answer_as_now(p: slice, noisy: Any, times: Any) -> Any:
+            with torch.no_grad():
+                return answer(p, noisy, times)
+
         tasks = []  # with the answers of the weights that drew the samples, before any step
         for _ in range(settings.trained_steps):
             noise = torch.randn(clean.shape, generator=draw).to(clean.device)
             noisy, times, wanted = self.schedule.noised(clean, noise, draw)
-            with torch.no_grad():
-                before = [
-                    self.model.predict(
-                        noisy[p], times[p], self.model.encode(drawn.captions[p]), 1.0
-                    )
-                    for p in parts
-                ]
+            asked = partial(answer_as_now, noisy=noisy, times=times)
+            before = side_by_side(asked, parts, self.threads)
             tasks.append((noisy, times, wanted, before))
+
+        def loss_of(part: tuple[slice, Any], noisy: Any, times: Any, wanted: Any) -> Any:
+            p, old = part
+            made = answer(p, noisy, times)
+            loss = forward_loss(made, old, wanted[p], advantage[p], weight[p])
+            return loss * (weight[p].sum() / known)
+
         gradients = []
         for noisy, times, wanted, before in tasks:
             self._forget_gradients()
-            for p, old in zip(parts, before, strict=True):
-                hidden = self.model.encode(drawn.captions[p])
-                made = self.model.predict(noisy[p], times[p], hidden, 1.0)
-                loss = forward_loss(made, old, wanted[p], advantage[p], weight[p])
-                self.accelerator.backward(loss * (weight[p].sum() / known))
+            loss = partial(loss_of, noisy=noisy, times=times, wanted=wanted)
+            self._differentiate(loss, list(zip(parts, before, strict=True)))
             gradients.append(self._descend(task))
         return {"gradient": float(np.mean(gradients))}
 
@@ -358,25 +371,54 @@ class Trainer:
         settings, total = self.settings, len(prompts)
         sampling, size = settings.sampling[task], settings.micro_batch
         way, values = directions(
-            *(task, self.model, self.rewards, drawn.latents[-1], prompts, groups, sampling, size)
+            *(task, self.model, self.rewards, drawn.latents[-1], prompts, groups, sampling, size),
+            self.threads,
         )
         rng, gradients = self._rng(4, number, self.accelerator.process_index), []
+
+        def loss_of(part: slice, steps: Any) -> Any:
+            rows = torch.arange(total)[part]
+            at = steps[rows]
+            hidden = self.model.encode([drawn.captions[row] for row in rows.tolist()])
+            made = self.model.predict(
+                drawn.latents[at, rows], self.schedule.timesteps[at], hidden, settings.guidance
+            )
+            # Adam is blind to the size of a step: this loss has the gradient that is wanted.
+            wanted = made.detach() + self.schedule.led(way[rows], at)
+            return torch.nn.functional.mse_loss(made, wanted) * (len(rows) / total)
+
         for _ in range(settings.trained_steps):
             self._forget_gradients()
             steps = torch.from_numpy(rng.integers(len(self.schedule), size=total))
-            for start in range(0, total, size):
-                rows = torch.arange(start, min(start + size, total))
-                at = steps[rows]
-                hidden = self.model.encode([drawn.captions[row] for row in rows.tolist()])
-                made = self.model.predict(
-                    drawn.latents[at, rows], self.schedule.timesteps[at], hidden, settings.guidance
-                )
-                # Adam is blind to the size of a step: this loss has the gradient that is wanted.
-                wanted = made.detach() + self.schedule.led(way[rows], at)
-                loss = torch.nn.functional.mse_loss(made, wanted)
-                self.accelerator.backward(loss * (len(rows) / total))
+            self._differentiate(partial(loss_of, steps=steps), cut(total, size))
             gradients.append(self._descend(task))
         return values, {"gradient": float(np.mean(gradients))}
+
+    def _differentiate(self, loss_of: Callable[[Any], Any], parts: Sequence[Any]) -> list[float]:
+        """Add the gradients of the loss of every part to the weights'; returns the losses.
+
+        On a processor parts are computed side by side, and added in their order.
+        """
+        import torch
+
+        if self.model.device != "cpu":
+            losses = []
+            for part in parts:
+                losses.append(loss_of(part))
+                self.accelerator.backward(losses[-1])
+            return [loss.item() for loss in losses]
+        leaves = self.adapter.weights if self.adapter else self.parameters
+
+        def gradients(part: Any) -> tuple[float, tuple[Any, ...]]:
+            with torch.enable_grad():
+                loss = loss_of(part)
+                return loss.item(), torch.autograd.grad(loss, leaves, allow_unused=True)
+
+        found = side_by_side(gradients, parts, self.threads)
+        for _, those in found:
+            both = [(w, g) for w, g in zip(leaves, those, strict=True) if g is not None]
+            torch.autograd.backward([w for w, _ in both], [g for _, g in both])
+        return [loss for loss, _ in found]
 
     def _step(
         self, task: str, drawn: Any, step: int, advantage: Any, weight: Any, known: float
@@ -386,31 +428,43 @@ class Trainer:
 
         settings, total = self.settings, len(drawn.captions)
         self._forget_gradients()
-        names = ("ratio", "ratio_deviation", "clipped_high", "clipped_low", "kl")
-        sums: dict[str, float] = dict.fromkeys(names, 0.0)
-        for start in range(0, total, settings.micro_batch):
-            rows = torch.arange(start, min(start + settings.micro_batch, total))
-            share = len(rows) / total
-            reference = self._reference_mean(drawn, rows, step) if settings.kl_weight else None
+        deviation = self.schedule.deviations[step]
+        figures: dict[int, Any] = {}
+
+        def loss_of(part: tuple[Any, Any]) -> Any:
+            rows, reference = part
             log_probs, mean = step_log_probability(
                 self.model, self.schedule, drawn, rows, step, guidance=settings.guidance
             )
-            part = clipped_loss(
+            found = clipped_loss(
                 log_probs, drawn.log_probs[step][rows], advantage[rows], settings.clip, weight[rows]
             )
-            loss = part.loss * (weight[rows].sum() / known)
+            figures[int(rows[0])] = found
+            loss = found.loss * (weight[rows].sum() / known)
             if reference is not None:
-                divergence = reference_divergence(mean, reference, self.schedule.deviations[step])
-                loss = loss + share * settings.kl_weight * divergence.mean()
-            self.accelerator.backward(loss)
-            for key, value in (
-                ("ratio", part.ratio_mean),
-                ("ratio_deviation", part.ratio_deviation),
-                ("clipped_high", part.clipped_high),
-                ("clipped_low", part.clipped_low),
-                ("kl", part.approximate_kl),
-            ):
-                sums[key] += share * value
+                divergence = reference_divergence(mean, reference, deviation)
+                loss = loss + len(rows) / total * settings.kl_weight * divergence.mean()
+            return loss
+
+        parts = [torch.arange(total)[part] for part in cut(total, settings.micro_batch)]
+        # before the losses: the weights are as they were for as long as it takes
+        references = [
+            self._reference_mean(drawn, rows, step) if settings.kl_weight else None
+            for rows in parts
+        ]
+        self._differentiate(loss_of, list(zip(parts, references, strict=True)))
+        names = {
+            "ratio": "ratio_mean",
+            "ratio_deviation": "ratio_deviation",
+            "clipped_high": "clipped_high",
+            "clipped_low": "clipped_low",
+            "kl": "approximate_kl",
+        }
+        shares = [(figures[int(rows[0])], len(rows) / total) for rows in parts]
+        sums = {
+            key: float(sum(share * getattr(found, name) for found, share in shares))
+            for key, name in names.items()
+        }
         return sums | {"gradient": self._descend(task)}
 
     def _reference_mean(self, drawn: Any, rows: Any, step: int) -> Any:
@@ -446,17 +500,24 @@ class Trainer:
         draw = torch.Generator().manual_seed(int(rng.integers(2**48)))
         noise = torch.randn(clean.shape, generator=draw).to(clean.device)
         noisy, times, wanted = self.schedule.noised(clean, noise, draw, settings.noise_bias)
-        hidden = self.model.encode([captions[row] for row in rows])
-        if settings.pretraining_guidance != 1.0:
-            with torch.no_grad():
-                free = self.model.predict(noisy, times, self.model.encode([""] * len(rows)), 1.0)
-            wanted = free + settings.pretraining_guidance * (wanted - free)
-        made = self.model.predict(noisy, times, hidden, 1.0)
-        loss = torch.nn.functional.mse_loss(made, wanted)
+        said = [captions[row] for row in rows]
+        if self.threads > 1:
+            self.model.encode([*said, ""])  # read once: a tokenizer serves one thread at a time
+
+        def loss_of(part: slice) -> Any:
+            given, goal = said[part], wanted[part]
+            if settings.pretraining_guidance != 1.0:
+                with torch.no_grad():
+                    empty = self.model.encode([""] * len(given))
+                    free = self.model.predict(noisy[part], times[part], empty, 1.0)
+                goal = free + settings.pretraining_guidance * (goal - free)
+            made = self.model.predict(noisy[part], times[part], self.model.encode(given), 1.0)
+            return torch.nn.functional.mse_loss(made, goal) * (len(goal) / len(rows))
+
         self._forget_gradients()
-        self.accelerator.backward(loss)
+        losses = self._differentiate(loss_of, cut(len(rows), settings.micro_batch))
         self._descend("pretraining")
-        return loss.item()
+        return sum(losses)
 
     def _forget_gradients(self) -> None:
         for parameter in self.parameters:
@@ -491,6 +552,7 @@ class Trainer:
             [seeds[row] for row in mine],
             guidance=self.settings.guidance,
             batch=self.settings.micro_batch,
+            threads=self.threads,
         )
         return self._gather(drawn.pictures, mine, len(captions))
 

@@ -271,6 +271,7 @@ def make_trainer(fresh, data, accelerator, tmp_path) -> Callable[..., Trainer]:
         proxy: Rewards | None = None,
         judge: Rewards | None = None,
         learn: Data = data,
+        threads: int = 1,
         **changes: Any,
     ) -> Trainer:
         folder.mkdir(exist_ok=True)
@@ -283,6 +284,7 @@ def make_trainer(fresh, data, accelerator, tmp_path) -> Callable[..., Trainer]:
             folder,
             accelerator,
             log=lambda line: None,
+            threads=threads,
         )
 
     return make

@@ -14,6 +14,7 @@ import torch
 from rl_diffusion_assets.policy.jobs import make_job
 from rl_diffusion_assets.policy.judging import Hacked, Probe
 from rl_diffusion_assets.policy.objective import reference_divergence
+from rl_diffusion_assets.policy.parts import cut, side_by_side
 from rl_diffusion_assets.policy.rollout import roll_out, step_log_probability
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import OBJECTIVES, Sampling, tasks_of
@@ -385,6 +386,45 @@ def test_steps_do_not_depend_on_the_size_of_their_parts(make_trainer, method):
     ]
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-3)
     assert gradients[0] > 0
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+@pytest.mark.parametrize("method", ["policy-gradient", "forward", "reward-gradient"])
+def test_the_number_of_threads_changes_no_bit(make_trainer, tmp_path, method, lora_rank):
+    kept = []
+    for threads in (1, 3):
+        trainer = make_trainer(
+            folder=tmp_path / str(threads),
+            threads=threads,
+            method=method,
+            lora_rank=lora_rank,
+            micro_batch=3,
+            pretraining_batch=4,
+            pretraining_guidance=2.0,
+            iterations=2,
+        )
+        records = [record | {"seconds": None} for record in finish(trainer)]
+        kept.append((records, trainer))
+    (first, one), (second, three) = kept
+    assert first == second
+    assert same(weights_of(one), weights_of(three))
+    assert not same(weights_of(one), weights_of(make_trainer(lora_rank=lora_rank)))
+
+
+@pytest.mark.parametrize(
+    ("total", "most", "sizes"),
+    [(64, 32, [32, 32]), (48, 32, [24, 24]), (7, 3, [2, 2, 3]), (2, 5, [2]), (0, 4, [0])],
+)
+def test_parts_are_few_equal_and_whole(total, most, sizes):
+    parts = cut(total, most)
+    assert [len(range(total)[part]) for part in parts] == sizes
+    assert [row for part in parts for row in range(total)[part]] == list(range(total))
+
+
+def test_a_part_that_fails_fails_the_whole():
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda part: 1 / part, [1, 0, 2], 2)
+    assert side_by_side(lambda part: part + 1, [1, 2, 3], 2) == [2, 3, 4]
 
 
 def test_the_rewards_own_gradient_makes_a_set_more_even(make_trainer):
