@@ -104,7 +104,8 @@ prove-scale: .venv/installed
 sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data
 	$(BIN)/python -m sandbox.train.vlm --minutes 140
-	$(BIN)/python -m sandbox.train.encoder
+	$(BIN)/python -m sandbox.train.encoder --minutes 60
+	$(BIN)/python -m sandbox.train.encoder --minutes 120
 	$(BIN)/python -m sandbox.train.diffusion
 	$(BIN)/python -m sandbox.train.raters
 	$(BIN)/python -m sandbox.train.clip

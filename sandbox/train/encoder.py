@@ -146,7 +146,8 @@ hub CLIP where there is no network; the pipeline fine-tunes it on its own catalo
 - **Data**: photos and titles of `sandbox.renderer` and `sandbox.titles` only. No real photo.
 - **Start**: the vision tower of the sandbox's vision-language model (same photos, same labels);
   the text tower starts from nothing.
-- **Command**: `python -m sandbox.train.encoder`; batch {BATCH}, AdamW, peak {PEAK}, cosine;
+- **Command**: `python -m sandbox.train.encoder --minutes 60`, and again with 120, which goes on
+  from there at half the rate; batch {BATCH}, AdamW, peak {PEAK}, cosine;
   contrast of photos and captions, and {READINGS} times the cross-entropy of each key's values.
 - **Spent**: {progress["step"]:.0f} steps ({progress["step"] * BATCH / 1000:.0f}k pairs),
   {progress["seconds"]:.0f} s wall, {progress["cpu_seconds"]:.0f} s of one CPU core.
