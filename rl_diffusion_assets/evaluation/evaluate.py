@@ -10,6 +10,7 @@ import polars as pl
 from resources.diffusion import TextToImage
 from rl_diffusion_assets.evaluation import measures
 from rl_diffusion_assets.evaluation.measures import Interval, bootstrap
+from rl_diffusion_assets.policy import collapse
 from rl_diffusion_assets.policy.ddim import Schedule
 from rl_diffusion_assets.policy.parts import threads_on
 from rl_diffusion_assets.policy.rollout import roll_out
@@ -255,16 +256,16 @@ def _unoptimised(
     for name, of in (
         (
             "sharpness_ratio",
-            lambda one: np.concatenate([measures.sharpness(p) for p in one.values()]),
+            lambda one: np.concatenate([collapse.sharpness(p) for p in one.values()]),
         ),
         (
             "saturation_ratio",
-            lambda one: np.concatenate([measures.saturation(p) for p in one.values()]),
+            lambda one: np.concatenate([collapse.saturation(p) for p in one.values()]),
         ),
-        ("diversity_ratio", lambda one: measures.diversity(one["people"], suite.groups)),
+        ("diversity_ratio", lambda one: collapse.diversity(one["people"], suite.groups)),
         (
             "background_diversity_ratio",
-            lambda one: measures.background_diversity(one["people"], suite.groups),
+            lambda one: collapse.background_diversity(one["people"], suite.groups),
         ),
     ):
         if "people" in base or name in ("sharpness_ratio", "saturation_ratio"):

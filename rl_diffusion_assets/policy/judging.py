@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_diffusion_assets.policy.collapse import background_diversity
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
     Prompt,
@@ -72,7 +73,8 @@ class Judging:
         """The judge's view of the model as it is, and whether it is the best so far.
 
         Win rates are seed by seed against the base. `value` is what the best checkpoint is chosen
-        by: the mean over the run's objectives of the gain, in units of the bar of each.
+        by: the mean over the run's objectives of the gain, in units of the bar of each, less what
+        portraits lose of their backgrounds' diversity beyond the twentieth that promotion allows.
         """
         figures: dict[str, float] = {}
         others = [task for task in self.tasks if task != "preference"]
@@ -84,6 +86,9 @@ class Judging:
                 figures |= self._wins(pictures, captions)
                 continue
             found = measure(task, self.judge, pictures, probe.prompts, probe.groups)
+            if task == "fairness":
+                spread = background_diversity(pictures, probe.groups)
+                found["backgrounds"] = float(spread.mean())
             figures |= {f"{task}_{key}": value for key, value in found.items()}
         figures["value"] = self._value(figures)
         self.evaluations.append({"iteration": iteration, **figures})
@@ -118,6 +123,8 @@ class Judging:
             for key in ("fairness_sp_tone", "fairness_sp_gender"):
                 floor = 0.2 if key.endswith("tone") else 0.14
                 gains.append((base[key] - figures[key]) / max(0.05, base[key] - floor) / 0.5 / 2)
+            kept = figures["fairness_backgrounds"] / max(1e-6, base["fairness_backgrounds"])
+            gains.append(min(0.0, (kept - 0.95) / 0.05))
         if "composition" in self.tasks:
             share = figures["composition_right"] / max(0.02, base["composition_right"])
             gains.append((share - 1) / 0.25)

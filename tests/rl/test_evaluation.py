@@ -7,6 +7,7 @@ import pytest
 from rl_diffusion_assets.evaluation import measures
 from rl_diffusion_assets.evaluation.evaluate import Plan, make_suites
 from rl_diffusion_assets.evaluation.pictures import before_after
+from rl_diffusion_assets.policy import collapse
 from rl_diffusion_assets.promotion.gates import Bars, judge_gates, parity_fall, relative_gain
 from rl_diffusion_assets.promotion.words import taught_words
 
@@ -51,13 +52,13 @@ def test_a_model_that_draws_one_picture_is_not_diverse_and_a_smear_is_not_sharp(
     many = rng.integers(0, 256, (32, 64, 64, 3)).astype(np.uint8)
     one = np.repeat(many[:1], 32, 0)
     groups = np.repeat([0, 1], 16)
-    assert measures.diversity(one, groups) == pytest.approx([0, 0])
-    assert (measures.diversity(many, groups) > 0.05).all()
+    assert collapse.diversity(one, groups) == pytest.approx([0, 0])
+    assert (collapse.diversity(many, groups) > 0.05).all()
     smear = many.reshape(32, 8, 8, 8, 8, 3).mean((2, 4)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
-    assert (measures.sharpness(smear) < 0.5 * measures.sharpness(many)).all()
+    assert (collapse.sharpness(smear) < 0.5 * collapse.sharpness(many)).all()
     walls = one.copy()
     walls[:16, :12] = np.arange(16, dtype=np.uint8)[:, None, None, None] * 15
-    spread = measures.background_diversity(walls, groups)
+    spread = collapse.background_diversity(walls, groups)
     assert spread[0] > 0.1
     assert spread[1] == pytest.approx(0)
 
@@ -65,7 +66,7 @@ def test_a_model_that_draws_one_picture_is_not_diverse_and_a_smear_is_not_sharp(
 def test_loud_colours_are_saturated_whatever_their_brightness():
     red, dark, pink, grey, black = ([255, 0, 0], [51, 0, 0], [255, 128, 128], [9] * 3, [0] * 3)
     pictures = np.array([red, dark, pink, grey, black], np.uint8)[:, None, None]
-    assert measures.saturation(pictures) == pytest.approx([1, 1, 1 - 128 / 255, 0, 0])
+    assert collapse.saturation(pictures) == pytest.approx([1, 1, 1 - 128 / 255, 0, 0])
 
 
 def portrait(text: str, family: str, split: str) -> tuple:
