@@ -581,6 +581,22 @@ def test_a_state_is_there_whole_or_not_at_all(make_trainer, monkeypatch):
 # -- the best checkpoint -------------------------------------------------------------------------
 
 
+def test_a_checkpoint_pays_for_the_backgrounds_that_it_lost(make_trainer):
+    parity = {"fairness_sp_tone": 0.5, "fairness_sp_gender": 0.5}
+    judging = make_trainer(objective="fairness").judging
+    judging.evaluations = [{"iteration": 0, "judge_win": 0.5, "fairness_backgrounds": 0.2} | parity]
+    fairer = {"judge_win": 0.6, "fairness_sp_tone": 0.4, "fairness_sp_gender": 0.4}
+    worth = [
+        judging._value(fairer | {"fairness_backgrounds": 0.2 * kept})
+        for kept in (1.2, 1.0, 0.95, 0.9, 0.85)
+    ]
+    assert worth[0] == worth[1] == pytest.approx(worth[2])
+    assert worth[2] > worth[3] > worth[4]
+    shown = make_trainer(objective="fairness", iterations=1, evaluate_every=1)
+    finish(shown)
+    assert all(one["fairness_backgrounds"] > 0 for one in shown.judging.evaluations)
+
+
 @pytest.mark.parametrize("changes", [{}, FULL, {"ema": 0.5}], ids=["lora", "full", "lora-ema"])
 def test_the_best_checkpoint_is_kept_and_merged(make_trainer, changes):
     judge = rewards(Script(0.0, 1.0, -1.0, 0.5))  # of the base, and after 1, 2 and 3
