@@ -64,7 +64,7 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     ],
     group_name="collections",
     kinds={"polars", "parquet"},
-    code_version="3",
+    code_version="2",
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(

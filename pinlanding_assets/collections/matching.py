@@ -30,8 +30,9 @@ class Arrangement:
 
     Attributes:
         max_products: Most products on a page.
-        min_p: Products stay out that rather lack something of a topic than carry all of it: the
-            product of its attributes' probabilities, which holds on pages (docs/benchmarks.md).
+        min_p: Products stay out that carry all of a topic with less than this probability, the
+            product of its attributes' own, which holds on pages (docs/benchmarks.md). The surest
+            come first, and a page may end with a few that are a toss-up: that keeps small topics.
         twin_cosine: Vectors at least this close, under much the same title, are one product.
             (So are products with one photo, or two that look the same: `twins`.)
         seller_share: Most of a page that one seller gets while others have products for it.
@@ -41,7 +42,7 @@ class Arrangement:
     """
 
     max_products: int = 48
-    min_p: float = 0.5
+    min_p: float = 0.25
     twin_cosine: float = 0.995
     seller_share: float = 0.4
     diversified: int = 50
