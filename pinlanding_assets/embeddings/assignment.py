@@ -145,7 +145,8 @@ class _Scorer:
         cosines = vectors.astype(np.float32) @ self.vectors.T
         z = self.curve.log_odds(self.scale * cosines + self.bias)
         np.clip(z, -BOUND, BOUND, out=z)
-        blind = ~vectors.any(axis=1)[:, None] | ~self.curve.known
+        unseen = np.asarray(~vectors.any(axis=1))
+        blind = unseen[:, None] | ~self.curve.known
         z[blind] = 0.0  # only statements count
         row = stated["row"].to_numpy().astype(np.int64) - start
         column = stated["column"].to_numpy().astype(np.int64)

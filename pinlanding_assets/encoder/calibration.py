@@ -263,7 +263,7 @@ def _softmax(
 
     known = weight > 0
     true = (positive > 0) & known
-    has = true.any(axis=1)
+    has = np.asarray(true.any(axis=1))
     rows = has | known.all(axis=1)
     z, known, true = logits[rows].astype(np.float64), known[rows], true[rows]
     # The value that holds, and last a column of none.

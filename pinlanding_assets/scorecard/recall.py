@@ -91,7 +91,7 @@ def retrieval_figures(
     figures += _leak(scores, there, truth, said)
     key_of = [column.partition("=")[0] for column in columns]
     product_type = dict(keys.select("role", "key").iter_rows()).get("product_type")
-    if product_type in key_of:
+    if product_type is not None and product_type in key_of:
         for suffix, values in scores.items():
             asked = truth[there[suffix]]
             figures += _composed(values, asked, key_of, product_type, suffix, seed)

@@ -64,7 +64,8 @@ def roll_out(
     import torch
 
     with torch.no_grad():
-        model.encode([*captions, ""])  # read once: a tokenizer serves one thread at a time
+        model.encode(captions)  # here, for a tokenizer serves one thread at a time
+        model.encode([""])
     parts = side_by_side(
         lambda part: _roll_out(model, schedule, captions[part], seeds[part], guidance, denoiser),
         cut(len(captions), batch),

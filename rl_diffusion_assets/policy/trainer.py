@@ -502,7 +502,8 @@ class Trainer:
         noisy, times, wanted = self.schedule.noised(clean, noise, draw, settings.noise_bias)
         said = [captions[row] for row in rows]
         if self.threads > 1:
-            self.model.encode([*said, ""])  # read once: a tokenizer serves one thread at a time
+            self.model.encode(said)  # here, for a tokenizer serves one thread at a time
+            self.model.encode([""])
 
         def loss_of(part: slice) -> Any:
             given, goal = said[part], wanted[part]
