@@ -501,7 +501,7 @@ class Trainer:
         noise = torch.randn(clean.shape, generator=draw).to(clean.device)
         noisy, times, wanted = self.schedule.noised(clean, noise, draw, settings.noise_bias)
         said = [captions[row] for row in rows]
-        if self.threads > 1:
+        if not settings.text_encoder:
             self.model.encode(said)  # here, for a tokenizer serves one thread at a time
             self.model.encode([""])
 
