@@ -98,27 +98,16 @@ def directions(
     """
     import torch
 
-    def picture(part: slice) -> tuple["torch.Tensor", "torch.Tensor"]:
+    def read(part: slice) -> tuple["torch.Tensor", "torch.Tensor"]:
         with torch.enable_grad():
             start = latents[part].detach().clone().requires_grad_(True)
-            return start, model.render(start)
-
-    def back(drawn: tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]) -> "torch.Tensor":
-        start, pixels, wanted = drawn
-        return torch.autograd.grad(pixels, start, wanted)[0]
-
-    parts = _whole_groups(groups, batch)
-    pictures, wanted, values = side_by_side(picture, parts, threads), [], []
-    for part, (_, pixels) in zip(parts, pictures, strict=True):
-        with torch.enable_grad():
-            shown = pixels.detach().requires_grad_(True)
+            shown = model.render(start)
             value = pixel_rewards(task, rewards, shown, prompts[part], groups[part], sampling)
-            wanted += torch.autograd.grad(value.sum(), shown)
-        values.append(value.detach().cpu().numpy())
-    drawn = [(*both, change) for both, change in zip(pictures, wanted, strict=True)]
-    gradients = side_by_side(back, drawn, threads)
+            return torch.autograd.grad(value.sum(), start)[0], value.detach().cpu()
+
+    gradients, values = zip(*side_by_side(read, _whole_groups(groups, batch), threads), strict=True)
     gradient = torch.cat(gradients)
     length = gradient.flatten(1).square().mean(1).sqrt()
     kept = length.clamp(max=float(LONGEST * length.median()))
     scale = kept / length.clamp(min=1e-12) / kept.mean().clamp(min=1e-12)
-    return gradient * scale[:, None, None, None], np.concatenate(values)
+    return gradient * scale[:, None, None, None], torch.cat(values).numpy()

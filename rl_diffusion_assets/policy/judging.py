@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rl_diffusion_assets.policy.collapse import background_diversity
+from rl_diffusion_assets.policy.parts import side_by_side
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
     Prompt,
@@ -51,8 +52,10 @@ class Judging:
         rewards: Rewards,
         judge: Rewards,
         draw: Draw,
+        threads: int = 1,
     ) -> None:
         self.settings, self.prompts, self.draw = settings, prompts, draw
+        self.threads = threads
         self.rewards, self.judge = rewards, judge
         self.tasks = tasks_of(settings.objective)
         self.evaluations: list[dict[str, Any]] = []
@@ -101,8 +104,12 @@ class Judging:
         """Win rates and mean scores by judge and proxy. A picture counts where the whole ensemble
         scored it and the base's, for only then are they of one scale; if none does, it is even."""
         figures = {}
-        for name, models in (("judge", self.judge), ("proxy", self.rewards)):
-            scores = ensemble_scores(models.scorers, pictures, captions).mean(0)
+        scored = side_by_side(
+            lambda models: ensemble_scores(models.scorers, pictures, captions).mean(0),
+            (self.judge, self.rewards),
+            self.threads,
+        )
+        for name, scores in zip(("judge", "proxy"), scored, strict=True):
             if not self.evaluations:
                 self.base_scores[name] = scores
             base = self.base_scores[name]

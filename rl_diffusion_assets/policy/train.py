@@ -31,7 +31,7 @@ from resources.diffusion import TextToImage, load_text_to_image
 from resources.gpu import end_with
 from rl_diffusion_assets.policy.credit import even_chances
 from rl_diffusion_assets.policy.judging import Hacked
-from rl_diffusion_assets.policy.parts import threads_on
+from rl_diffusion_assets.policy.parts import cut, side_by_side, threads_on
 from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import (
     OBJECTIVES,
@@ -46,6 +46,7 @@ from rl_diffusion_assets.rewards.material import read_picture
 from rl_diffusion_assets.rewards.models import open_reward
 
 SUMMARY, PIPELINE = "summary.json", "pipeline"
+READ_AT_ONCE = 512  # captioned pictures
 
 
 def read_settings(given: Mapping[str, Any]) -> Training:
@@ -116,7 +117,7 @@ def probes_of(frame: pl.DataFrame, seed: int) -> dict[str, list[Prompt]]:
 
 
 def read_captioned(
-    path: Path, model: TextToImage, rewards: Rewards, even: Sequence[str]
+    path: Path, model: TextToImage, rewards: Rewards, even: Sequence[str], threads: int = 1
 ) -> tuple[tuple[Any, list[str]], np.ndarray | None]:
     """Clean latents of captioned pictures and their captions, and the chances to draw them by.
 
@@ -124,20 +125,45 @@ def read_captioned(
     picture whose caption names objects that the detector does not find there is left out. The
     pictures of a caption are drawn evenly of the kinds in `even` (of tone, gender, joint), as the
     classifier reads them: pretraining would else teach what fairness has to undo.
+
+    Raises:
+        ValueError: no picture shows its caption.
     """
+    import torch
+
     frame = pl.read_parquet(path)
-    pictures = np.stack([read_picture(data, model.side) for data in frame["image"]])
-    captions, found = frame["caption"].to_list(), rewards.detector.detect(pictures)
-    wanted = [read_caption(caption, found.names, found.colours) for caption in captions]
-    right = fully_right(found, wanted)
-    kept = [row for row, want in enumerate(wanted) if right[row] or not want.objects]
-    pictures, captions = pictures[kept], [captions[row] for row in kept]
+
+    def true(part: slice) -> tuple[np.ndarray, list[str]]:
+        rows = frame[part]
+        pictures = np.stack([read_picture(data, model.side) for data in rows["image"]])
+        captions, found = rows["caption"].to_list(), rewards.detector.detect(pictures)
+        wanted = [read_caption(caption, found.names, found.colours) for caption in captions]
+        right = fully_right(found, wanted)
+        kept = [row for row, want in enumerate(wanted) if right[row] or not want.objects]
+        return pictures[kept], [captions[row] for row in kept]
+
+    shown = side_by_side(true, cut(frame.height, READ_AT_ONCE), threads)
+    pictures = np.concatenate([part for part, _ in shown])
+    captions = [caption for _, part in shown for caption in part]
+    if not captions:
+        raise ValueError(f"{path}: the detector finds no caption's objects in its picture")
+
+    def latents_and_kinds(part: slice) -> tuple[Any, list[np.ndarray]]:
+        tables = []
+        if even:
+            people = rewards.person.read(pictures[part])
+            tables = [people.table(kind) for kind in even]
+        return model.pack(pictures[part]), tables
+
+    latents, tables = zip(
+        *side_by_side(latents_and_kinds, cut(len(captions), READ_AT_ONCE), threads), strict=True
+    )
     chances = None
     if even:
-        people, known = rewards.person.read(pictures), {c: i for i, c in enumerate(captions)}
-        tables = [people.table(kind) for kind in even]
-        chances = even_chances(tables, np.array([known[caption] for caption in captions]))
-    return (model.pack(pictures), captions), chances
+        known = {caption: number for number, caption in enumerate(captions)}
+        kinds = [np.concatenate(kind) for kind in zip(*tables, strict=True)]
+        chances = even_chances(kinds, np.array([known[caption] for caption in captions]))
+    return (torch.cat(latents), captions), chances
 
 
 def open_rewards(folders: Mapping[str, Any], device: str) -> Rewards:
@@ -176,7 +202,8 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
     rewards, judge = open_rewards(job["rewards"], device), open_rewards(job["judge"], device)
     fair = "fairness" in tasks_of(settings.objective)
     even = settings.sampling["fairness"].kinds if fair else ()
-    pretraining, chances = read_captioned(Path(job["captioned"]), model, rewards, even)
+    threads = threads_on(device, accelerator.num_processes)
+    pretraining, chances = read_captioned(Path(job["captioned"]), model, rewards, even, threads)
     data = Data(
         prompts={name: prompts_of(frame, name, "train", 0) for name in OBJECTIVES},
         probes=probes_of(frame, 0),
@@ -184,7 +211,6 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
         chances=chances,
     )
     tell(f"{len(data.pretraining[1])} captioned pictures show what their captions say")
-    threads = threads_on(device, accelerator.num_processes)
     trainer = Trainer(model, settings, data, rewards, judge, folder, accelerator, tell, threads)
     if trainer.resume():
         tell(f"going on after iteration {trainer.iteration}")

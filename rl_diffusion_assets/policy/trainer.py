@@ -131,7 +131,7 @@ class Trainer:
             if training.method_of(task) == "reward-gradient":
                 differentiable(task, rewards)
         self.iteration, self.seconds = 0, 0.0
-        self.judging = Judging(training, data.probes, rewards, judge, self._draw)
+        self.judging = Judging(training, data.probes, rewards, judge, self._draw, self.threads)
         self._prepare()
 
     # -- weights ---------------------------------------------------------------------------------
@@ -389,7 +389,9 @@ class Trainer:
 
         for _ in range(settings.trained_steps):
             self._forget_gradients()
-            steps = torch.from_numpy(rng.integers(len(self.schedule), size=total))
+            noise = rng.power(1 + sampling.noise_bias, total)  # the first step is noise alone
+            at = (len(self.schedule) * (1 - noise)).astype(np.int64)
+            steps = torch.from_numpy(at.clip(max=len(self.schedule) - 1))
             self._differentiate(partial(loss_of, steps=steps), cut(total, size))
             gradients.append(self._descend(task))
         return values, {"gradient": float(np.mean(gradients))}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from zlib import crc32
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 WORDS, LENGTH = 2048, 24  # buckets of the judge's words; words of a caption that it reads
 BATCH = 64
+TOKENIZING = Lock()  # a tokenizer serves one thread at a time
 FIGURES = 6  # that the judge's scorer is told by its detector and its classifier
 CONFIG, TOWER = "reward.json", "tower.safetensors"
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -343,9 +345,10 @@ def clip_inputs(processor: Any, pictures: Array, captions: Sequence[str]) -> dic
 
 def clip_texts(processor: Any, captions: Sequence[str]) -> dict[str, Any]:
     """What a CLIP reads of n captions."""
-    texts = processor.tokenizer(
-        list(captions), padding="max_length", truncation=True, return_tensors="pt"
-    )
+    with TOKENIZING:
+        texts = processor.tokenizer(
+            list(captions), padding="max_length", truncation=True, return_tensors="pt"
+        )
     return {"input_ids": texts["input_ids"], "attention_mask": texts["attention_mask"]}
 
 
