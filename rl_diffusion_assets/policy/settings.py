@@ -22,7 +22,7 @@ class Training:
     objective: str = "joint"
     seed: int = 0
     method: str = ""  # one of METHODS for every objective; see `method_of` for the default
-    iterations: int = 40
+    iterations: int = 30
     steps: int = 10
     eta: float = 1.0  # times DDPM's noise, or Flow-GRPO's (a = 0.7)
     guidance: float = 1.0
@@ -44,7 +44,7 @@ class Training:
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
-    interpolation: float = 0.75  # share of the way from the base that is kept (2109.01903)
+    interpolation: float = 0.85  # share of the way from the base that is kept (2109.01903)
     micro_batch: int = 32
     gradient_checkpointing: bool = False
     evaluate_every: int = 8

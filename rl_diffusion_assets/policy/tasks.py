@@ -43,8 +43,6 @@ class Sampling:
         relation: Share of "both there, in their relation" in the composition reward; the paper's
             is 0.
         pace: Share of the learning rate: less for a reward whose gradient is mostly noise.
-        noise_bias: Of the timesteps that a reward's own gradient moves: 0 each as often, 1 the
-            more often the noisier.
     """
 
     prompts: int
@@ -54,7 +52,6 @@ class Sampling:
     kinds: tuple[str, ...] = ("tone", "gender")
     relation: float = 0.5
     pace: float = 1.0
-    noise_bias: float = 0.0
 
 
 @dataclass

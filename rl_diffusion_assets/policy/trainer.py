@@ -389,9 +389,7 @@ class Trainer:
 
         for _ in range(settings.trained_steps):
             self._forget_gradients()
-            noise = rng.power(1 + sampling.noise_bias, total)  # the first step is noise alone
-            at = (len(self.schedule) * (1 - noise)).astype(np.int64)
-            steps = torch.from_numpy(at.clip(max=len(self.schedule) - 1))
+            steps = torch.from_numpy(rng.integers(len(self.schedule), size=total))
             self._differentiate(partial(loss_of, steps=steps), cut(total, size))
             gradients.append(self._descend(task))
         return values, {"gradient": float(np.mean(gradients))}

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from rl_diffusion_assets.policy.ddim import DiffusionSchedule
 from rl_diffusion_assets.policy.jobs import make_job
 from rl_diffusion_assets.policy.judging import Hacked, Probe
 from rl_diffusion_assets.policy.objective import reference_divergence
@@ -25,7 +24,6 @@ from tests.rl import shared_run
 from tests.rl.conftest import (
     LATENT,
     SAMPLING,
-    SMALL,
     Brightness,
     Missing,
     Script,
@@ -764,16 +762,3 @@ def test_a_job_says_every_setting_so_that_another_default_is_another_job():
     assert read_settings(job["training"]) == Training(seed=3, lora_rank=4)
     with pytest.raises(ValueError, match="there is no setting speed"):
         make_job({"speed": 1}, {}, paths, "cpu")
-
-
-def test_timesteps_of_a_rewards_gradient_lean_to_the_noise_when_told(make_trainer, monkeypatch):
-    led, seen = DiffusionSchedule.led, []
-    monkeypatch.setattr(
-        *(DiffusionSchedule, "led"),
-        lambda schedule, way, at: seen.extend(at.tolist()) or led(schedule, way, at),
-    )
-    for bias, steps in ((0.0, set(range(SMALL.steps))), (1e9, {0})):
-        sampling = SAMPLING | {"preference": Sampling(4, 8, noise_bias=bias)}
-        finish(make_trainer(method="reward-gradient", sampling=sampling, iterations=1))
-        assert set(seen) == steps
-        seen.clear()
