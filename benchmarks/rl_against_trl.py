@@ -72,6 +72,7 @@ EQUAL = replace(
     method="policy-gradient",
     trained_steps=DEFAULT.steps,
     least_deviation=0.0,
+    micro_batch=PROMPTS * GROUP,
     sampling={"preference": Sampling(PROMPTS, GROUP, normalise="batch")},
 )
 SAME = {
