@@ -27,6 +27,7 @@ from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.policy.ddim import make_schedule
 from rl_diffusion_assets.policy.jobs import SCORES, make_job, train_command, write_job
 from rl_diffusion_assets.policy.rollout import roll_out
+from rl_diffusion_assets.policy.settings import Training
 from rl_diffusion_assets.policy.tasks import RUNS
 from rl_diffusion_assets.policy.train import PIPELINE, SUMMARY, prompts_of
 from rl_diffusion_assets.policy.trainer import HISTORY
@@ -88,7 +89,7 @@ class Tuning(dg.Config):
     """A run's seed and length; `settings` overrides any other field of `trainer.Training`."""
 
     seed: int = 0
-    iterations: int = 40
+    iterations: int = Training().iterations
     processes: int = 1
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 
