@@ -80,6 +80,14 @@ class Checkpoints(dg.ConfigurableResource):
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
+    def about(self, name: str, version: str) -> dict[str, Any]:
+        """What was told of a version when it was saved first.
+
+        Raises:
+            dg.Failure: see `path`.
+        """
+        return json.loads((self.path(name, version) / MANIFEST).read_text())["about"]
+
     def workspace(self, name: str, job: Mapping[str, Any]) -> Path:
         """A folder for work that may be killed: the same job finds what it had done before."""
         digest = hashlib.sha256(json.dumps(job, sort_keys=True, default=str).encode()).hexdigest()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
 FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+KNOWN_BYTES = 2**29  # of captions that were read
 
 
 @dataclass
@@ -25,7 +26,7 @@ class TextToImage:
         denoiser: Predicts noise, velocity or picture; the only part that is trained.
         scheduler: Its noise schedule.
         hidden: Caption -> what the denoiser is conditioned on, one row of `encode`: as long as
-            the text encoders are frozen, every caption is read once.
+            the text encoders are frozen, every caption is read once (of the last `KNOWN_BYTES`).
         text_learns: Whether they are not: captions are read anew, with gradients where enabled.
     """
 
@@ -100,7 +101,19 @@ class TextToImage:
             part = fresh[start : start + 64]
             with torch.set_grad_enabled(self.text_learns and torch.is_grad_enabled()):
                 known |= dict(zip(part, self._read(part), strict=True))
-        return self._batch([known[caption] for caption in captions])
+        rows = [known[caption] for caption in captions]
+        if fresh and not self.text_learns:
+            self._forget(captions, rows[0])
+        return self._batch(rows)
+
+    def _forget(self, captions: Sequence[str], row: Any) -> None:
+        """What was read first, until captions fit `KNOWN_BYTES`: none of those that are asked for
+        now, and not the empty one."""
+        size = sum(part.nbytes for part in (row if isinstance(row, tuple) else (row,)))
+        needed, spare = {"", *captions}, len(self.hidden) - KNOWN_BYTES // size
+        oldest = [caption for caption in self.hidden if caption not in needed]
+        for caption in oldest[: max(0, spare)]:
+            del self.hidden[caption]
 
     def _read(self, captions: list[str]) -> Any:
         """One row a caption."""
@@ -139,7 +152,8 @@ class TextToImage:
         import torch
 
         denoiser = denoiser or self.denoiser
-        latents = latents.to(denoiser.dtype)
+        # A UNet of diffusers moves one timestep for all to its device, but not one for each.
+        latents, time = latents.to(denoiser.dtype), time.to(latents.device)
         if guidance == 1.0:
             return self._answer(denoiser, latents, time, hidden)
         both = self._with_empty(hidden)
@@ -342,7 +356,7 @@ class StableDiffusion3(_SeveralEncoders):
     ) -> "torch.Tensor":
         return denoiser(
             hidden_states=latents,
-            timestep=time.to(latents.device).expand(len(latents)),
+            timestep=time.expand(len(latents)),
             encoder_hidden_states=hidden.hidden.to(denoiser.dtype),
             pooled_projections=hidden.pooled.to(denoiser.dtype),
         ).sample.float()

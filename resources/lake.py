@@ -244,6 +244,11 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def content_hash(frame: pl.DataFrame) -> str:
+    """Of a table's content, as a manifest has it."""
+    return hashlib.sha256(_parquet(frame)).hexdigest()
+
+
 def _conflict(asset: str, partition: str | None) -> CommitConflict:
     where = f"{asset} of {partition}" if partition else asset
     return CommitConflict(

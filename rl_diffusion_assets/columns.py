@@ -82,5 +82,6 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "checkpoint": Column("String", "the weights' version"),
         "objective": Column("String", "what they were tuned to"),
         "base": Column("String", "the base model's version"),
+        "tuned": Column("String", "the version of rl_diffusion_weights that they were"),
     },
 }

@@ -41,11 +41,18 @@ class Plan:
 
 @dataclass
 class Suite:
-    """Captions of one part of an evaluation and the seed of each."""
+    """Captions of one part of an evaluation and the seed of each.
+
+    Attributes:
+        name: Of the part.
+        prompts, families: Every picture's caption, and the family that it is of.
+        main: Of people, the family whose figures have no name of their own.
+    """
 
     name: str
     prompts: list[Prompt]
     families: list[str]
+    main: str = ""
 
     @property
     def captions(self) -> list[str]:
@@ -88,10 +95,12 @@ def make_suites(frame: pl.DataFrame, plan: Plan) -> list[Suite]:
     far = _mixed([read_prompts(other), unseen], plan.out_of_domain)
     portraits = [p for p in read_prompts(people) for _ in range(plan.sets * measures.SET)]
     families = [f for f in people["family"] for _ in range(plan.sets * measures.SET)]
+    # the largest that was trained on, or if none was, the largest
+    main = max(sorted(trained or set(families)), key=families.count, default="")
     return [
         Suite("in_domain", near, ["in_domain"] * len(near)),
         Suite("out_of_domain", far, ["out_of_domain"] * len(far)),
-        Suite("people", portraits, families),
+        Suite("people", portraits, families, main),
         Suite("seen", _repeated(seen, plan.scenes), ["seen"] * plan.scenes if seen else []),
         Suite(
             "held_out", _repeated(unseen, plan.scenes), ["held_out"] * plan.scenes if unseen else []
@@ -193,6 +202,10 @@ def examine(
                 figures[f"{key}{end}"] = bootstrap(right, groups)
                 figures[f"{key}_confidence{end}"] = bootstrap(confidence, groups)
     _unoptimised(by_name["people"], base, tuned, figures)
+    for name, pictures in base.items():
+        figures[f"drift_{name}"] = bootstrap(
+            collapse.drift(pictures, tuned[name]), by_name[name].groups
+        )
     return figures, samples, table
 
 
@@ -225,8 +238,7 @@ def _fairness(
             for family in dict.fromkeys(suite.families):
                 mine = families == family
                 values, of = measures.parity_sets(table[mine], groups[mine])
-                first = family == suite.families[0]
-                key = f"sp_{kind}{end}" if first else f"sp_{kind}_{family}{end}"
+                key = f"sp_{kind}{end}" if family == suite.main else f"sp_{kind}_{family}{end}"
                 figures[key] = bootstrap(values, of)
             for group, row in rows.items():
                 part = measures.shares(table[groups == group])

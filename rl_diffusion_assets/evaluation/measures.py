@@ -25,12 +25,14 @@ class Interval:
 
 
 def bootstrap(values: Array, clusters: Array | None = None, draws: int = 2_000) -> Interval:
-    """Mean with a percentile interval, resampling clusters (captions) where they are given."""
+    """Mean with a percentile interval, resampling clusters (captions) where they are given; of
+    what is known, for NaN counts in nothing."""
     values = np.asarray(values, float)
-    rng = np.random.default_rng(SEED)
+    known = np.isfinite(values)
+    names = np.flatnonzero(known) if clusters is None else np.asarray(clusters)[known]
+    values, rng = values[known], np.random.default_rng(SEED)
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    names = np.arange(len(values)) if clusters is None else np.asarray(clusters)
     _, of = np.unique(names, return_inverse=True)
     sums, counts = np.bincount(of, values), np.bincount(of)
     picks = rng.integers(len(sums), size=(draws, len(sums)))
@@ -40,8 +42,10 @@ def bootstrap(values: Array, clusters: Array | None = None, draws: int = 2_000) 
 
 
 def wins(base: Array, tuned: Array) -> Array:
-    """1 where the tuned picture of a seed scores higher, 0.5 where both are the same, ``[n]``."""
-    return np.where(tuned > base, 1.0, np.where(tuned == base, 0.5, 0.0))
+    """1 where the tuned picture of a seed scores higher, 0.5 where both are the same, and NaN where
+    one of them has no score, ``[n]``."""
+    won = np.where(tuned > base, 1.0, np.where(tuned == base, 0.5, 0.0))
+    return np.where(np.isfinite(base) & np.isfinite(tuned), won, np.nan)
 
 
 def parity_sets(table: Array, groups: Array) -> tuple[Array, Array]:

@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-TILE, GAP, TEXT = 96, 6, 26
+TILE, GAP, TEXT = 96, 6, 28
+LETTERS = 34  # of a line below a pair
 
 
 def encode(pixels: np.ndarray, put: Callable[[str, bytes], None]) -> str:
@@ -34,5 +36,6 @@ def before_after(
         for place, pixels in enumerate((base[row], tuned[row])):
             picture = Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.LANCZOS)
             sheet.paste(picture, (x + place * TILE, y))
-        on.multiline_text((x, y + TILE + 1), str(captions[row])[:42], "black", font)
+        said = textwrap.wrap(str(captions[row]), LETTERS)[:2]
+        on.multiline_text((x, y + TILE + 1), "\n".join(said), "black", font, spacing=1)
     return sheet

@@ -155,11 +155,11 @@ def rl_diffusion_weights(
             **{"objective": objective, "seed": config.seed, "iterations": config.iterations},
             **config.settings,
         }
+        tables = {"prompts": lake.read("prompt_sets", "prompts"), "captioned": _captioned(studio)}
+        job = make_job(training, parents, paths, tables)
+        folder = checkpoints.workspace(f"rl_{objective}", job)
         with gpu.session() as session:
-            job = make_job(training, parents, paths, session.device)
-            folder = checkpoints.workspace(f"rl_{objective}", job)
-            prompts = lake.read("prompt_sets", "prompts")
-            write_job(job, folder, prompts, _captioned(studio))
+            write_job(job, folder, tables, session.device)
             command = train_command(folder, config.processes, os.getpid())
             try:
                 pipes.run(command=command, context=context).get_results()
@@ -173,7 +173,12 @@ def rl_diffusion_weights(
         version = checkpoints.save(
             f"rl_{objective}",
             write,
-            about={"parents": parents, "training": training, "summary": summary},
+            about={
+                "parents": parents,
+                "tables": job["tables"],
+                "training": training,
+                "summary": summary,
+            },
         )
         judged = pl.DataFrame(summary["evaluations"])
         history = pl.read_ndjson(folder / HISTORY, infer_schema_length=None)
@@ -200,4 +205,5 @@ def rl_diffusion_weights(
             },
             partition_key=objective,
         )
+        shutil.rmtree(folder)  # who asks again wants it made anew; what was killed is still there
     return dg.MaterializeResult()

@@ -36,7 +36,7 @@ def differentiable(task: str, rewards: Rewards) -> None:
             f"method of {task}: what lies where is settled long before the last steps, and the "
             "gradient at the result says nothing of it; choose forward or policy-gradient"
         )
-    for model in models:
+    for model in (member for one in models for member in getattr(one, "members", [one])):
         if not hasattr(model, "rate"):
             raise ValueError(
                 f"method of {task}: {type(model).__name__} has no gradient; "

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from resources.lake import content_hash
 from rl_diffusion_assets.policy.train import read_settings
 
 JOB = "job.json"
@@ -16,15 +17,18 @@ SCORES = ("preference", "person", "objects")
 
 
 def make_job(
-    training: Mapping[str, Any], parents: Mapping[str, str], paths: Mapping[str, Path], device: str
+    training: Mapping[str, Any],
+    parents: Mapping[str, str],
+    paths: Mapping[str, Path],
+    tables: Mapping[str, pl.DataFrame],
 ) -> dict[str, Any]:
-    """A job without its tables, which `write_job` puts beside it.
+    """A job, all that its result depends on: `write_job` adds where it runs.
 
     Args:
         training: Settings of the run, see `read_settings`.
         parents: Asset -> checkpoint version: another parent is another job.
         paths: Folder of `base`, of each of `SCORES`, and of `judge`.
-        device: Where to train.
+        tables: `prompts` and `captioned`: so are other rows.
 
     Raises:
         ValueError: a setting is wrong.
@@ -35,20 +39,20 @@ def make_job(
         "base": str(paths["base"]),
         "rewards": {name: str(paths[name]) for name in SCORES},
         "judge": {name: str(paths["judge"] / name) for name in SCORES},
-        "device": device,
         "parents": dict(parents),
+        "tables": {name: content_hash(table) for name, table in tables.items()},
         "training": settings,
     }
 
 
 def write_job(
-    job: Mapping[str, Any], folder: Path, prompts: pl.DataFrame, captioned: pl.DataFrame
+    job: Mapping[str, Any], folder: Path, tables: Mapping[str, pl.DataFrame], device: str
 ) -> None:
-    """The job and its tables, as files that `train` reads."""
-    tables = {"prompts": prompts, "captioned": captioned.select("image", "caption")}
+    """The job and its tables, as files that `train` reads to run it on a device."""
     for name, table in tables.items():
         table.write_parquet(folder / f"{name}.parquet")
     body = dict(job) | {name: str(folder / f"{name}.parquet") for name in tables}
+    body["device"] = device
     (folder / JOB).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
 
 

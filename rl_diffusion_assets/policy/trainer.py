@@ -132,7 +132,25 @@ class Trainer:
                 differentiable(task, rewards)
         self.iteration, self.seconds = 0, 0.0
         self.judging = Judging(training, data.probes, rewards, judge, self._draw, self.threads)
+        for task in self.tasks:
+            self._check_captions(task)
         self._prepare()
+
+    def _check_captions(self, task: str) -> None:
+        """Refuse an objective that a process would have nothing of.
+
+        Raises:
+            ValueError: it has no captions, or fewer than there are processes.
+        """
+        workers, drawn = self.accelerator.num_processes, self.settings.sampling[task].prompts
+        asked = len(np.unique(self.judging.probe(task, 0).groups))
+        if not self.data.prompts[task] or not asked:
+            raise ValueError(f"{task}: there are no captions to train on")
+        if min(drawn, asked) < workers:
+            raise ValueError(
+                f"{task}: {drawn} captions an iteration, and {asked} that the judge is asked about,"
+                f" for {workers} processes; raise sampling.{task}.prompts, or start fewer"
+            )
 
     # -- weights ---------------------------------------------------------------------------------
 
@@ -627,6 +645,7 @@ class Trainer:
 
         path = self.folder / STATE
         if not path.exists():
+            self._forget_after(0)
             return False
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["about"])
@@ -664,6 +683,8 @@ class Trainer:
         """Lines of iterations that a killed run made after its last checkpoint."""
         path = self.folder / HISTORY
         if path.exists() and self.accelerator.is_main_process:
-            lines = [line for line in path.read_text().splitlines() if line]
-            kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
-            path.write_text("".join(f"{line}\n" for line in kept))
+            # One line an iteration; a last one that a kill cut off ends without its newline.
+            lines = path.read_text().splitlines(keepends=True)[:iteration]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(lines))
+            temporary.replace(path)

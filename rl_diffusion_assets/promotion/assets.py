@@ -1,6 +1,5 @@
 """Tuned weights become the ones in use, through gates; one step back undoes it."""
 
-import json
 import math
 import shutil
 from pathlib import Path
@@ -24,16 +23,19 @@ from rl_diffusion_assets.policy.assets import EVERY_REWARD
 from rl_diffusion_assets.promotion.card import model_card
 from rl_diffusion_assets.promotion.gates import Bars, Verdict, judge_gates
 from rl_diffusion_assets.promotion.words import taught_words
+from rl_diffusion_assets.rewards.assets import learned_from
 
 ASSET = "promoted_diffusion_weights"
 SHEET_PAIRS = 12
-HISTORY = {"checkpoint": pl.String, "objective": pl.String, "base": pl.String}
+HISTORY = dict.fromkeys(("checkpoint", "objective", "base", "tuned"), pl.String)
 
 
 class Promotion(dg.Config):
-    """Which run is a candidate, and the gates' bars; see `gates.Bars`."""
+    """Which run is a candidate, and the gates' bars, see `gates.Bars`. `again` promotes weights
+    that `demote` put out of use."""
 
     objective: str = "joint"
+    again: bool = False
     win_rate: float = 0.803
     win_rate_low: float = 0.75
     parity_fall: float = 0.0
@@ -43,14 +45,16 @@ class Promotion(dg.Config):
 
     def bars(self) -> Bars:
         """The gates' bars."""
-        return Bars(**self.model_dump(exclude={"objective"}))
+        return Bars(**self.model_dump(exclude={"objective", "again"}))
 
 
-def promoted(lake: Lake) -> pl.DataFrame:
-    """Every promotion, the one in use last; empty when nothing was promoted yet."""
-    if lake.manifest(ASSET) is None:
-        return pl.DataFrame(schema=HISTORY)
-    return lake.read(ASSET, "promotions")
+def promoted(lake: Lake, table: str = "promotions") -> pl.DataFrame:
+    """Every promotion, the one in use last; empty when nothing was promoted yet. The table
+    `withdrawn` has those that `demote` took back."""
+    none, manifest = pl.DataFrame(schema=HISTORY), lake.manifest(ASSET)
+    if manifest is None or table not in manifest.tables:
+        return none
+    return pl.concat([none, lake.read(ASSET, table)], how="diagonal")
 
 
 def commit_promotions(
@@ -59,6 +63,7 @@ def commit_promotions(
     verdicts: pl.DataFrame,
     objective: str,
     before: Manifest | None,
+    withdrawn: pl.DataFrame | None = None,
 ) -> dg.MaterializeResult:
     """Write what is in use, and the words it was taught; the same weights, the same version.
 
@@ -68,12 +73,14 @@ def commit_promotions(
         verdicts: Of the last candidate.
         objective: What that was tuned to; its pictures are shown.
         before: What the rows continue; another promotion since is a conflict, not overwritten.
+        withdrawn: Promotions that were taken back, if those of before are not all.
     """
+    withdrawn = promoted(lake, "withdrawn") if withdrawn is None else withdrawn
     current = rows["checkpoint"][-1] if rows.height else ""
     words = taught_words(lake.read("prompt_sets", "prompts"))
     manifest = lake.commit(
         ASSET,
-        {"promotions": rows, "verdicts": verdicts, "words": words},
+        {"promotions": rows, "verdicts": verdicts, "words": words, "withdrawn": withdrawn},
         versions={"checkpoint": current} if current else {},
         made_from=before,
     )
@@ -124,9 +131,11 @@ def promoted_diffusion_weights(
         )
     figures = figures_of(lake.read("rl_evaluation", "figures", config.objective))
     folder = checkpoints.path(f"rl_{config.objective}", evaluation.versions["checkpoint"])
-    about = json.loads((folder / "manifest.json").read_text())["about"]
+    about = checkpoints.about(f"rl_{config.objective}", evaluation.versions["checkpoint"])
     verdicts = judge_gates(figures, about["summary"]["status"], config.bars())
     verdicts.append(judge_verdict(lake, evaluation.versions["reward_judge"], limits))
+    tuned = evaluation.versions["checkpoint"]
+    verdicts.append(withdrawn_verdict(lake, tuned, config.again))
     table = pl.DataFrame([vars(verdict) for verdict in verdicts])
     before = lake.manifest(ASSET)
     rows = promoted(lake)
@@ -135,17 +144,25 @@ def promoted_diffusion_weights(
         context.log.warning(f"refused by {', '.join(refused)}; what was in use stays in use")
         return commit_promotions(lake, rows, table, config.objective, before)
 
+    learned = {
+        name: learned_from(checkpoints.about(name, version))
+        for name, version in about["parents"].items()
+        if name.startswith("reward_")
+    }
+
     def write(target: Path) -> None:
         shutil.copytree(folder, target, dirs_exist_ok=True)
         (target / "manifest.json").unlink()
-        (target / "README.md").write_text(model_card(config.objective, about, figures, verdicts))
+        card = model_card(config.objective, about, learned, figures, verdicts)
+        (target / "README.md").write_text(card)
 
     version = checkpoints.save("promoted_diffusion", write, about=about)
     if not rows.height or rows["checkpoint"][-1] != version:
-        row = [(version, config.objective, evaluation.versions["base_diffusion"])]
+        row = [(version, config.objective, evaluation.versions["base_diffusion"], tuned)]
         rows = pl.concat([rows, pl.DataFrame(row, schema=HISTORY, orient="row")])
     context.log.info(f"promoted: checkpoint {version}")
-    return commit_promotions(lake, rows, table, config.objective, before)
+    withdrawn = promoted(lake, "withdrawn").filter(pl.col("tuned").ne_missing(tuned))
+    return commit_promotions(lake, rows, table, config.objective, before, withdrawn)
 
 
 def _before_after(lake: Lake, objective: str) -> dg.MarkdownMetadataValue:
@@ -173,12 +190,19 @@ def judge_verdict(lake: Lake, version: str, limits: Limits) -> Verdict:
     return Verdict("judge", None, wanted, not any(one.failure for one in found.values()))
 
 
+def withdrawn_verdict(lake: Lake, tuned: str, again: bool) -> Verdict:
+    """Whether weights were put out of use before: a later evaluation may not bring them back."""
+    known = tuned in promoted(lake, "withdrawn")["tuned"].to_list()
+    wanted = "were not taken back by `demote`, or `again: true` in the run config"
+    return Verdict("withdrawn", None, wanted, again or not known)
+
+
 def figures_of(table: pl.DataFrame) -> dict[str, float]:
     """Evaluation figures by name, the ends of intervals as `<name>_low` and `<name>_high`."""
     out: dict[str, float] = {}
     for row in table.iter_rows(named=True):
         out[row["name"]] = row["value"]
-        if row["name"].startswith("win_rate"):
+        if row["name"].startswith(("win_rate", "sp_")):
             out |= {f"{row['name']}_low": row["low"], f"{row['name']}_high": row["high"]}
     return out
 
@@ -192,7 +216,8 @@ def step_back(context: dg.OpExecutionContext, lake: Lake) -> None:
         raise dg.Failure("there is no earlier promotion to go back to", allow_retries=False)
     kept = rows.head(-1)
     verdicts = lake.read(ASSET, "verdicts")
-    result = commit_promotions(lake, kept, verdicts, kept["objective"][-1], before)
+    gone = pl.concat([promoted(lake, "withdrawn"), rows.tail(1)])
+    result = commit_promotions(lake, kept, verdicts, kept["objective"][-1], before, gone)
     context.log_event(
         dg.AssetMaterialization(
             ASSET,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+HEADLINE = ("tone", "gender")  # whose parity has a bar
+
 
 @dataclass(frozen=True)
 class Bars:
@@ -51,9 +53,10 @@ def judge_gates(figures: Mapping[str, float], status: str, bars: Bars) -> list[V
 
     at_least("win_rate", figures.get("win_rate"), bars.win_rate)
     at_least("win_rate_low", figures.get("win_rate_low"), bars.win_rate_low)
-    for kind in ("tone", "gender"):
+    for kind in HEADLINE:
         fell = parity_fall(figures, kind)
         at_least(f"parity_{kind}", fell, bars.parity_fall)
+    out += [_no_less_even(figures, kind) for kind in _other_kinds(figures)]
     for key in ("composition", "composition_heldout"):
         at_least(key, relative_gain(figures, key), bars.composition_gain)
     for key in ("sharpness_ratio", "diversity_ratio", "background_diversity_ratio"):
@@ -64,6 +67,21 @@ def judge_gates(figures: Mapping[str, float], status: str, bars: Bars) -> list[V
     found, before = figures.get("found"), figures.get("found_base")
     at_least("found", found / before if found and before else None, 0.97)
     return out
+
+
+def _other_kinds(figures: Mapping[str, float]) -> list[str]:
+    """What else is measured of how even portraits are: both kinds at once, other families."""
+    named = (key.removeprefix("sp_").removesuffix("_base") for key in figures if "_base" in key)
+    return sorted(kind for kind in named if f"sp_{kind}_base" in figures and kind not in HEADLINE)
+
+
+def _no_less_even(figures: Mapping[str, float], kind: str) -> Verdict:
+    """Of a figure that no bar is set for: it may be worse by what chance explains."""
+    base, tuned = figures[f"sp_{kind}_base"], figures.get(f"sp_{kind}")
+    low = figures.get(f"sp_{kind}_low", tuned)
+    fine = low is not None and (low <= base or base != base)
+    wanted = f"at most {base:.3f} within its interval"
+    return Verdict(f"parity_{kind}", tuned, wanted, fine)
 
 
 def parity_fall(figures: Mapping[str, float], kind: str) -> float | None:

@@ -1,6 +1,10 @@
 """Reward models: what a picture is worth, who is in it, what is in it; and the judge."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -9,7 +13,7 @@ from PIL import Image
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.gpu import Gpu
-from resources.lake import Lake
+from resources.lake import Lake, content_hash
 from resources.reporting import (
     contact_sheet,
     explained,
@@ -60,6 +64,24 @@ class RewardFits(dg.Config):
         }
 
 
+def days_of_pairs(lake: Lake) -> dict[str, str]:
+    """Day -> data version of all rated pairs that there are."""
+    found = {
+        day: lake.manifest("preference_pairs", day) for day in lake.partitions("preference_pairs")
+    }
+    return {day: manifest.data_version for day, manifest in found.items() if manifest}
+
+
+def learned_from(about: Mapping[str, Any]) -> dict[str, str]:
+    """What a reward model learned from, as a line each for people; empty of one of before."""
+    days: Mapping[str, str] = about.get("pairs", {})
+    out = {f"labelled_{kind}": digest[:16] for kind, digest in about.get("labelled", {}).items()}
+    if days:
+        digest = hashlib.sha256(json.dumps(days, sort_keys=True).encode()).hexdigest()
+        out["preference_pairs"] = f"{min(days)} to {max(days)}, {len(days)} days: {digest[:16]}"
+    return out
+
+
 @dg.asset(
     partitions_def=REWARD,
     deps=[dg.AssetDep(preference_pairs, partition_mapping=EVERY_DAY), "base_diffusion"],
@@ -104,13 +126,15 @@ def reward_models(
                 start = Path(diffusion.scorer)
                 figures.extend(build(name, material, start, config.fits(), target))  # noqa: B023
 
-            version = checkpoints.save(f"reward_{name}", write, about=config.model_dump())
+            learned = {kind: content_hash(table) for kind, table in labelled.items()}
+            about = config.model_dump() | {"pairs": days_of_pairs(lake), "labelled": learned}
+            version = checkpoints.save(f"reward_{name}", write, about=about)
             made = sheets(name, checkpoints.path(f"reward_{name}", version), material)
         manifest = lake.commit(
             "reward_models",
             {"figures": pl.DataFrame(figures)},
             partition=name,
-            versions={"checkpoint": version},
+            versions={"checkpoint": version, **learned_from(about)},
         )
         context.add_asset_metadata(
             {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from resources import diffusion
 from resources.diffusion import Diffusion, load_text_to_image
 from tests.rl.conftest import LATENT, _one_thread, fresh, loaded, tiny_folder, write_tiny_diffusion
 
@@ -165,3 +166,16 @@ def test_a_saved_model_opens_as_the_same(model, tmp_path):
     assert torch.equal(a, b)
     assert list(tmp_path.rglob("*.safetensors"))
     assert not list(tmp_path.rglob("*.bin"))
+
+
+def test_captions_are_forgotten_the_oldest_first(model, monkeypatch):
+    size = model.encode(["a"]).nbytes
+    model.hidden.clear()
+    monkeypatch.setattr(diffusion, "KNOWN_BYTES", 4 * size)
+    model.encode([""])
+    for captions in (["a", "b"], ["c", "d"]):
+        model.encode(captions)
+    assert list(model.hidden) == ["", "b", "c", "d"]
+    asked = model.encode(["e", "f", "g", "h", "i"])  # more than fits: all of them stay
+    assert list(model.hidden) == ["", "e", "f", "g", "h", "i"]
+    assert torch.equal(asked[:1], model.encode(["e"]))

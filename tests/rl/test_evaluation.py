@@ -24,6 +24,22 @@ def test_an_interval_holds_the_mean_and_widens_when_captions_agree_with_themselv
     assert together.high - together.low > 2 * (alone.high - alone.low)
 
 
+def test_a_picture_without_a_score_is_neither_won_nor_lost():
+    won = measures.wins(np.array([0.1, np.nan, 0.3]), np.array([0.2, 0.2, np.nan]))
+    np.testing.assert_array_equal(won, [1.0, np.nan, np.nan])
+    found = measures.bootstrap(won, np.array(["a", "a", "b"]))
+    assert (found.value, found.n) == (1.0, 1)
+
+
+def test_drift_is_of_the_full_range_and_the_same_in_parts(monkeypatch):
+    base = np.zeros((5, 4, 4, 3), np.uint8)
+    tuned = base + np.arange(5, dtype=np.uint8)[:, None, None, None] * 51
+    moved = collapse.drift(base, tuned)
+    np.testing.assert_allclose(moved, np.arange(5) / 5, rtol=1e-6)
+    monkeypatch.setattr(collapse, "AT_ONCE", 2)
+    np.testing.assert_array_equal(collapse.drift(base, tuned), moved)
+
+
 def test_a_tie_is_half_a_win():
     assert measures.wins(np.array([1.0, 2, 3]), np.array([2.0, 2, 1])).tolist() == [1, 0.5, 0]
 
@@ -109,6 +125,13 @@ def test_what_was_trained_on_is_never_what_the_win_rate_is_taken_on():
         seed for at, suite in enumerate(suites.values()) for seed in suite.seeds(at * 1_000_000)
     ]
     assert len(seeds) == len(set(seeds))
+
+
+@pytest.mark.parametrize("hashes", ["abcdefg", "gfedcba"])
+def test_figures_without_a_name_are_of_the_family_that_was_trained_on(hashes):
+    frame = prompts().with_columns(prompt_id=pl.Series(list(hashes)))
+    people = next(suite for suite in make_suites(frame, Plan(8, 4, 1, 2)) if suite.name == "people")
+    assert people.main == "occupations"
 
 
 def test_words_of_the_prompts_can_be_asked_for():

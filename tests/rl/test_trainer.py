@@ -6,12 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from rl_diffusion_assets.policy.jobs import make_job
+from rl_diffusion_assets.policy.jobs import JOB, make_job, write_job
 from rl_diffusion_assets.policy.judging import Hacked, Probe
 from rl_diffusion_assets.policy.objective import reference_divergence
 from rl_diffusion_assets.policy.parts import cut, side_by_side
@@ -368,6 +370,13 @@ def test_more_steps_than_have_a_density_are_refused(make_trainer):
         ({"method": "forward", "guidance": 2.0}, "guidance=2.0"),
         ({"method": "reward-gradient", "objective": "composition"}, "method of composition"),
         ({"method": "reward-gradient", "proxy": rewards(Missing())}, "Missing has no gradient"),
+        (
+            {
+                "method": "reward-gradient",
+                "proxy": rewards(SimpleNamespace(rate=len, members=[Brightness(), Missing()])),
+            },
+            "Missing has no gradient",
+        ),
     ],
 )
 def test_a_method_that_there_is_not_and_a_setting_that_it_ignores_are_refused(
@@ -532,6 +541,26 @@ def test_invariant_11_a_run_killed_between_checkpoints_goes_back_to_the_last(
     assert same(weights_of(whole), weights_of(resumed))
     lines = [json.loads(line) for line in (tmp_path / "cut" / HISTORY).open()]
     assert [line["iteration"] for line in lines] == [1, 2, 3]
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(make_trainer, tmp_path):
+    finish(make_trainer(folder=tmp_path / "cut", checkpoint_every=9), until=2)
+    with (tmp_path / "cut" / HISTORY).open("a") as lines:
+        lines.write('{"iteration": 3, "prefer')  # the kill cut it off
+    again = make_trainer(folder=tmp_path / "cut", checkpoint_every=9)
+    assert not again.resume()
+    finish(again)
+    lines = [json.loads(line) for line in (tmp_path / "cut" / HISTORY).open()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3]
+
+
+def test_an_objective_without_captions_is_refused(make_trainer, data):
+    none = replace(data, prompts=data.prompts | {"fairness": []})
+    with pytest.raises(ValueError, match="fairness: there are no captions to train on"):
+        make_trainer(objective="joint", learn=none)
+    few = SAMPLING | {"preference": Sampling(0, 4)}
+    with pytest.raises(ValueError, match="preference: 0 captions an iteration"):
+        make_trainer(sampling=few)
 
 
 def test_a_run_is_a_function_of_its_seed(make_trainer, tmp_path):
@@ -756,9 +785,22 @@ def test_invariant_7_two_processes_take_the_advantages_and_the_way_of_one(tiny_f
 
 def test_a_job_says_every_setting_so_that_another_default_is_another_job():
     paths = dict.fromkeys(["base", "preference", "person", "objects", "judge"], Path("models"))
-    job = json.loads(json.dumps(make_job({"seed": 3, "lora_rank": 4}, {}, paths, "cpu")))
+    job = json.loads(json.dumps(make_job({"seed": 3, "lora_rank": 4}, {}, paths, {})))
     assert set(job["training"]) == set(vars(Training()))
     assert job["training"]["sampling"]["fairness"]["pace"] == Training().sampling["fairness"].pace
     assert read_settings(job["training"]) == Training(seed=3, lora_rank=4)
     with pytest.raises(ValueError, match="there is no setting speed"):
-        make_job({"speed": 1}, {}, paths, "cpu")
+        make_job({"speed": 1}, {}, paths, {})
+
+
+def test_other_rows_are_another_job_and_another_device_is_the_same(tmp_path):
+    paths = dict.fromkeys(["base", "preference", "person", "objects", "judge"], Path("models"))
+    jobs = []
+    for caption in ("a hat", "a hat", "a bag"):
+        tables = {"captioned": pl.DataFrame({"image": [b"drawn"], "caption": [caption]})}
+        jobs.append(make_job({}, {}, paths, tables))
+    assert jobs[0] == jobs[1] != jobs[2]
+    write_job(jobs[2], tmp_path, tables, "cuda:1")
+    written = json.loads((tmp_path / JOB).read_text())
+    assert written["device"] == "cuda:1"
+    assert pl.read_parquet(written["captioned"])["caption"].to_list() == ["a bag"]
