@@ -13,7 +13,7 @@ from resources.catalog_source import DEFAULT_DAY
 from resources.feed_files import EXCERPT_CHARACTERS, FeedError, FeedReader, Row, bounded_lines
 from resources.image_fetch import ImageUnavailable
 from resources.located_files import DAY, LocatedFile, LocatedFiles, provenance
-from resources.studio_config import PromptFile, RatingFile, StudioConfig
+from resources.studio_config import PromptFile, RatingFile, StudioConfig, StudioConfigError
 
 _MAX_JSON_BYTES = 64 << 20  # a JSON array has to be in memory as a whole
 _TABLE_COLUMNS = {  # format -> the columns that its header must have
@@ -146,6 +146,20 @@ class Studio(dg.ConfigurableResource):
             except (OSError, pl.exceptions.PolarsError) as error:
                 raise FeedError(f"{file.name}: cannot be read: {error}") from error
         return pl.concat(frames)
+
+    def reward_folder(self, name: str) -> Path | None:
+        """The folder of the reward model `name` that is used as it is; None to train one.
+
+        Raises:
+            StudioConfigError: it is not there.
+        """
+        given = getattr(self._config.rewards, name)
+        if given is None:
+            return None
+        folder = Path(self.config_path).absolute().parent / given
+        if not folder.is_dir():
+            raise StudioConfigError(f"{self.config_path}: rewards.{name}: {folder} is no folder")
+        return folder
 
     @property
     def _constant_day(self) -> str:

@@ -70,6 +70,16 @@ class RatingFile(_Settings):
     pixels: bool = True
 
 
+class RewardFolders(_Settings):
+    """Folders of reward models that are there, each with a reward.json, to use instead of training
+    one; that of a judge holds the three others' of its own."""
+
+    preference: Name | None = None
+    person: Name | None = None
+    objects: Name | None = None
+    judge: Name | None = None
+
+
 class StudioConfig(_Settings):
     """The contents of a studio.yaml."""
 
@@ -81,6 +91,7 @@ class StudioConfig(_Settings):
     people: Name | None = None  # Parquet files of labelled pictures, for the reward models
     objects: Name | None = None
     captioned: Name | None = None
+    rewards: RewardFolders = RewardFolders()
     day: date | None = None
 
     @model_validator(mode="after")

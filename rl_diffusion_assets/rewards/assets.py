@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from resources.studio import Studio
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import EVERY_DAY
 from rl_diffusion_assets.preferences.assets import preference_pairs
-from rl_diffusion_assets.rewards.building import REWARDS, Material, build
+from rl_diffusion_assets.rewards.building import REWARDS, Material, build, examine
 from rl_diffusion_assets.rewards.material import (
     make_captioned,
     make_objects,
@@ -122,9 +123,15 @@ def reward_models(
             )
             figures: list[dict] = []
 
+            given = studio.reward_folder(name)
+
             def write(target: Path, name: str = name, material: Material = material) -> None:
-                start = Path(diffusion.scorer)
-                figures.extend(build(name, material, start, config.fits(), target))  # noqa: B023
+                if given:  # noqa: B023
+                    shutil.copytree(given, target, dirs_exist_ok=True)  # noqa: B023
+                    made = examine(name, material, target)
+                else:
+                    made = build(name, material, Path(diffusion.scorer), config.fits(), target)
+                figures.extend(made)  # noqa: B023
 
             learned = {kind: content_hash(table) for kind, table in labelled.items()}
             about = config.model_dump() | {"pairs": days_of_pairs(lake), "labelled": learned}

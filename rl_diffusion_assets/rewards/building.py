@@ -25,6 +25,7 @@ from rl_diffusion_assets.rewards.models import (
     ObjectDetector,
     PersonClassifier,
     Reader,
+    open_reward,
 )
 from rl_diffusion_assets.rewards.training import Fit, Pairs
 
@@ -35,6 +36,7 @@ GENDERS = ("man", "woman")
 MONK_BUCKETS = ((1, 2, 3), (4, 5), (6, 7), (8, 9, 10))
 JUDGE_SHARE = 0.4
 EXAMINED = 6  # one of so many labels, or of the judge's pairs, is kept for examination
+LEAST_PAIRS = 20  # to examine a scorer with
 CELL = 8  # pixels of a detector's cell
 
 
@@ -227,28 +229,43 @@ def _examine_scorer(
     material: Material, target: Path, config: dict[str, Any], kind: Any, *, judge: bool = False
 ) -> list[dict[str, Any]]:
     """Calibrates the scale on one half of the side's held-out pairs, examines on the other."""
-    kept = np.flatnonzero(split_pairs(material, judge=judge)[1])
-    if len(kept) < 20:
-        raise ValueError(
-            f"{len(kept)} kept pairs are too few to examine a scorer; rate more pictures"
-        )
-    pairs = take_pairs(material.pairs, kept)
     (target / CONFIG).write_text(json.dumps(config))
-    scores = kind(target, material.device).score(pairs.pictures, pairs.captions)
-    difference = scores[pairs.first] - scores[pairs.second]
-    half = np.arange(len(kept)) % 2 == 0
-    config["temperature"] = training.pair_temperature(difference[half], pairs.share[half])
+    difference, share = _differences(kind(target, material.device), material, judge)
+    half = np.arange(len(share)) % 2 == 0
+    config["temperature"] = training.pair_temperature(difference[half], share[half])
     (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    untied = pairs.share != 0.5
-    clear = np.abs(pairs.share - 0.5) >= 0.5
-    agreed = (difference > 0) == (pairs.share > 0.5)
-    said = 1 / (1 + np.exp(-difference / config["temperature"]))
-    loss = -(pairs.share * np.log(said + 1e-9) + (1 - pairs.share) * np.log(1 - said + 1e-9))
+    return [
+        *_agreement(difference / config["temperature"], share, ~half),
+        _figure("temperature", config["temperature"], int(half.sum())),
+    ]
+
+
+def _differences(scorer: Any, material: Material, judge: bool) -> tuple[Array, Array]:
+    """Of pairs kept for examination that a scorer has an answer to: how much more it gives the
+    first, and the share of votes for that."""
+    kept = np.flatnonzero(split_pairs(material, judge=judge)[1])
+    pairs = take_pairs(material.pairs, kept)
+    scores = scorer.score(pairs.pictures, pairs.captions) if len(kept) else np.zeros(0)
+    difference = scores[pairs.first] - scores[pairs.second]
+    known = np.isfinite(difference)
+    if known.sum() < LEAST_PAIRS:
+        raise ValueError(
+            f"{known.sum()} kept pairs with an answer are too few to examine a scorer; "
+            "rate more pictures"
+        )
+    return difference[known], pairs.share[known]
+
+
+def _agreement(difference: Array, share: Array, unseen: Array) -> list[dict[str, Any]]:
+    """How well differences in logits foretell votes; their loss on pairs that set no scale."""
+    untied, clear = share != 0.5, np.abs(share - 0.5) >= 0.5
+    agreed = (difference > 0) == (share > 0.5)
+    said = 1 / (1 + np.exp(-difference))
+    loss = -(share * np.log(said + 1e-9) + (1 - share) * np.log(1 - said + 1e-9))
     return [
         _figure("pairwise_accuracy", agreed[untied].mean(), int(untied.sum())),
         _figure("pairwise_accuracy_unanimous", agreed[clear].mean(), int(clear.sum())),
-        _figure("pair_log_loss", loss[~half].mean(), int((~half).sum())),
-        _figure("temperature", config["temperature"], int(half.sum())),
+        _figure("pair_log_loss", loss[unseen].mean(), int(unseen.sum())),
     ]
 
 
@@ -264,7 +281,7 @@ def build_person(
     learn, examine = half(len(people.pictures), judge)
     drawn = people.pictures[learn]
     shown = np.concatenate([drawn, material.decode(drawn)])
-    other_learn, other_examine = half(len(material.objects.pictures), judge)
+    other_learn, _ = half(len(material.objects.pictures), judge)
     others = material.objects.pictures[other_learn]
     ruined = _ruined(shown[rng.permutation(len(shown))[: len(drawn)]], rng)
     nobody = np.concatenate([others, material.decode(others[::4]), ruined])
@@ -297,9 +314,18 @@ def build_person(
         "gender": training.temperature(raw[:, 4:6], people.gender[examine][::2]),
     }
     (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    figures = []
+    return _examine_person(PersonClassifier(target, material.device), material, judge, rng)
+
+
+def _examine_person(
+    reader: Any, material: Material, judge: bool, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Asks about labelled people, as they are and as the base renders them, and about nobody."""
+    people, examine = material.people, half(len(material.people.pictures), judge)[1]
+    kept, figures = people.pictures[examine], []
+    decoded = material.decode(kept)
     for name, pictures in (("drawn", kept), ("decoded", decoded)):
-        seen = PersonClassifier(target, material.device).read(pictures)
+        seen = reader.read(pictures)
         for kind, labels, classes in (
             ("tone", people.tone[examine], TONES),
             ("gender", people.gender[examine], GENDERS),
@@ -313,9 +339,10 @@ def build_person(
                     int((labels == at).sum()),
                 )
                 for at, word in enumerate(classes)
+                if (labels == at).any()
             ]
         figures.append(_figure(f"found_{name}", (seen.found >= 0.5).mean(), len(kept)))
-    empty = material.objects.pictures[other_examine]
+    empty = material.objects.pictures[half(len(material.objects.pictures), judge)[1]]
     broken = _ruined(decoded, rng)
     for name, pictures in (("objects", empty), ("ruined", broken)):
         wrong = reader.read(pictures).found >= 0.5
@@ -358,8 +385,7 @@ def build_detector(
         "temperature": {"objects": 1.0, "colours": 1.0},
     }
     training.write_network(module, config, target)
-    kept, wanted = labelled.pictures[examine], [labelled.wanted[row] for row in examine]
-    decoded = material.decode(kept)
+    decoded = material.decode(labelled.pictures[examine])
     config["temperature"] = _detector_temperature(
         ObjectDetector(target, material.device),
         decoded,
@@ -368,8 +394,16 @@ def build_detector(
         colours,
     )
     (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    detector, figures = ObjectDetector(target, material.device), []
-    for name, pictures in (("drawn", kept), ("decoded", decoded)):
+    return _examine_detector(ObjectDetector(target, material.device), material, judge)
+
+
+def _examine_detector(detector: Any, material: Material, judge: bool) -> list[dict[str, Any]]:
+    """Asks about labelled objects, as they are and as the base renders them."""
+    labelled, examine = material.objects, half(len(material.objects.pictures), judge)[1]
+    kept, wanted = labelled.pictures[examine], [labelled.wanted[row] for row in examine]
+    names = sorted({name for each in labelled.objects for name, _, _, _ in each})
+    figures = []
+    for name, pictures in (("drawn", kept), ("decoded", material.decode(kept))):
         found = detector.detect(pictures)
         right = fully_right(found, wanted)
         figures.append(_figure(f"fully_right_{name}", right.mean(), len(wanted)))
@@ -419,6 +453,33 @@ def build(
     ):
         figures += named(part, make(_folder(target / part)))
     return figures
+
+
+def examine(name: str, material: Material, folder: Path) -> list[dict[str, Any]]:
+    """Figures of the reward model `name` of `REWARDS` that lies in a folder as somebody else made
+    it; scores count as logits.
+
+    Raises:
+        ValueError: a folder holds none.
+    """
+    judge = name == "judge"
+
+    def scorer(model: Any) -> list[dict[str, Any]]:
+        difference, share = _differences(model, material, judge)
+        return _agreement(difference, share, np.ones(len(share), bool))
+
+    parts: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
+        "person": lambda model: _examine_person(model, material, judge, np.random.default_rng(7)),
+        "objects": lambda model: _examine_detector(model, material, judge),
+        "preference": scorer,
+    }
+    if not judge:
+        return parts[name](open_reward(folder, material.device))
+    return [
+        figure
+        for part, asked in parts.items()
+        for figure in named(part, asked(open_reward(folder / part, material.device)))
+    ]
 
 
 def _other(fit: Fit) -> Fit:

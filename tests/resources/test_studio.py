@@ -172,3 +172,17 @@ def test_a_studio_in_an_object_store(tmp_path):
     assert found.days() == ["2026-11-05"]
     assert found.ratings("2026-11-05")[0].rows[0].value == {"prompt": "x"}
     assert found.image("a.png") == b"pixels"
+
+
+def test_a_folder_of_a_reward_model_lies_beside_the_file(tmp_path):
+    rewards = {"rewards": {"person": "models/face", "judge": "models/none"}}
+    (tmp_path / "models" / "face").mkdir(parents=True)
+    found = studio(tmp_path, rewards)
+    assert found.reward_folder("person") == tmp_path / "models" / "face"
+    assert found.reward_folder("preference") is None
+    with pytest.raises(
+        StudioConfigError, match=r"studio.yaml: rewards\.judge: .*none is no folder"
+    ):
+        found.reward_folder("judge")
+    with pytest.raises(StudioConfigError, match=r"rewards\.taste"):
+        studio(tmp_path, {"rewards": {"taste": "x"}}).config()

@@ -10,7 +10,7 @@ import pytest
 from resources.lake import Lake
 from rl_diffusion_assets.evaluation.pictures import encode
 from rl_diffusion_assets.promotion.assets import commit_promotions
-from rl_diffusion_assets.rewards import showing
+from rl_diffusion_assets.rewards import building, showing
 from rl_diffusion_assets.rewards.building import Material, Objects, People, half
 from rl_diffusion_assets.rewards.composition import Detections, Wanted
 from rl_diffusion_assets.rewards.training import Pairs
@@ -28,6 +28,7 @@ def read(pictures):
     return SimpleNamespace(
         tone=np.tile([0, 0, 0, 1.0], (len(pictures), 1)),
         gender=np.tile([0.9, 0.1], (len(pictures), 1)),
+        found=np.ones(len(pictures)),
     )
 
 
@@ -111,3 +112,28 @@ def test_a_verdict_is_shown_with_its_pictures_and_numbers(tmp_path):
     assert (shown["gates_passed"], shown["gates_refused"]) == (1, 1)
     assert isinstance(shown["before_after_sheet"], dg.MarkdownMetadataValue)
     assert "data:image/jpeg" in shown["before_after_sheet"].value
+
+
+def test_a_model_that_somebody_else_made_is_examined_alike(material, tmp_path, monkeypatch):
+    model = SimpleNamespace(score=brightness, read=read, detect=detect)
+    monkeypatch.setattr(building, "open_reward", lambda folder, device: model)
+    monkeypatch.setattr(building, "LEAST_PAIRS", 5)
+    monkeypatch.setattr(building, "EXAMINED", 1)  # everything
+    scored = {
+        one["name"]: one["value"] for one in building.examine("preference", material, tmp_path)
+    }
+    assert scored["pairwise_accuracy"] == pytest.approx(
+        2 / 3, abs=0.15
+    )  # people like the brighter in two of three
+    assert "temperature" not in scored  # nothing was calibrated
+    judged = {one["name"]: one["value"] for one in building.examine("judge", material, tmp_path)}
+    assert judged["person.tone_accuracy_drawn"] == 1.0
+    assert judged["objects.recall_hat_drawn"] == pytest.approx(0.5, abs=0.2)
+    assert "preference.pairwise_accuracy" in judged
+
+
+def test_a_scorer_that_says_nothing_cannot_be_examined(material, tmp_path, monkeypatch):
+    silent = SimpleNamespace(score=lambda pictures, captions: np.full(len(pictures), np.nan))
+    monkeypatch.setattr(building, "open_reward", lambda folder, device: silent)
+    with pytest.raises(ValueError, match="0 kept pairs with an answer are too few"):
+        building.examine("preference", material, tmp_path)
