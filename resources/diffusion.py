@@ -28,6 +28,8 @@ class TextToImage:
         hidden: Caption -> what the denoiser is conditioned on, one row of `encode`: as long as
             the text encoders are frozen, every caption is read once (of the last `KNOWN_BYTES`).
         text_learns: Whether they are not: captions are read anew, with gradients where enabled.
+        precision: What the denoiser computes in, whatever its weights are kept in: float32, or
+            bfloat16 where that loses nothing that counts (torch.autocast).
     """
 
     # What `from_pretrained` is told besides.
@@ -37,6 +39,7 @@ class TextToImage:
     device: str
     hidden: dict[str, Any] = field(default_factory=dict)
     text_learns: bool = False
+    precision: str = "float32"
 
     @property
     def denoiser(self) -> Any:
@@ -154,10 +157,13 @@ class TextToImage:
         denoiser = denoiser or self.denoiser
         # A UNet of diffusers moves one timestep for all to its device, but not one for each.
         latents, time = latents.to(denoiser.dtype), time.to(latents.device)
-        if guidance == 1.0:
-            return self._answer(denoiser, latents, time, hidden)
-        both = self._with_empty(hidden)
-        without, given = self._answer(denoiser, torch.cat([latents] * 2), time, both).chunk(2)
+        half = self.precision == "bfloat16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
+            if guidance == 1.0:
+                return self._answer(denoiser, latents, time, hidden)
+            both = self._with_empty(hidden)
+            answers = self._answer(denoiser, torch.cat([latents] * 2), time, both)
+        without, given = answers.chunk(2)
         return without + guidance * (given - without)
 
     def _with_empty(self, hidden: Any) -> Any:

@@ -164,6 +164,14 @@ class Gpu(dg.ConfigurableResource):
             time.sleep(1.0)
 
 
+def only(device: str) -> dict[str, str]:
+    """Environment of a program that is to find this CUDA device alone; of another device empty."""
+    if not device.startswith("cuda:"):
+        return {}
+    index, visible = int(device.removeprefix("cuda:")), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[index] if visible else str(index)}
+
+
 @functools.cache
 def end_with(ancestor: int) -> None:
     """End this process by SIGKILL as soon as another, which started it or its parent, is gone.

@@ -12,7 +12,7 @@ import pydantic
 
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
-from resources.gpu import Gpu
+from resources.gpu import Gpu, only
 from resources.lake import Lake
 from resources.quality import Limits, check_results, stop
 from resources.reporting import (
@@ -86,7 +86,11 @@ def base_diffusion(
 
 
 class Tuning(dg.Config):
-    """A run's seed and length; `settings` overrides any other field of `trainer.Training`."""
+    """A run's seed and length; `settings` overrides any other field of `trainer.Training`.
+
+    `processes` share the work. One trains on the device that it has leased; several on as many
+    CUDA devices, the first there are, and it is on you that nobody else uses them.
+    """
 
     seed: int = 0
     iterations: int = Training().iterations
@@ -151,7 +155,7 @@ def rl_diffusion_weights(
         }
         training = {
             **{"steps": diffusion.steps, "guidance": diffusion.guidance},
-            "pretraining_guidance": diffusion.distilled_guidance,
+            **{"pretraining_guidance": diffusion.distilled_guidance, "precision": gpu.precision},
             **{"objective": objective, "seed": config.seed, "iterations": config.iterations},
             **config.settings,
         }
@@ -162,7 +166,8 @@ def rl_diffusion_weights(
             write_job(job, folder, tables, session.device)
             command = train_command(folder, config.processes, os.getpid())
             try:
-                pipes.run(command=command, context=context).get_results()
+                alone = only(session.device) if config.processes == 1 else {}
+                pipes.run(command=command, context=context, env=alone).get_results()
             except dg.DagsterError as error:
                 raise dg.Failure(f"{error}\n{TRAINING_ENDED}", allow_retries=False) from error
         summary = json.loads((folder / SUMMARY).read_text())

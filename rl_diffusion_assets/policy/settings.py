@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rl_diffusion_assets.policy.tasks import Sampling, tasks_of
 
 METHODS = ("policy-gradient", "forward", "reward-gradient")
+PRECISIONS = ("float32", "bfloat16")  # of the denoiser; float16 would need its losses scaled
 OPTIMIZERS = ("adamw", "adamw-8bit")  # the second: bitsandbytes, two bytes of moments a weight
 # What moved each objective most in the sandbox, without guidance (docs/rl.md).
 METHOD_OF = {
@@ -46,6 +47,7 @@ class Training:
     ema: float = 0.8  # of an iteration's weights; 0 for none
     interpolation: float = 0.85  # share of the way from the base that is kept (2109.01903)
     micro_batch: int = 32
+    precision: str = "float32"  # one of PRECISIONS; weights and densities are float32
     gradient_checkpointing: bool = False
     evaluate_every: int = 8
     probe_seed: int = 1_000_000
@@ -62,6 +64,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.method not in ("", *METHODS):
             raise ValueError(f"method={self.method!r}: one of {', '.join(METHODS)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision!r}: one of {', '.join(PRECISIONS)}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer={self.optimizer!r}: one of {', '.join(OPTIMIZERS)}")
         if not 0 <= self.cool_down <= 1:

@@ -191,9 +191,7 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
     from accelerate import Accelerator
 
     torch.set_num_threads(1)
-    accelerator = Accelerator(
-        cpu=job.get("device", "cpu") == "cpu", mixed_precision=job.get("mixed_precision", "no")
-    )
+    accelerator = Accelerator(cpu=job.get("device", "cpu") == "cpu")
     device = str(accelerator.device)
     folder.mkdir(parents=True, exist_ok=True)
     settings = read_settings(job.get("training", {}))

@@ -115,6 +115,7 @@ class Trainer:
         threads: int = 1,
     ) -> None:
         self.model, self.settings, self.data = model, training, data
+        model.precision = training.precision
         # A text encoder that learns reads its captions anew: its tokenizer serves one at a time.
         self.threads = 1 if training.text_encoder else threads
         self.rewards, self.folder, self.log = rewards, folder, log

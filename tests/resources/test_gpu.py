@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from resources.gpu import Gpu, NoDevice, Session
+from resources.gpu import Gpu, NoDevice, Session, only
 
 
 def test_a_missing_device_is_refused_and_never_replaced_by_the_cpu():
@@ -162,3 +162,14 @@ def test_a_step_whose_run_was_killed_gives_the_device_back(tmp_path):
     run.join()
     with Gpu(lease_dir=str(tmp_path), lease_timeout_seconds=60)._lease(["cuda:0"]) as device:
         assert device == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "found"),
+    [("cpu", None, None), ("cuda:1", None, "1"), ("cuda:1", "2,5", "5"), ("mps", "0", None)],
+)
+def test_a_program_finds_the_leased_device_alone(monkeypatch, device, visible, found):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert only(device) == ({"CUDA_VISIBLE_DEVICES": found} if found else {})

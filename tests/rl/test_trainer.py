@@ -364,6 +364,7 @@ def test_more_steps_than_have_a_density_are_refused(make_trainer):
     ("changes", "message"),
     [
         ({"method": "dpo"}, "method='dpo'"),
+        ({"precision": "float16"}, "precision=.float16.: one of float32, bfloat16"),
         ({"interpolation": 0.0}, "interpolation=0.0"),
         ({"cool_down": 2.0}, "cool_down=2.0"),
         ({"method": "forward", "kl_weight": 0.1}, "kl_weight"),
@@ -804,3 +805,25 @@ def test_other_rows_are_another_job_and_another_device_is_the_same(tmp_path):
     written = json.loads((tmp_path / JOB).read_text())
     assert written["device"] == "cuda:1"
     assert pl.read_parquet(written["captioned"])["caption"].to_list() == ["a bag"]
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+@pytest.mark.parametrize("method", ["policy-gradient", "forward", "reward-gradient"])
+def test_a_denoiser_in_half_precision_learns_with_densities_in_full(
+    make_trainer, method, lora_rank
+):
+    settings = {"method": method, "lora_rank": lora_rank, "iterations": 1}
+    trainer = make_trainer(precision="bfloat16", **settings)
+    seen = set()
+    layer = trainer.model.denoiser.conv_out
+    layer.register_forward_hook(lambda *made: seen.add(made[-1].dtype))
+    before = weights_of(trainer)
+    record = finish(trainer)[0]
+    assert seen == {torch.bfloat16}
+    assert moved(before, trainer)
+    assert all(torch.isfinite(one).all() for one in weights_of(trainer))
+    assert {one.dtype for one in weights_of(trainer)} == {torch.float32}
+    if method == "policy-gradient":  # the same weights in the same precision
+        assert record["preference_ratio_first"] == pytest.approx(1, abs=1e-3)
+    full = finish(make_trainer(**settings))[0]
+    assert record["preference_gradient"] == pytest.approx(full["preference_gradient"], rel=0.2)
