@@ -27,7 +27,7 @@ from rl_diffusion_assets.rewards.assets import learned_from
 
 ASSET = "promoted_diffusion_weights"
 SHEET_PAIRS = 12
-HISTORY = dict.fromkeys(("checkpoint", "objective", "base", "tuned"), pl.String)
+HISTORY = pl.Schema([(name, pl.String) for name in ("checkpoint", "objective", "base", "tuned")])
 
 
 class Promotion(dg.Config):
