@@ -5,7 +5,6 @@ model cannot hide a bad one. They block nothing, else a bad model would fail the
 another anew: tuning and promotion look again at all that they rest on.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -296,9 +295,8 @@ def training_checks(lake: Lake, checkpoints: Checkpoints) -> Iterator[dg.AssetCh
         if manifest := lake.manifest("rl_diffusion_weights", name):
             history = lake.read("rl_diffusion_weights", "history", name)
             judged = lake.read("rl_diffusion_weights", "judged", name)
-            folder = checkpoints.path(f"rl_{name}", manifest.versions["checkpoint"])
-            summary = json.loads((folder / "manifest.json").read_text())["about"]["summary"]
-            found[name] = training_figures(history, judged, summary)
+            about = checkpoints.about(f"rl_{name}", manifest.versions["checkpoint"])
+            found[name] = training_figures(history, judged, about["summary"])
     yield from check_results(CHECKS, "rl_diffusion_weights", found)
 
 
