@@ -145,7 +145,7 @@ class Trainer:
         """
         workers, drawn = self.accelerator.num_processes, self.settings.sampling[task].prompts
         asked = len(np.unique(self.judging.probe(task, 0).groups))
-        if not self.data.prompts[task] or not asked:
+        if not self.data.prompts.get(task) or not asked:
             raise ValueError(f"{task}: there are no captions to train on")
         if min(drawn, asked) < workers:
             raise ValueError(
