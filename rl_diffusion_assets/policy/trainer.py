@@ -133,8 +133,6 @@ class Trainer:
                 differentiable(task, rewards)
         self.iteration, self.seconds = 0, 0.0
         self.judging = Judging(training, data.probes, rewards, judge, self._draw, self.threads)
-        for task in self.tasks:
-            self._check_captions(task)
         self._prepare()
 
     def _check_captions(self, task: str) -> None:
@@ -145,7 +143,7 @@ class Trainer:
         """
         workers, drawn = self.accelerator.num_processes, self.settings.sampling[task].prompts
         asked = len(np.unique(self.judging.probe(task, 0).groups))
-        if not self.data.prompts.get(task) or not asked:
+        if not self.data.prompts[task] or not asked:
             raise ValueError(f"{task}: there are no captions to train on")
         if min(drawn, asked) < workers:
             raise ValueError(
@@ -236,7 +234,10 @@ class Trainer:
 
         Raises:
             Hacked: see `Judging.alarm`; the best weights are kept.
+            ValueError: an objective has too few captions.
         """
+        for task in self.tasks:
+            self._check_captions(task)
         if not self.judging.evaluations:
             self._evaluate()
         self._listen()  # a run that was stopped stays stopped when it is started again

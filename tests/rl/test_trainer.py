@@ -558,10 +558,10 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(make_trainer, tmp_
 def test_an_objective_without_captions_is_refused(make_trainer, data):
     none = replace(data, prompts=data.prompts | {"fairness": []})
     with pytest.raises(ValueError, match="fairness: there are no captions to train on"):
-        make_trainer(objective="joint", learn=none)
+        finish(make_trainer(objective="joint", learn=none))
     few = SAMPLING | {"preference": Sampling(0, 4)}
     with pytest.raises(ValueError, match="preference: 0 captions an iteration"):
-        make_trainer(sampling=few)
+        finish(make_trainer(sampling=few))
 
 
 def test_a_run_is_a_function_of_its_seed(make_trainer, tmp_path):
