@@ -130,11 +130,10 @@ def promoted_diffusion_weights(
             allow_retries=False,
         )
     figures = figures_of(lake.read("rl_evaluation", "figures", config.objective))
-    folder = checkpoints.path(f"rl_{config.objective}", evaluation.versions["checkpoint"])
-    about = checkpoints.about(f"rl_{config.objective}", evaluation.versions["checkpoint"])
+    run, tuned = f"rl_{config.objective}", evaluation.versions["checkpoint"]
+    folder, about = checkpoints.path(run, tuned), checkpoints.about(run, tuned)
     verdicts = judge_gates(figures, about["summary"]["status"], config.bars())
     verdicts.append(judge_verdict(lake, evaluation.versions["reward_judge"], limits))
-    tuned = evaluation.versions["checkpoint"]
     verdicts.append(withdrawn_verdict(lake, tuned, config.again))
     table = pl.DataFrame([vars(verdict) for verdict in verdicts])
     before = lake.manifest(ASSET)

@@ -71,12 +71,13 @@ def judge_gates(figures: Mapping[str, float], status: str, bars: Bars) -> list[V
 
 def _other_kinds(figures: Mapping[str, float]) -> list[str]:
     """What else is measured of how even portraits are: both kinds at once, other families."""
-    named = (key.removeprefix("sp_").removesuffix("_base") for key in figures if "_base" in key)
-    return sorted(kind for kind in named if f"sp_{kind}_base" in figures and kind not in HEADLINE)
+    measured = (key for key in figures if key.startswith("sp_") and key.endswith("_base"))
+    return sorted({key[len("sp_") : -len("_base")] for key in measured} - set(HEADLINE))
 
 
 def _no_less_even(figures: Mapping[str, float], kind: str) -> Verdict:
-    """Of a figure that no bar is set for: it may be worse by what chance explains."""
+    """Of a figure that no bar is set for: it may be worse by what chance explains. A base in which
+    nobody was found (NaN) sets none."""
     base, tuned = figures[f"sp_{kind}_base"], figures.get(f"sp_{kind}")
     low = figures.get(f"sp_{kind}_low", tuned)
     fine = low is not None and (low <= base or base != base)
