@@ -239,9 +239,20 @@ class TextToImage:
                 parts.append(packed.float())
         return torch.cat(parts)
 
+    def lay_out(self, channels_last: bool) -> None:
+        """Put the weights of convolutions into the order that these are fastest in, or into the
+        one that files have."""
+        import torch
+
+        order = torch.channels_last if channels_last else torch.contiguous_format
+        for part in (self.denoiser, self.pipeline.vae):
+            part.to(memory_format=order)
+
     def save(self, target: Path) -> None:
         """The whole pipeline as a folder that its class's `from_pretrained` opens."""
+        self.lay_out(channels_last=False)
         self.pipeline.save_pretrained(target, safe_serialization=True)
+        self.lay_out(channels_last=True)
 
 
 class Conditions(NamedTuple):
@@ -477,4 +488,5 @@ def load_text_to_image(
     pipeline.to(device)
     model = kind(pipeline, device)
     model.check()
+    model.lay_out(channels_last=True)
     return model

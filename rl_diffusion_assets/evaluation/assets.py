@@ -1,6 +1,8 @@
 """Evaluation of tuned weights by a judge that no training has seen."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -67,7 +69,7 @@ def rl_evaluation(
         versions = weights.versions
         suites = make_suites(lake.read("prompt_sets", "prompts"), Plan(**config.model_dump()))
         total = 2 * sum(len(suite.prompts) for suite in suites)
-        with gpu.session() as session:
+        with gpu.session() as session, tempfile.TemporaryDirectory() as folder:
             progress = Progress(context.log.info, f"rl_evaluation {objective}", total, "pictures")
             judge_folder = checkpoints.path("reward_judge", versions["reward_judge"])
             judge = open_rewards({name: judge_folder / name for name in SCORES}, session.device)
@@ -78,13 +80,27 @@ def rl_evaluation(
             ):
                 model = diffusion.load(str(checkpoints.path(name, version)), device=session.device)
                 schedule = make_schedule(model.scheduler, diffusion.steps, 1.0)
-                drawn.append(draw(model, schedule, suites, diffusion.guidance, progress.advance))
+                own = Path(folder, name)
+                own.mkdir()
+                drawn.append(
+                    draw(model, schedule, suites, diffusion.guidance, progress.advance, own)
+                )
             figures, samples, people = examine(suites, drawn[0], drawn[1], judge)
-        pictures = [
-            np.concatenate([one[name] for name in ("in_domain", "out_of_domain") if name in one])
-            for one in drawn
-        ]
-        hashes = [[encode(pixels, lake.put_image) for pixels in one] for one in pictures]
+            hashes = [
+                [
+                    encode(pixels, lake.put_image)
+                    for suite in ("in_domain", "out_of_domain")
+                    for pixels in one.get(suite, ())
+                ]
+                for one in drawn
+            ]
+            sheets = {
+                f"before_after_{suite.name}": picture_value(
+                    before_after(drawn[0][suite.name], drawn[1][suite.name], suite.captions)
+                )
+                for suite in suites
+                if suite.name in drawn[0]
+            }
         table = pl.DataFrame([{"name": name, **vars(one)} for name, one in figures.items()])
         manifest = lake.commit(
             "rl_evaluation",
@@ -107,13 +123,7 @@ def rl_evaluation(
                 ),
                 "figures": markdown_table(table.to_dicts()),
                 "people": markdown_table(people.to_dicts()),
-                **{
-                    f"before_after_{suite.name}": picture_value(
-                        before_after(drawn[0][suite.name], drawn[1][suite.name], suite.captions)
-                    )
-                    for suite in suites
-                    if suite.name in drawn[0]
-                },
+                **sheets,
             },
             partition_key=objective,
         )

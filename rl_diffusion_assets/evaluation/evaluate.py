@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,12 +128,16 @@ def draw(
     suites: Sequence[Suite],
     guidance: float,
     progress: Callable[[int], None],
+    folder: Path,
 ) -> dict[str, Array]:
-    """Pictures of every suite, uint8 ``[n, h, w, 3]``; the same seeds whatever the model."""
+    """Pictures of every suite, uint8 ``[n, h, w, 3]``; the same seeds whatever the model.
+
+    They lie in files of `folder`, mapped into memory: at 1,024 px they are 16 GB a model.
+    """
     threads = threads_on(model.device)
-    out = {}
+    out: dict[str, Array] = {}
     for number, suite in enumerate(suites):
-        seeds, parts = suite.seeds(number * 1_000_000), []
+        seeds = suite.seeds(number * 1_000_000)
         for at in range(0, len(seeds), BATCH):
             drawn = roll_out(
                 model,
@@ -142,10 +147,15 @@ def draw(
                 guidance=guidance,
                 threads=threads,
             )
-            parts.append(drawn.pictures)
+            if not at:
+                out[suite.name] = np.lib.format.open_memmap(
+                    folder / f"{suite.name}.npy",
+                    "w+",
+                    drawn.pictures.dtype,
+                    (len(seeds), *drawn.pictures.shape[1:]),
+                )
+            out[suite.name][at : at + BATCH] = drawn.pictures
             progress(len(drawn.pictures))
-        if parts:
-            out[suite.name] = np.concatenate(parts)
     return out
 
 

@@ -65,11 +65,18 @@ class Rewards:
 
 
 def draw_prompts(
-    prompts: Sequence[Prompt], sampling: Sampling, rng: np.random.Generator
+    prompts: Sequence[Prompt], sampling: Sampling, seed: Sequence[int], iteration: int
 ) -> tuple[list[Prompt], Array]:
-    """Captions of an iteration, each repeated for its group, and the group of each."""
-    many = len(prompts) < sampling.prompts
-    rows = rng.choice(len(prompts), sampling.prompts, replace=many)
+    """Captions of an iteration, each repeated for its group, and the group of each.
+
+    They are drawn in shuffled passes, as a data loader does: no caption comes again before all
+    have come, or a short run would hear of some occupations twice as often as of others.
+    """
+    passes, places = np.divmod(
+        iteration * sampling.prompts + np.arange(sampling.prompts), len(prompts)
+    )
+    orders = {at: np.random.default_rng([*seed, at]).permutation(len(prompts)) for at in passes}
+    rows = [orders[at][place] for at, place in zip(passes, places, strict=True)]
     chosen = [prompts[row] for row in rows for _ in range(sampling.group)]
     return chosen, np.repeat(np.arange(sampling.prompts), sampling.group)
 

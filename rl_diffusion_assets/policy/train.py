@@ -127,11 +127,13 @@ def read_captioned(
     classifier reads them: pretraining would else teach what fairness has to undo.
 
     Raises:
-        ValueError: no picture shows its caption.
+        ValueError: there is no picture, or none shows its caption.
     """
     import torch
 
     frame = pl.read_parquet(path)
+    if not frame.height:
+        raise ValueError(f"{path}: there are no captioned pictures to train on")
 
     def true(part: slice) -> tuple[np.ndarray, list[str]]:
         rows = frame[part]

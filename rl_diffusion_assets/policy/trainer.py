@@ -293,7 +293,9 @@ class Trainer:
 
         settings, sampling = self.settings, self.settings.sampling[task]
         rng = self._rng(1, number)
-        prompts, groups = draw_prompts(self.data.prompts[task], sampling, rng)
+        prompts, groups = draw_prompts(
+            self.data.prompts[task], sampling, (settings.seed, 5, number), self.iteration
+        )
         seeds = rng.integers(2**48, size=len(prompts))
         mine = self._mine(groups)
         own = [prompts[row] for row in mine]

@@ -51,6 +51,13 @@ def test_how_many_are_read_side_by_side_changes_nothing(model, tmp_path, monkeyp
     assert np.array_equal(chances, others)
 
 
+def test_an_empty_file_is_named(model, tmp_path):
+    path = tmp_path / "captioned.parquet"
+    pl.DataFrame(schema={"image": pl.Binary, "caption": pl.String}).write_parquet(path)
+    with pytest.raises(ValueError, match=r"captioned\.parquet: there are no"):
+        read_captioned(path, model, rewards(), ())
+
+
 def test_a_file_in_which_nothing_is_true_is_named(model, tmp_path):
     path = write(tmp_path / "captioned.parquet", ["a blue hat"] * 3)
     with pytest.raises(ValueError, match=r"captioned\.parquet: the detector finds"):

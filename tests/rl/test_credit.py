@@ -14,7 +14,8 @@ from rl_diffusion_assets.policy.credit import (
     parity_rewards,
     statistical_parity,
 )
-from rl_diffusion_assets.policy.tasks import Sampling, advantages_of
+from rl_diffusion_assets.policy.tasks import Prompt, Sampling, advantages_of, draw_prompts
+from rl_diffusion_assets.rewards.composition import Wanted
 
 NAN = float("nan")
 GROUPS = np.repeat(np.arange(16), 4)
@@ -23,6 +24,25 @@ GROUPS = np.repeat(np.arange(16), 4)
 @pytest.fixture
 def rewards():
     return np.random.default_rng(3).normal(2.0, 5.0, 64)
+
+
+# -- captions ------------------------------------------------------------------------------------
+
+
+def test_no_caption_comes_again_before_all_have_come():
+    prompts = [Prompt(str(number), Wanted(())) for number in range(10)]
+
+    def asked(seed, iterations):
+        drawn = [draw_prompts(prompts, Sampling(4, 3), (seed, 5), at) for at in range(iterations)]
+        for _, groups in drawn:
+            np.testing.assert_array_equal(groups, np.repeat(np.arange(4), 3))
+        return [prompt.text for chosen, _ in drawn for prompt in chosen[::3]]
+
+    first = asked(0, 5)
+    assert len(set(first[:10])) == len(set(first[10:])) == 10
+    assert first[:10] != first[10:]
+    assert asked(0, 5) == first != asked(1, 5)
+    assert len(draw_prompts(prompts[:2], Sampling(4, 3), (0,), 0)[0]) == 12
 
 
 # -- 7: advantages -------------------------------------------------------------------------------

@@ -5,11 +5,15 @@ import polars as pl
 import pytest
 
 from rl_diffusion_assets.evaluation import measures
-from rl_diffusion_assets.evaluation.evaluate import Plan, make_suites
+from rl_diffusion_assets.evaluation.evaluate import FIRST_SEED, Plan, Suite, draw, make_suites
 from rl_diffusion_assets.evaluation.pictures import before_after
 from rl_diffusion_assets.policy import collapse
+from rl_diffusion_assets.policy.ddim import make_schedule
+from rl_diffusion_assets.policy.rollout import roll_out
+from rl_diffusion_assets.policy.tasks import Prompt
 from rl_diffusion_assets.promotion.gates import Bars, judge_gates, parity_fall, relative_gain
 from rl_diffusion_assets.promotion.words import taught_words
+from rl_diffusion_assets.rewards.composition import Wanted
 
 
 def test_an_interval_holds_the_mean_and_widens_when_captions_agree_with_themselves():
@@ -38,6 +42,22 @@ def test_drift_is_of_the_full_range_and_the_same_in_parts(monkeypatch):
     np.testing.assert_allclose(moved, np.arange(5) / 5, rtol=1e-6)
     monkeypatch.setattr(collapse, "AT_ONCE", 2)
     np.testing.assert_array_equal(collapse.drift(base, tuned), moved)
+
+
+def test_pictures_of_every_suite_lie_in_files_in_the_order_of_their_seeds(
+    model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("rl_diffusion_assets.evaluation.evaluate.BATCH", 2)
+    asked = [Prompt(text, Wanted(())) for text in ("a red hat", "a blue hat", "a red bag")]
+    suites = [Suite("seen", asked, ["seen"] * 3), Suite("none", [], []), Suite("far", asked, [""])]
+    schedule, told = make_schedule(model.scheduler, 4, 1.0), []
+    drawn = draw(model, schedule, suites, 1.0, told.append, tmp_path)
+    assert sorted(drawn) == ["far", "seen"]
+    assert sum(told) == 6
+    seeds = [FIRST_SEED + 2_000_000 + at for at in range(3)]
+    again = roll_out(model, schedule, suites[2].captions, seeds, guidance=1.0).pictures
+    np.testing.assert_array_equal(drawn["far"], again)
+    np.testing.assert_array_equal(np.load(tmp_path / "far.npy"), again)
 
 
 def test_a_tie_is_half_a_win():
