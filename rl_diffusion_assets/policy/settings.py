@@ -45,7 +45,7 @@ class Training:
     pretraining_guidance: float = 1.0  # that the model was distilled from, if it was
     noise_bias: float = 1.0  # of pretraining's times: 0 each as likely, 1 the more the noisier
     ema: float = 0.8  # of an iteration's weights; 0 for none
-    interpolation: float = 0.85  # share of the way from the base that is kept (2109.01903)
+    interpolation: float = 0.8  # share of the way from the base that is kept (2109.01903)
     micro_batch: int = 32
     precision: str = "float32"  # one of PRECISIONS; weights and densities are float32
     gradient_checkpointing: bool = False
@@ -55,8 +55,8 @@ class Training:
     alarm_fall: float = 0.12  # 200 pictures: a difference of 0.05 is one standard error
     sampling: Mapping[str, Sampling] = field(
         default_factory=lambda: {
-            "preference": Sampling(16, 4, pace=4.0),
-            "fairness": Sampling(4, 16, pace=2.0),
+            "preference": Sampling(16, 4, pace=3.5),
+            "fairness": Sampling(4, 16, pace=3.0),
             "composition": Sampling(16, 4, pace=0.5),
         }
     )
