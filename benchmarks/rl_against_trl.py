@@ -95,7 +95,7 @@ THEIRS: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "passes of 32": (SAME, {"train_batch_size": 32}),
     "half of the timesteps": (SAME, {"train_timestep_fraction": 0.5}),
 }
-OUR_RATES, THEIR_RATES = (4e-4, 8e-4, 1.6e-3), (3e-4, 1e-3, 3e-3)
+OUR_RATES, THEIR_RATES = (8e-4, 1.6e-3, 3.2e-3, 6.4e-3), (1e-3, 3e-3, 1e-2, 3e-2)
 
 
 class Compressibility:
