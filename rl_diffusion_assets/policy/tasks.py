@@ -72,11 +72,13 @@ def draw_prompts(
     They are drawn in shuffled passes, as a data loader does: no caption comes again before all
     have come, or a short run would hear of some occupations twice as often as of others.
     """
-    passes, places = np.divmod(
-        iteration * sampling.prompts + np.arange(sampling.prompts), len(prompts)
-    )
-    orders = {at: np.random.default_rng([*seed, at]).permutation(len(prompts)) for at in passes}
-    rows = [orders[at][place] for at, place in zip(passes, places, strict=True)]
+    first, total = iteration * sampling.prompts, len(prompts)
+    places = [divmod(first + at, total) for at in range(sampling.prompts)]
+    orders = {
+        number: np.random.default_rng([*seed, number]).permutation(total).tolist()
+        for number in {number for number, _ in places}
+    }
+    rows = [orders[number][place] for number, place in places]
     chosen = [prompts[row] for row in rows for _ in range(sampling.group)]
     return chosen, np.repeat(np.arange(sampling.prompts), sampling.group)
 
