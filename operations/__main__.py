@@ -28,9 +28,9 @@ from operations.rating import run, serve
 from operations.retention import delete, superseded
 from operations.rl import rl
 from operations.sheet import Sheet, take_items
+from resources.feeds.studio_config import StudioConfigError
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
-from resources.studio_config import StudioConfigError
 
 KEEP_DAYS = 30
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from resources.feeds.studio import Studio
+from resources.feeds.studio_config import StudioConfig
 from resources.lake import Lake
-from resources.studio import Studio
-from resources.studio_config import StudioConfig
 from rl_diffusion_assets.preferences.formats import MAX_RATED_PROMPT, MAX_RATER, read_votes
 from rl_diffusion_assets.preferences.pairs import normalise_image
 from rl_diffusion_assets.prompts.prompts import BadText, read_text

@@ -20,8 +20,8 @@ import httpx
 import psutil
 
 from operations.instance import PG_DRIVER, environment
-from resources.catalog_config import CatalogConfig, CatalogConfigError
 from resources.engine import Engine
+from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError
 from resources.ledger import Ledger
 from resources.model_folder import model_folder
 from resources.object_store import open_store

@@ -14,8 +14,8 @@ import dagster as dg
 from operations.instance import environment, only_one, open_instance, server
 from operations.launch import Follower, Launcher
 from operations.report import MODEL_STEPS, write_report
-from resources.catalog_config import OVERRIDES
-from resources.catalog_source import feed_version
+from resources.feeds.catalog_config import OVERRIDES
+from resources.feeds.catalog_source import feed_version
 from resources.profiles import (
     REPOSITORY,
     SANDBOX_WORLD,

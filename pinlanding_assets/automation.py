@@ -7,7 +7,7 @@ import dagster as dg
 
 from pinlanding_assets.catalog.assets import is_withdrawn
 from resources import freshness
-from resources.catalog_source import feed_version
+from resources.feeds.catalog_source import feed_version
 from resources.nights import Feed
 from resources.profiles import automation
 from resources.staleness import Follow

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from resources.catalog_source import NO_FEED
 from resources.event_log import RANGE_END, RANGE_START
-from resources.feed_files import FeedError
+from resources.feeds.catalog_source import NO_FEED
+from resources.feeds.feed_files import FeedError
 from resources.lake import Lake
 from resources.staleness import Records
 

@@ -18,11 +18,12 @@ from dagster._utils.schedules import is_valid_cron_string
 from pydantic import ValidationError
 
 import sandbox
-from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.encoders import Encoders
 from resources.engine import Engine
+from resources.feeds.catalog_source import CatalogSource
+from resources.feeds.studio import Studio
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import Language, SentenceEncoder
@@ -31,7 +32,6 @@ from resources.platform_settings import PlatformSettings, load
 from resources.quality import Limits
 from resources.ratings import Ratings
 from resources.site import SiteStore
-from resources.studio import Studio
 from resources.truth import Truth
 from resources.vector_index import VectorIndex
 from resources.vision_language import VisionLanguage

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from resources import freshness
-from resources.catalog_source import feed_version
+from resources.feeds.catalog_source import feed_version
 from resources.nights import Feed
 from resources.profiles import automation
 from resources.staleness import Follow

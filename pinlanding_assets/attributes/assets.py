@@ -23,8 +23,8 @@ from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
-from resources.catalog_source import CatalogSource
 from resources.engine import Engine
+from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder

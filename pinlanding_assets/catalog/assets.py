@@ -10,7 +10,7 @@ from pinlanding_assets.catalog.images import normalise_all
 from pinlanding_assets.checks import CHECKS, catalog_day, raw_day
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, RANGE
-from resources.catalog_source import NO_FEED, CatalogSource, feed_version
+from resources.feeds.catalog_source import NO_FEED, CatalogSource, feed_version
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import (

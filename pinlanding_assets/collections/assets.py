@@ -27,10 +27,10 @@ from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.embeddings.assets import current_assignments, current_embeddings
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.topics.assets import topics
-from resources.catalog_source import CatalogSource
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.engine import Engine
+from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
 from resources.lake import Lake, MissingPartition
 from resources.quality import Limits, check_results, specs, stop

@@ -38,8 +38,8 @@ from pinlanding_assets.scorecard.people import fleiss_kappa, people_figures, peo
 from pinlanding_assets.scorecard.recall import retrieval_figures, written
 from pinlanding_assets.topics.assets import demand
 from pinlanding_assets.topics.phrasing import Phraser
-from resources.catalog_source import CatalogSource
 from resources.engine import Engine
+from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.language import SentenceEncoder

@@ -16,7 +16,7 @@ from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
 from pinlanding_assets.topics.mining import mine
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
-from resources.catalog_source import CatalogSource, feed_version
+from resources.feeds.catalog_source import CatalogSource, feed_version
 from resources.lake import ComputeCache, Lake
 from resources.language import Language, Remembered
 from resources.quality import Limits, check_results, daily_results, specs, stop

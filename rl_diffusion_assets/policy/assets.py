@@ -12,6 +12,7 @@ import pydantic
 
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
+from resources.feeds.studio import Studio
 from resources.gpu import Gpu, only
 from resources.lake import Lake
 from resources.quality import Limits, check_results, stop
@@ -21,7 +22,6 @@ from resources.reporting import (
     markdown_table,
     table_metadata,
 )
-from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, reward_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.policy.ddim import make_schedule

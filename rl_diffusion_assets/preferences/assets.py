@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from resources.catalog_source import feed_version
-from resources.image_fetch import ImageUnavailable
+from resources.feeds.catalog_source import feed_version
+from resources.feeds.image_fetch import ImageUnavailable
+from resources.feeds.studio import Studio
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import (
@@ -18,7 +19,6 @@ from resources.reporting import (
     rounded,
     table_metadata,
 )
-from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, rating_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import DAILY, RANGE

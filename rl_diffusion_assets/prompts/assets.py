@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from resources.catalog_source import feed_version
+from resources.feeds.catalog_source import feed_version
+from resources.feeds.studio import Studio
 from resources.lake import Lake
 from resources.quality import Limits, check_results, specs
 from resources.reporting import (
@@ -11,7 +12,6 @@ from resources.reporting import (
     markdown_table,
     table_metadata,
 )
-from resources.studio import Studio
 from rl_diffusion_assets.checks import CHECKS, prompt_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.prompts.formats import read_prompts

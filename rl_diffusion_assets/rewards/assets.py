@@ -13,6 +13,7 @@ from PIL import Image
 
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
+from resources.feeds.studio import Studio
 from resources.gpu import Gpu
 from resources.lake import Lake, content_hash
 from resources.reporting import (
@@ -22,7 +23,6 @@ from resources.reporting import (
     rounded,
     table_metadata,
 )
-from resources.studio import Studio
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.partitions import EVERY_DAY
 from rl_diffusion_assets.preferences.assets import preference_pairs

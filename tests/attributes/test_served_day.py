@@ -12,8 +12,8 @@ from PIL import Image
 from pinlanding_assets.attributes.assets import vlm_attributes
 from pinlanding_assets.ledger.assets import model_ledger
 from resources import ledger as ledgers
-from resources.catalog_source import CatalogSource
 from resources.engine import Engine
+from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
 from resources.ledger import Ledger

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from pinlanding_assets.catalog.assets import catalog, raw_catalog
-from resources.catalog_source import NO_FEED, CatalogSource, feed_version
 from resources.event_log import RANGE_END, RANGE_START
+from resources.feeds.catalog_source import NO_FEED, CatalogSource, feed_version
+from resources.feeds.studio import Studio
 from resources.lake import Lake
 from resources.nights import MAX_LATE_DAYS, Late, late_days, late_requests
 from resources.quality import Limits
-from resources.studio import Studio
 from tests.automation.small_platform import DAILY
 
 DAYS = [f"2026-11-{day:02d}" for day in range(1, 13)]

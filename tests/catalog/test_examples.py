@@ -6,7 +6,7 @@ import pytest
 
 from pinlanding_assets.catalog.feed import finish, parse_records
 from pinlanding_assets.catalog.images import normalise_all
-from resources.catalog_source import CatalogSource
+from resources.feeds.catalog_source import CatalogSource
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # name -> rows, of them with an image, distinct attribute keys

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from pinlanding_assets.collections.assets import published_collections
-from resources.catalog_source import CatalogSource
+from resources.feeds.catalog_source import CatalogSource
 from resources.lake import Lake
 from resources.quality import Limits
 from resources.site import SiteStore

@@ -8,7 +8,7 @@ import pytest
 
 from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, STATE, TAIL, _plan
 from operations.report import costs, headlines, pinlanding_figures, write_report
-from resources.catalog_source import feed_version
+from resources.feeds.catalog_source import feed_version
 from resources.lake import Lake
 from resources.profiles import resources, settings
 

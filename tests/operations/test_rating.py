@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 
 from operations.ballot import Ballot, destination, take_pairs, wilson
 from operations.rating import application
+from resources.feeds.studio import Studio
 from resources.lake import Lake
-from resources.studio import Studio
 from rl_diffusion_assets.preferences.formats import read_votes
 
 ORIGIN = "http://127.0.0.1:3001"

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from resources.feed_files import Row
+from resources.feeds.feed_files import Row
+from resources.feeds.studio import Studio
 from resources.lake import Lake
 from resources.quality import Limits
-from resources.studio import Studio
 from rl_diffusion_assets.preferences.agreement import cohen_kappas, krippendorff_alpha
 from rl_diffusion_assets.preferences.assets import preference_pairs
 from rl_diffusion_assets.preferences.formats import Vote, read_votes

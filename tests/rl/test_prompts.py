@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 import yaml
 
-from resources.feed_files import Row
+from resources.feeds.feed_files import Row
+from resources.feeds.studio import Studio
+from resources.feeds.studio_config import Templates
 from resources.lake import Lake
 from resources.quality import Limits
-from resources.studio import Studio
-from resources.studio_config import Templates
 from rl_diffusion_assets.prompts.assets import prompt_sets
 from rl_diffusion_assets.prompts.formats import read_prompts
 from rl_diffusion_assets.prompts.prompts import (

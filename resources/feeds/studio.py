@@ -9,11 +9,11 @@ from typing import IO, Any, Literal, NamedTuple, cast
 import dagster as dg
 import polars as pl
 
-from resources.catalog_source import DEFAULT_DAY
-from resources.feed_files import EXCERPT_CHARACTERS, FeedError, FeedReader, Row, bounded_lines
-from resources.image_fetch import ImageUnavailable
-from resources.located_files import DAY, LocatedFile, LocatedFiles, provenance
-from resources.studio_config import PromptFile, RatingFile, StudioConfig, StudioConfigError
+from resources.feeds.catalog_source import DEFAULT_DAY
+from resources.feeds.feed_files import EXCERPT_CHARACTERS, FeedError, FeedReader, Row, bounded_lines
+from resources.feeds.image_fetch import ImageUnavailable
+from resources.feeds.located_files import DAY, LocatedFile, LocatedFiles, provenance
+from resources.feeds.studio_config import PromptFile, RatingFile, StudioConfig, StudioConfigError
 
 _MAX_JSON_BYTES = 64 << 20  # a JSON array has to be in memory as a whole
 _TABLE_COLUMNS = {  # format -> the columns that its header must have

@@ -7,7 +7,7 @@ import fsspec
 import httpx
 import pytest
 
-from resources.image_fetch import (
+from resources.feeds.image_fetch import (
     MAX_IMAGE_BYTES,
     ImageUnavailable,
     new_client,

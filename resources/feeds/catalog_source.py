@@ -11,10 +11,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import dagster as dg
 import polars as pl
 
-from resources.catalog_config import OVERRIDES, CatalogConfig, load_overrides
-from resources.feed_files import FeedError, FeedReader, Row
-from resources.image_fetch import is_url, new_client, read_url
-from resources.located_files import DAY, LocatedFile, LocatedFiles, provenance
+from resources.feeds.catalog_config import OVERRIDES, CatalogConfig, load_overrides
+from resources.feeds.feed_files import FeedError, FeedReader, Row
+from resources.feeds.image_fetch import is_url, new_client, read_url
+from resources.feeds.located_files import DAY, LocatedFile, LocatedFiles, provenance
 
 if TYPE_CHECKING:
     import httpx

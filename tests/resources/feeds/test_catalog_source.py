@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 import yaml
 
-from resources.catalog_config import CatalogConfigError
-from resources.catalog_source import CatalogSource, feed_version
-from resources.feed_files import FeedError
-from resources.image_fetch import ImageUnavailable
+from resources.feeds.catalog_config import CatalogConfigError
+from resources.feeds.catalog_source import CatalogSource, feed_version
+from resources.feeds.feed_files import FeedError
+from resources.feeds.image_fetch import ImageUnavailable
 
 RECORD_COLUMNS = {
     **{"file": pl.String, "row": pl.Int64, "record": pl.String},

@@ -13,8 +13,8 @@ from typing import IO, Any, NamedTuple, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from resources.feed_files import FeedError
-from resources.image_fetch import read_local, read_stored
+from resources.feeds.feed_files import FeedError
+from resources.feeds.image_fetch import read_local, read_stored
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")

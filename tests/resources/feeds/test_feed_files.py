@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from resources.feed_files import MAX_RECORD_BYTES, FeedError, FeedReader, Row, file_format
+from resources.feeds.feed_files import MAX_RECORD_BYTES, FeedError, FeedReader, Row, file_format
 
 
 def rows(content: bytes | str, path: str = "feed.jsonl") -> list[Row]:

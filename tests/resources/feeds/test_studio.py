@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 import yaml
 
-from resources.feed_files import FeedError
-from resources.image_fetch import ImageUnavailable
-from resources.studio import Studio
-from resources.studio_config import StudioConfigError
+from resources.feeds.feed_files import FeedError
+from resources.feeds.image_fetch import ImageUnavailable
+from resources.feeds.studio import Studio
+from resources.feeds.studio_config import StudioConfigError
 
 
 def studio(folder, settings: dict | None = None, files: dict | None = None) -> Studio:

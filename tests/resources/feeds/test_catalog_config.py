@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from resources.catalog_config import CatalogConfig, CatalogConfigError, load_overrides
+from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError, load_overrides
 
 LEAST = {"feeds": ["feed.csv"], "columns": {"id": "sku"}}
 
