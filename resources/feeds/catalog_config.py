@@ -1,10 +1,11 @@
 """catalog.yaml: which files a catalog comes in, and what their columns mean."""
 
+import codecs
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 import yaml
@@ -20,6 +21,8 @@ from pydantic import (
 )
 
 OVERRIDES = "vocabulary.yaml"  # beside catalog.yaml
+AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "unknown")
+OPERATIONS = ("upsert", "delete")
 
 
 class CatalogConfigError(dg.Failure, ValueError):
@@ -34,46 +37,132 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
-def _named_column(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
 def _several(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _named_columns(value: Any) -> Any:
+    """A column, its short form, or a list of them, as a list of mappings."""
+    return [{"column": one} if isinstance(one, str) else one for one in _several(value)]
+
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Separator = Annotated[str, Field(min_length=1, max_length=10)]
 
 
-class SplitColumn(_Settings):
-    """A column that may hold several values, separated by `split`."""
+class Column(_Settings):
+    """Where a value stands: the name of a column, or a path into nested values (JMESPath, as in
+    `price.amount` or `photos[].url`). `since` and `until` are the first and the last day that have
+    it; on other days it is not missed."""
 
     column: Name
-    split: Annotated[str, Field(min_length=1, max_length=10)] | None = None
+    since: date | None = None
+    until: date | None = None
+
+    @model_validator(mode="after")
+    def _days_are_in_order(self) -> "Column":
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since {self.since} is after until {self.until}")
+        return self
+
+
+class SplitColumn(Column):
+    """A column that may hold several values: a list, a JSON list in a cell, or a text whose parts
+    are separated by `split`."""
+
+    split: Separator | None = None
 
 
 class AttributeColumn(SplitColumn):
-    """A column of attribute values; `values` renames some of them, "" leaves a value out."""
+    """A column of attribute values.
+
+    `values` renames some of them, "" leaves a value out. For the key `*`, the column holds keys and
+    values: a JSON object, a map, a list of {key, value}, or a text like `k=v,k=v`; or the keys
+    stand in `names`, another column. {n} in both names stands for 1, 2, 3, ... `keys` renames keys,
+    "" leaves one out.
+    """
 
     values: dict[str, str] = {}
+    names: Name | None = None
+    keys: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _numbered_in_both(self) -> "AttributeColumn":
+        if self.names is not None and ("{n}" in self.names) != ("{n}" in self.column):
+            raise ValueError("{n} has to stand in `names` and in `column`, or in neither")
+        return self
+
+
+# the first one that is there and not blank counts: several names of a column over time
+OneOf = Annotated[list[Column], BeforeValidator(_named_columns), Field(max_length=20)]
+# all of them count
+AllOf = Annotated[list[SplitColumn], BeforeValidator(_named_columns), Field(max_length=50)]
+Attributes = Annotated[
+    list[AttributeColumn], BeforeValidator(_named_columns), Field(min_length=1, max_length=50)
+]
 
 
 class Columns(_Settings):
-    """The column of each product field. Only `id` is needed; `images` may be several columns."""
+    """The columns of each product field. Only `id` is needed.
 
-    id: Name
-    operation: Name | None = None
-    title: Name | None = None
-    description: Name | None = None
-    images: Annotated[
-        list[Annotated[SplitColumn, BeforeValidator(_named_column)]], BeforeValidator(_several)
-    ] = []
-    price: Name | None = None
-    currency: Name | None = None
-    seller: Name | None = None
-    availability: Name | None = None
-    url: Name | None = None
-    day: Name | None = None
+    `parent` names the product that a row is a part of (a variant), by its id, or by the column
+    `parent_key`.
+    """
+
+    id: OneOf
+    parent: OneOf = []
+    parent_key: OneOf = []
+    operation: OneOf = []
+    title: OneOf = []
+    description: OneOf = []
+    images: AllOf = []
+    price: OneOf = []
+    currency: OneOf = []
+    seller: OneOf = []
+    availability: OneOf = []
+    url: OneOf = []
+    day: OneOf = []
+
+
+class FormatSettings(_Settings):
+    """How the files are written, where guessing fails; `resources.feeds.formats.Format` says
+    what each means."""
+
+    kind: Literal["csv", "jsonl", "json", "parquet", "excel", "xml"] | None = None
+    encoding: Name | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quote: Annotated[str, Field(max_length=1)] | None = None
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    header: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    sheet: Name | None = None
+    records: Annotated[str, Field(max_length=200)] | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                codecs.lookup(value)
+        except LookupError:
+            raise ValueError(f"there is no encoding {value!r}") from None
+        return value
+
+
+class Table(_Settings):
+    """A file whose rows belong to those of the feed: where `key` is what the feed's column `of`
+    is. A row of the feed then has the list of them under the table's name."""
+
+    path: Name
+    key: Name
+    of: Name
+    format: FormatSettings = FormatSettings()
+
+
+class Words(_Settings):
+    """What words of the feed mean, beside those that are known, whatever their case."""
+
+    availability: dict[Name, Literal["in_stock", "out_of_stock", "preorder", "unknown"]] = {}
+    operation: dict[Name, Literal["upsert", "delete"]] = {}
 
 
 class Defaults(_Settings):
@@ -116,13 +205,39 @@ class Site(_Settings):
 
 
 class CatalogConfig(_Settings):
-    """The contents of a catalog.yaml."""
+    """The contents of a catalog.yaml.
+
+    Attributes:
+        feeds: Paths of files, with globs; `{day}` stands for the day, `{day:%d%m%y}` for another
+            form of it.
+        only: Column -> values of the rows that count; "" is a blank. Others are left out.
+        rows: What several rows of one product on one day are. `last`: changes, the last counts;
+            `joined`: parts of it (variants, photos); `auto`: parts where they follow their
+            product's row and leave its title blank.
+        snapshot: `full`: a day's feed is the whole catalog, and what is missing in it is gone.
+        missing_day: What a day without a file is, inside a range of days.
+        decimal: The mark before the cents of prices that are texts. Without, it is found out a file
+            at a time, and a price that may be read in two ways is refused.
+        day_format: Of the day column, as in `%d.%m.%Y`.
+        nulls: Further words for a missing value.
+        limits: Of data-quality checks; `resources.quality.Limits` names them.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
     feeds: Annotated[list[Name], Field(min_length=1)]
+    format: FormatSettings = FormatSettings()
+    tables: dict[Name, Table] = {}
+    only: dict[Name, Annotated[list[str], BeforeValidator(_several)]] = {}
+    rows: Literal["auto", "last", "joined"] = "auto"
+    snapshot: Literal["changes", "full"] = "changes"
+    missing_day: Literal["fail", "empty"] = "fail"
     columns: Columns
     defaults: Defaults = Defaults()
-    attributes: dict[Name, Annotated[AttributeColumn, BeforeValidator(_named_column)]] = {}
+    attributes: dict[Name, Attributes] = {}
+    decimal: Literal[".", ","] | None = None
+    day_format: Name | None = None
+    nulls: list[str] = []
+    words: Words = Words()
     product_type: Name | None = None
     phrases: dict[Name, str] = {}
     lexicon: dict[Name, list[Name] | dict[Name, list[Name]]] = {}  # or value -> other words
@@ -132,7 +247,7 @@ class CatalogConfig(_Settings):
     models: Models = Models()
     vlm_budget: Annotated[int, Field(ge=0)] | None = None
     collections: Collections = Collections()
-    limits: dict[Name, float] = {}  # of data-quality checks; `resources.quality.Limits` names them
+    limits: dict[Name, float] = {}
     site: Site = Site()
 
     @field_validator("phrases")
@@ -146,6 +261,27 @@ class CatalogConfig(_Settings):
             if fields != ["value"]:
                 raise ValueError(f"{key}: {phrase!r} must hold {{value}} once and no other field")
         return phrases
+
+    @field_validator("day_format")
+    @classmethod
+    def _has_a_day(cls, value: str | None) -> str | None:
+        day = date(2026, 11, 23)
+        try:
+            usable = value is None or datetime.strptime(day.strftime(value), value).date() == day  # noqa: DTZ007
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"{value!r} has no year, month and day, as %d.%m.%Y has")
+        return value
+
+    @model_validator(mode="after")
+    def _a_part_has_a_parent(self) -> "CatalogConfig":
+        if self.columns.parent_key and not self.columns.parent:
+            raise ValueError("columns.parent_key says nothing without columns.parent")
+        for key, columns in self.attributes.items():
+            if key != "*" and any(column.names or column.keys for column in columns):
+                raise ValueError(f"attributes.{key}: `names` and `keys` belong to the key *")
+        return self
 
     @model_validator(mode="after")
     def _one_seller_is_enough_for_one(self) -> "CatalogConfig":

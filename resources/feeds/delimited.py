@@ -1,0 +1,325 @@
+"""Reads CSV of any dialect, row by row, in bounded memory.
+
+The records are Python's own csv module's. What it cannot do stands here: which separator, which
+line is the header (`sniff`), and how to go on after a record that is broken or too large. DuckDB's
+and csv's sniffers were tried: both take a separator that occurs in texts over one that stands in
+the header, and the file then lacks its first row without an error.
+"""
+
+import csv
+import itertools
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from resources.feeds.rows import (
+    EXCERPT_CHARACTERS,
+    MAX_RECORD_BYTES,
+    FeedError,
+    Opened,
+    Row,
+    oversize,
+    to_json,
+)
+
+SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01")
+_CHUNK = 1 << 16
+_SNIFFED = 200  # records
+_MAX_HEADER = 40  # lines before the header, at most
+_OPEN = "a quote that is never closed"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written. `header` is the line of the column names, from 1."""
+
+    separator: str = ","
+    quote: str = '"'
+    escape: str | None = None  # None: a quote inside a quoted field is doubled
+    header: int = 1
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        return csv.reader(
+            lines,
+            delimiter=self.separator,
+            quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            escapechar=self.escape,
+            doublequote=self.escape is None,
+            strict=True,
+        )
+
+
+def sniff(text: str, **given: Any) -> Dialect:
+    """The dialect of a file by its first lines; what is `given` is not guessed.
+
+    The separator is the one whose fields are most even from the header on. The header is the first
+    line that names as many columns as most records have fields.
+    """
+    lines = text.splitlines(keepends=True)
+    if "separator" not in given and lines and lines[0].strip()[:4].lower() == "sep=":
+        given["separator"] = lines[0].strip().strip('"')[4:5] or ","
+        given.setdefault("header", 2)
+    if "escape" not in given and text.count('\\"') > text.count('""') and '"' in text:
+        given["escape"] = "\\"
+    separators = [given["separator"]] if "separator" in given else SEPARATORS
+    quotes = [given["quote"]] if "quote" in given else ['"', "'"][: 1 + ("'" in text)]
+    best, best_score = Dialect(**given), -1.0
+    for quote, separator in itertools.product(quotes, separators):
+        dialect = Dialect(**{**given, "separator": separator, "quote": quote})
+        header, score = _header_and_score(lines, dialect)
+        if score > best_score:
+            best, best_score = replace(dialect, header=given.get("header", header)), score
+    return best
+
+
+def _header_and_score(lines: list[str], dialect: Dialect) -> tuple[int, float]:
+    """The line of the header, and how well the records under it fit: columns times their share."""
+    records: list[tuple[int, list[str]]] = []  # line where a record begins, its fields
+    reader, before = dialect.reader(iter(lines)), 0
+    while len(records) < _SNIFFED:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            fields = []
+        if any(field.strip() for field in fields):
+            records.append((before + 1, [field.strip() for field in fields]))
+        before = reader.line_num
+    if not records:
+        return 1, 0.0
+    place = header_place([fields for _, fields in records])
+    line, header = records[place]
+    below = [fields for _, fields in records[place + 1 :]]
+    even = sum(len(fields) == len(header) for fields in below) / len(below) if below else 1.0
+    score = even**2 * (len(header) if len(header) > 1 else 0.5)
+    # a text has commas, too: a header that begins late, or holds other separators, is a row
+    if place:
+        score /= 2
+    others = set(";\t|^~") - {dialect.separator}
+    return line, score / 4 if any(others & set(name) for name in header) else score
+
+
+def header_place(records: Sequence[Sequence[str]]) -> int:
+    """Which of the first records (none blank) has the names of the columns, from 0.
+
+    The first that names as many columns as most records have fields. Amazon's templates begin with
+    a line of their own, and the names for machines stand under those for people.
+    """
+    if records[0][0].startswith("TemplateType=") and len(records) > 2:
+        return 2
+    usual = Counter(map(len, records)).most_common(1)[0][0]
+    for place, fields in enumerate(records[:_MAX_HEADER]):
+        if _is_header(fields, usual):
+            return place
+    return 0
+
+
+def _is_header(fields: Sequence[str], usual: int) -> bool:
+    named = [field for field in fields if field]
+    comment = fields[0].startswith("#") and len(named) > 1 and all(f.startswith("#") for f in named)
+    return (
+        not comment
+        and len(fields) == usual
+        and len(named) > usual / 2
+        and not any(_is_number(field) for field in named)
+    )
+
+
+def _is_number(field: str) -> bool:
+    return field.replace(".", "", 1).replace(",", "").lstrip("-").isdigit()
+
+
+def open_delimited(
+    stream: IO[bytes], name: str, dialect: Dialect, read_as: str, encoding: str = "utf-8"
+) -> Opened:
+    """The rows of a CSV file; the stream is UTF-8 now, `encoding` is what it was.
+
+    A column that is named several times holds the list of its values that are not blank. A column
+    without a name is called after its place, and left out where it is blank in every row.
+
+    Raises:
+        FeedError: it has no header that can be read.
+    """
+    # One field may be as long as one record; the setting is the csv module's, process-wide.
+    csv.field_size_limit(MAX_RECORD_BYTES)
+    records = _Records(bounded_lines(stream, encoding, dialect.quote), dialect)
+    for _ in range(dialect.header - 1):
+        records.skip_line()
+    first = next(iter(records), None)
+    if first is None or first.fault or not any(name.strip() for name in first.fields):
+        fault = f": {first.fault}" if first and first.fault else ""
+        raise FeedError(f"{name}: has no readable header in line {dialect.header}{fault}")
+    columns = [field.strip() for field in first.fields]
+    named = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
+    return Opened(_rows(records, columns, named), [*dict.fromkeys(named)], read_as)
+
+
+def _rows(records: "_Records", columns: list[str], named: list[str]) -> Iterator[Row]:
+    width, plain = len(columns), len(set(named)) == len(named) and all(columns)
+    for number, record in enumerate(records, start=1):
+        fields, fault = record.fields, record.fault
+        if not fault and len(fields) != width:
+            if len(fields) > width and not any(field.strip() for field in fields[width:]):
+                fields = fields[:width]
+            else:
+                fault = f"not CSV: {len(fields)} fields under {width} columns"
+        if not fault and record.size > MAX_RECORD_BYTES:
+            fault = oversize(record.size)
+        if fault:
+            yield Row(number, record.start.rstrip("\r\n"), record.size, fault)
+        elif plain:
+            value = dict(zip(named, fields, strict=True))
+            yield Row(number, to_json(value), record.size, None)
+        else:
+            yield Row(number, to_json(folded(columns, named, fields)), record.size, None)
+
+
+def folded(columns: list[str], named: list[str], fields: Sequence[Any]) -> dict[str, Any]:
+    """One value a name: a list where several columns have it; none of a blank one without name.
+
+    Args:
+        columns: The names of the columns in order, "" for one without.
+        named: The same with a name for each.
+        fields: The values.
+    """
+    times, value = Counter(named), dict[str, Any]()
+    for column, name, field in zip(columns, named, fields, strict=True):
+        blank = field is None or (isinstance(field, str) and not field.strip())
+        if times[name] > 1:
+            value.setdefault(name, [])
+            if not blank and field not in value[name]:
+                value[name].append(field)
+        elif column or not blank:
+            value[name] = field
+    return value
+
+
+@dataclass
+class _Record:
+    """Fields of a record, the start of its text, its bytes, and what is wrong with it."""
+
+    fields: list[str]
+    start: str
+    size: int
+    fault: str | None
+
+
+class _Records:
+    """The records of a CSV file, blank ones left out.
+
+    A broken record costs nothing but itself: where a quote is opened and never closed properly, the
+    lines that it swallowed are read again, each as a beginning. The csv module stops such a
+    field at its size limit, so they are few enough to be held.
+    """
+
+    def __init__(self, lines: Iterator[tuple[str, int, str | None]], dialect: Dialect):
+        self._lines, self._dialect = lines, dialect
+        self._again: deque[tuple[str, int, str | None]] = deque()
+        self._held: list[tuple[str, int, str | None]] = []
+
+    def skip_line(self) -> None:
+        next(self._lines, None)
+
+    def _line(self) -> Iterator[str]:
+        while True:
+            line = self._again.popleft() if self._again else next(self._lines, None)
+            if line is None:
+                return
+            self._held.append(line)
+            yield line[0]
+
+    def __iter__(self) -> Iterator[_Record]:
+        reader, held = self._dialect.reader(self._line()), self._held
+        while True:
+            held.clear()
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                reader = self._dialect.reader(self._line())
+                yield self._broken(str(error))
+                continue
+            if len(held) == 1:
+                text, size, fault = held[0]
+            else:
+                text, size = held[0][0] if held else "", sum(line[1] for line in held)
+                fault = next((line[2] for line in held if line[2]), None)
+            # the last record ends where the file does, closed or not: strict mode tells
+            if fields or fault:
+                yield _Record(fields, text[:EXCERPT_CHARACTERS], size, fault)
+
+    def _broken(self, error: str) -> _Record:
+        """The record that csv could not read; what it swallowed is read again where it looks like
+        records, and skipped where it is a text of many lines."""
+        first, *swallowed = self._held
+        size = first[1]
+        if fault := first[2]:
+            return _Record([], first[0][:EXCERPT_CHARACTERS], size, fault)
+        if not swallowed:
+            return _Record([], first[0][:EXCERPT_CHARACTERS], size, f"not CSV: {error}")
+        if "limit" in error and not self._look_like_records(swallowed):
+            size += sum(line[1] for line in swallowed) + self._skip_quoted()
+            return _Record([], first[0][:EXCERPT_CHARACTERS], size, oversize(size))
+        self._again.extendleft(reversed(swallowed))
+        return _Record([], first[0][:EXCERPT_CHARACTERS], size, f"not CSV: {_OPEN}")
+
+    def _look_like_records(self, lines: list[tuple[str, int, str | None]]) -> bool:
+        """Whether most lines have as many separators as most others, and some have any."""
+        counts = Counter(line[0].count(self._dialect.separator) for line in lines[:1000])
+        usual, times = counts.most_common(1)[0]
+        return usual > 0 and times > sum(counts.values()) / 2
+
+    def _skip_quoted(self) -> int:
+        """Skips to the end of the line in which the open quote is closed; the bytes skipped."""
+        quote, separator, size = self._dialect.quote, self._dialect.separator, 0
+        for text, length, _ in self._lines:
+            size += length
+            rest = text.replace(quote * 2, "")
+            if rest.rstrip("\r\n").endswith(quote) or f"{quote}{separator}" in rest:
+                break
+        return size
+
+
+def bounded_lines(
+    stream: IO[bytes], encoding: str = "utf-8", quote: str = '"'
+) -> Iterator[tuple[str, int, str | None]]:
+    """Yields (text, bytes, what is wrong with it) of each line; of an oversize one its start.
+
+    Args:
+        stream: UTF-8; from another encoding, with U+FFFD where it could not be decoded.
+        encoding: What it was.
+        quote: Of CSV.
+    """
+    first, mark = True, quote.encode() or b'"'
+    recoded = not encoding.startswith("utf-8")
+    while line := stream.readline(MAX_RECORD_BYTES + 1):
+        size = len(line)
+        if size <= MAX_RECORD_BYTES or line.endswith(b"\n"):
+            try:
+                text = line.decode("utf-8-sig" if first else "utf-8")
+                yield text, size, f"not {encoding}" if recoded and "\ufffd" in text else None
+            except UnicodeDecodeError as error:
+                yield line.decode("utf-8", "replace"), size, f"not UTF-8 at byte {error.start}"
+        else:
+            quotes = line.count(mark)
+            start = line[:EXCERPT_CHARACTERS].decode("utf-8", "replace")
+            while not line.endswith(b"\n") and (line := stream.readline(_CHUNK)):
+                size += len(line)
+                quotes += line.count(mark)
+            # Keeps a quoted CSV field as open or closed as it was, so that the next record is read
+            # where it begins.
+            closing = quote if (quotes - start.count(quote)) % 2 else ""
+            yield start + closing + "\n", size, oversize(size)
+        first = False
+
+
+def first_lines(text: str, count: int = _SNIFFED) -> str:
+    """The whole lines at the start of a sample that may end within one."""
+    lines = text.splitlines(keepends=True)
+    if len(lines) > 1 and not lines[-1].endswith(("\n", "\r")):
+        lines = lines[:-1]
+    return "".join(itertools.islice(lines, count * 5))

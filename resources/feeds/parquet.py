@@ -1,0 +1,197 @@
+"""Reads Parquet of any writer: DuckDB turns its types into those of JSON.
+
+Numbers come out as people wrote them: a float32 as the shortest decimal that gives it, a DECIMAL
+without the zeros of its scale, an integer of more than 64 bits as text. Text columns without an
+annotation (Hive, Impala, old Spark) are text where all of a sample is UTF-8; 16 fixed bytes that
+are no text are a UUID. Other bytes stay in the file, and the row says where: `{"$bytes":
+"image.bytes:17"}` (column, row from 0).
+"""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from resources.feeds.rows import FeedError, Opened, Row, row_of_text
+
+BYTES = "$bytes"
+_BATCH = 4096  # rows
+_SAMPLE = 100  # rows that say whether bytes are text
+
+
+def open_parquet(filesystem: Any, path: str, name: str) -> Opened:
+    """The rows of a Parquet file.
+
+    Raises:
+        FeedError: it is no Parquet file, or two of its columns have one name.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with filesystem.open(path, "rb") as stream, pq.ParquetFile(stream) as parquet:
+            schema = parquet.schema_arrow
+            sample = next(parquet.iter_batches(_SAMPLE), pa.RecordBatch.from_pylist([], schema))
+            columns = schema.names
+            twice = sorted({column for column in columns if columns.count(column) > 1})
+            if twice:
+                raise FeedError(f"{name}: columns named twice: {', '.join(map(repr, twice))}")
+            texts = [
+                _expression(field.type, _quoted(field.name), field.name, sample.column(i))
+                for i, field in enumerate(schema)
+            ]
+    except (pa.ArrowException, OSError) as error:
+        raise FeedError(f"{name}: cannot be read: {error}") from None
+    members = ", ".join(f"{_quoted(c)} := {text}" for c, text in zip(columns, texts, strict=True))
+    return Opened(_rows(filesystem, path, name, members), columns, "parquet")
+
+
+def _rows(filesystem: Any, path: str, name: str, members: str) -> Iterator[Row]:
+    import duckdb
+
+    with duckdb.connect(config={"threads": 1}) as connection:
+        location = path
+        if "file" not in filesystem.protocol:
+            connection.register_filesystem(filesystem)
+            location = filesystem.unstrip_protocol(path)
+        source = location.replace("'", "''")
+        # a pattern in a name is none: square brackets are escaped by themselves
+        source = "".join(f"[{c}]" if c in "*?[" else c for c in source)
+        query = (
+            f"SELECT CAST(to_json(struct_pack({members})) AS VARCHAR) "
+            f"FROM read_parquet('{source}', file_row_number = true)"
+        )
+        number = 0
+        try:
+            cursor = connection.execute(query)
+            while rows := cursor.fetchmany(_BATCH):
+                for (text,) in rows:
+                    number += 1
+                    size = len(text) if text.isascii() else len(text.encode())
+                    yield row_of_text(number, text, size)
+        except duckdb.Error as error:
+            raise FeedError(f"{name}: cannot be read after row {number}: {error}") from None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _expression(kind: Any, sql: str, place: str, sample: Any, depth: int = 0) -> str:
+    """SQL for a column, or for a part of one, as JSON has it."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        kind, sample = kind.value_type, sample.cast(kind.value_type)
+    inner = f"x{depth}"
+    match kind:
+        case _ if t.is_float32(kind) or t.is_float16(kind):
+            return f"CASE WHEN isfinite({sql}) THEN CAST(CAST({sql} AS VARCHAR) AS DOUBLE) END"
+        case _ if t.is_float64(kind):
+            return f"CASE WHEN isfinite({sql}) THEN {sql} END"
+        case _ if t.is_decimal(kind):
+            whole = f"CAST({sql} AS VARCHAR)"
+            return rf"regexp_replace({whole}, '(\.\d*?)0+$', '\1').rtrim('.')"
+        case _ if t.is_uint64(kind):
+            return f"CAST({sql} AS VARCHAR)"
+        case _ if t.is_temporal(kind):
+            return _time(kind, sql)
+        case _ if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
+            return _bytes(kind, sql, place, sample, depth)
+        case _ if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+            part = _expression(kind.value_type, inner, place, sample.flatten(), depth + 1)
+            return sql if part == inner else f"list_transform({sql}, lambda {inner}: {part})"
+        case _ if t.is_map(kind):
+            part = _expression(kind.item_type, f"{inner}.value", place, sample.items, depth + 1)
+            return (
+                f"CASE WHEN {sql} IS NOT NULL THEN map_from_entries(list_transform("
+                f"map_entries({sql}), lambda {inner}: {{'k': {inner}.key, 'v': {part}}})) END"
+            )
+        case _ if t.is_struct(kind) and kind.num_fields:
+            parts = ", ".join(
+                f"{_quoted(f.name)} := "
+                + _expression(
+                    *(f.type, f"struct_extract({sql}, '{f.name.replace(chr(39), chr(39) * 2)}')"),
+                    *(f"{place}.{f.name}", sample.field(i), depth),
+                )
+                for i, f in enumerate(kind)
+            )
+            return f"CASE WHEN {sql} IS NOT NULL THEN struct_pack({parts}) END"
+        case _:
+            return sql
+
+
+def _time(kind: Any, sql: str) -> str:
+    import pyarrow.types as t
+
+    if t.is_timestamp(kind):
+        zone = "Z" if kind.tz else ""
+        text = f"CAST({sql} AS TIMESTAMP)" if kind.tz else sql
+        at_utc = f"{sql} AT TIME ZONE 'UTC'" if kind.tz else text
+        return f"replace(CAST({at_utc} AS VARCHAR), ' ', 'T') || '{zone}'"
+    return f"CAST({sql} AS VARCHAR)"
+
+
+def _bytes(kind: Any, sql: str, place: str, sample: Any, depth: int) -> str:
+    import pyarrow.types as t
+
+    seen = [value for value in sample.to_pylist() if value is not None]
+    if all(_is_text(value) for value in seen):
+        return f"try(decode({sql}))"
+    if t.is_fixed_size_binary(kind) and kind.byte_width == 16:
+        hexes = f"lower(hex({sql}))"
+        parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        return " || '-' || ".join(f"substr({hexes}, {start}, {count})" for start, count in parts)
+    if depth:  # within a list: which of its members is not said, so it stays out
+        return "NULL"
+    reference = f"'{place.replace(chr(39), chr(39) * 2)}:' || file_row_number"
+    return f"CASE WHEN {sql} IS NOT NULL THEN {{'{BYTES}': {reference}}} END"
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text
+
+
+class ParquetBytes:
+    """The bytes of single cells of Parquet files, read a row group at a time; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._group: tuple[Any, ...] = ()
+        self._values: Any = None
+
+    def read(self, open_file: Any, file: str, reference: str) -> bytes | None:
+        """The bytes at `column.member:row`, None where there are none.
+
+        Args:
+            open_file: Gives the open stream of the file.
+            file: Its name, by which row groups are told apart.
+            reference: What a row says under BYTES.
+
+        Raises:
+            OSError, ValueError: the file cannot be read, or has no such cell.
+        """
+        import pyarrow.parquet as pq
+
+        place, _, number = reference.rpartition(":")
+        with self._lock:
+            row = int(number)
+            if self._group[:2] != (file, place) or not self._group[2] <= row < self._group[3]:
+                with open_file() as stream, pq.ParquetFile(stream) as parquet:
+                    start = 0
+                    for group in range(parquet.num_row_groups):
+                        rows = parquet.metadata.row_group(group).num_rows
+                        if start <= row < start + rows:
+                            break
+                        start += rows
+                    else:
+                        raise ValueError(f"no row {row}")
+                    table = parquet.read_row_group(group, columns=[place])
+                    column = table.column(0).combine_chunks()
+                for member in place.split(".")[1:] if table.column_names != [place] else []:
+                    column = column.field(member)
+                self._group, self._values = (file, place, start, start + rows), column
+            return self._values[row - self._group[2]].as_py()

@@ -1,0 +1,107 @@
+"""A feed file as rows: what every reader hands on, and the bounds that hold for all of them."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import dagster as dg
+import orjson
+
+MAX_RECORD_BYTES = 1 << 20  # 1 MiB: a product's row with a long description has a few KiB
+EXCERPT_CHARACTERS = 200
+_LONG_INTEGER = re.compile(r"[0-9]{19}")
+_NOT_JSON = (ValueError, RecursionError)
+
+
+class FeedError(dg.Failure):
+    """A feed file that is missing or cannot be read; the message names it, and what to do."""
+
+    def __init__(self, description: str) -> None:
+        remedy = (
+            "What to do: have the file sent again, or mend the setting that names it. The sensor "
+            "of late feeds makes the day when its file has changed; or materialize it."
+        )
+        super().__init__(f"{description}\n{remedy}", allow_retries=False)
+
+
+class Row(NamedTuple):
+    """One row of a feed.
+
+    `row` counts from 1, the header left out. `record` is its JSON object as text, or the start of
+    the broken text that `error` is about; `size` its bytes as received (of Parquet, Excel and XML:
+    of its JSON text).
+    """
+
+    row: int
+    record: str
+    size: int
+    error: str | None
+
+    @property
+    def value(self) -> dict[str, Any] | None:
+        """The object; None with an error."""
+        return None if self.error else parse_json(self.record)
+
+
+@dataclass
+class Opened:
+    """A feed file that is being read.
+
+    Attributes:
+        rows: Its rows, read once.
+        columns: The names of its columns; None where only the rows have names (JSON, XML).
+        read_as: How it is read, for people: `csv, separator ';', cp1252`.
+    """
+
+    rows: Iterator[Row]
+    columns: list[str] | None
+    read_as: str
+
+
+def parse_json(text: str) -> Any:
+    """A JSON text. Also takes what Python's own writer writes (NaN, integers of any size).
+
+    Raises:
+        ValueError, RecursionError: it is no JSON.
+    """
+    # orjson reads an integer of more than 64 bits as a float, without a word
+    if not _LONG_INTEGER.search(text):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+    return json.loads(text)
+
+
+def to_json(value: Any) -> str:
+    """A value of JSON's types as JSON text."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers of more than 64 bits, lone surrogates
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace").decode()
+
+
+def row_of(number: int, value: Any) -> Row:
+    """The row of a value that was no text: from Parquet, Excel, XML or a JSON document."""
+    text = to_json(value)
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > MAX_RECORD_BYTES:
+        return Row(number, text[:EXCERPT_CHARACTERS], size, oversize(size))
+    return Row(number, text, size, None if isinstance(value, dict) else "not a JSON object")
+
+
+def row_of_text(number: int, text: str, size: int) -> Row:
+    """The row of a JSON text as received, which is kept as it is."""
+    try:
+        value = parse_json(text)
+    except _NOT_JSON as error:
+        return Row(number, text, size, f"not JSON: {error}")
+    return Row(number, text, size, None if isinstance(value, dict) else "not a JSON object")
+
+
+def oversize(size: int) -> str:
+    """The error of a record of so many bytes."""
+    return f"larger than {MAX_RECORD_BYTES} bytes: {size} bytes"
