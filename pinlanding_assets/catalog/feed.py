@@ -8,18 +8,11 @@ import polars as pl
 
 from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.images import ImageResult
-from pinlanding_assets.catalog.rows import ProductRow, Rejected
-from pinlanding_assets.catalog.text import excerpt
+from pinlanding_assets.catalog.joining import join_rows
+from pinlanding_assets.catalog.rows import REJECTS, ROWS, RowReader
 
 _BLOCK_ROWS = 20_000
-_MAX_NOTES = 20  # rejects of one row; a hostile row could cause thousands
-_REFERENCES = {
-    "product_id": pl.String,
-    "position": pl.Int64,
-    "source": pl.String,
-    "file": pl.String,
-    "row": pl.Int64,
-}
+_NO_CONTENT = "neither text nor image nor attributes"
 _RESULTS = {
     "file": pl.String,
     "source": pl.String,
@@ -30,23 +23,27 @@ _RESULTS = {
     "reason": pl.String,
     "look": pl.String,
 }
-_PRODUCTS = schema.Products.create_empty().schema
-_REJECTS = schema.Rejects.create_empty().schema
 
 
 @dataclass(frozen=True)
 class ParsedFeed:
     """A day's feed before its images are fetched.
 
-    `products` has the columns of catalog.products (`images` still empty), `image_references`
-    product_id, position, source, file, row; `superseded` counts the valid rows that a later row
-    of the same product replaced.
+    Attributes:
+        products: The columns of catalog.products, `images` still empty.
+        image_references: product_id, position, source, file, row.
+        rejects: The columns of catalog.rejects.
+        superseded: Valid rows that a later row of the same product replaced.
+        parts: Valid rows that were joined to another of their product.
+        left_out: Rows that `only` leaves out.
     """
 
     products: pl.DataFrame
     image_references: pl.DataFrame
     rejects: pl.DataFrame
     superseded: int
+    parts: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -58,47 +55,159 @@ class CatalogDay:
     images: pl.DataFrame
 
 
-def parse_records(records: pl.DataFrame, mapping: Mapping[str, Any]) -> ParsedFeed:
-    """Reads the products out of a day's records; the last valid row of a product wins.
+def parse_records(
+    records: pl.DataFrame | Iterable[pl.DataFrame],
+    mapping: Mapping[str, Any],
+    day: str | None = None,
+) -> ParsedFeed:
+    """Reads the products out of a day's records.
 
     Args:
-        records: the table raw_catalog.records of one day, in the order received.
-        mapping: `columns`, `attributes` and `defaults` of catalog.yaml, as plain mappings
-            (`CatalogConfig.model_dump()`): product field -> column name; `images` a list of
-            {column, split}; attribute key -> {column, split, values}.
+        records: The table raw_catalog.records of one day, in the order received, whole or in parts.
+        mapping: catalog.yaml as plain mappings (`CatalogConfig.model_dump()`).
+        day: YYYY-MM-DD, for columns that not all days have.
     """
-    products, references, rejects = [], [], []
-    for block in records.iter_slices(_BLOCK_ROWS):
-        rows: list[tuple] = []
-        sources: list[tuple] = []
-        refused: list[tuple] = []
-        fields = block.select("file", "row", "record", "error")
-        for file, number, record, error in fields.iter_rows():
-            row = ProductRow(mapping)
-            try:
-                values, images = row.read(record, error)
-            except Rejected as problem:
-                row.notes = [problem]
-            else:
-                rows.append((*values, file, number))
-                sources += [(row.product_id, i, s, file, number) for i, s in enumerate(images)]
-            for note in row.notes[:_MAX_NOTES]:
-                value = excerpt(note.value, schema.MAX_EXCERPT)
-                refused.append((file, number, row.product_id, note.field, note.reason, value))
-        products.append(pl.DataFrame(rows, schema=_PRODUCTS, orient="row"))
-        references.append(pl.DataFrame(sources, schema=_REFERENCES, orient="row"))
-        rejects.append(pl.DataFrame(refused, schema=_REJECTS, orient="row"))
-    every = pl.concat([schema.Products.create_empty(), *products])
-    last = every.unique("product_id", keep="last", maintain_order=True).sort("product_id")
-    sources_of_last = pl.concat([pl.DataFrame(schema=_REFERENCES), *references]).join(
-        last, on=["product_id", "file", "row"], how="semi"
+    reader, left_out = RowReader(mapping, day), 0
+    rows, rejects = [pl.DataFrame(schema=ROWS)], [pl.DataFrame(schema=REJECTS)]
+    for part in [records] if isinstance(records, pl.DataFrame) else records:
+        for block in part.iter_slices(_BLOCK_ROWS):
+            read, refused, skipped = reader.read(block)
+            rows.append(read)
+            rejects.append(refused)
+            left_out += skipped
+    every = _with_whole_ids(pl.concat(rows))
+    del rows
+    every, ambiguous = _with_prices(every)
+    found, parts, superseded = join_rows(every, mapping.get("rows") or "auto")
+    del every
+    found = found.with_columns(  # what is not for sale at all cannot be bought
+        availability=pl.when(pl.col("status").eq_missing("out_of_stock"))
+        .then(pl.lit("out_of_stock"))
+        .otherwise("availability")
     )
-    return ParsedFeed(
-        products=last,
-        image_references=sources_of_last.sort("product_id", "position"),
-        rejects=pl.concat([schema.Rejects.create_empty(), *rejects]),
-        superseded=every.height - last.height,
+    found, cut = _within_bounds(found)
+    empty = (
+        (pl.col("operation") == "upsert")
+        & (pl.col("title") == "")
+        & (pl.col("description") == "")
+        & (pl.col("attributes").list.len() == 0)
+        & (pl.col("images").list.len() == 0)
     )
+    nothing = _rejected(found.filter(empty), "title", _NO_CONTENT, pl.lit(""))
+    found = found.filter(~empty)
+    refused = pl.concat([*rejects, ambiguous, cut, nothing])
+    full = mapping.get("snapshot") == "full"
+    products = found.select(
+        pl.lit([], pl.List(pl.String)).alias(name)
+        if name == "images"
+        else pl.lit(full).alias(name)
+        if name == "snapshot"
+        else pl.col(name)
+        for name in schema.Products.column_names()
+    )
+    if full:
+        products = pl.concat([products, _kept(refused, products)]).sort("product_id")
+    return ParsedFeed(products, _references(found), refused, superseded, parts, left_out)
+
+
+def _with_whole_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Ids of a file in which every one is a text like `101.0` are whole numbers: a data frame made
+    them floats, because one was missing."""
+    floats = pl.col("product_id").str.contains(r"^-?[0-9]{1,15}\.0$")
+    of_file = (floats & ~pl.col("number")).all().over("file") & (pl.len().over("file") > 1)
+    whole = pl.col("product_id").str.strip_suffix(".0")
+    return rows.with_columns(
+        pl.when(of_file).then(whole).otherwise("product_id").alias("product_id")
+    )
+
+
+def _with_prices(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Prices whose mark may be either, read as the other prices of their file are; and the rejects
+    of those that nothing decides."""
+    unclear = pl.col("ambiguous").is_not_null()
+    if not rows.select(unclear.any()).item():
+        return rows, pl.DataFrame(schema=REJECTS)
+    marks = rows.group_by("file").agg(pl.col("mark").drop_nulls().unique())
+    only = pl.when(pl.col("mark").list.len() == 1).then(pl.col("mark").list.first())
+    rows = rows.drop("mark").join(
+        marks.select("file", only.alias("mark")), on="file", how="left", maintain_order="left"
+    )
+    own, fraction = pl.col("ambiguous").str.head(1), pl.col("ambiguous").str.slice(1)
+    decided = pl.when(own == pl.col("mark")).then(fraction.cast(pl.Float64)).otherwise("grouped")
+    rows = rows.with_columns(
+        price=pl.when(unclear & pl.col("mark").is_not_null()).then(decided).otherwise("price")
+    )
+    lost = unclear & pl.col("mark").is_null()
+    reason = pl.format(
+        "may be {} or {}: say `decimal` in catalog.yaml",
+        fraction.cast(pl.Float64),
+        pl.col("grouped").cast(pl.Int64),
+    )
+    refused = _rejected(rows.filter(lost), "price", reason, fraction)
+    return rows.filter(~lost), refused
+
+
+def _within_bounds(found: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Products whose parts have too much of something lose the end of it."""
+    bounds = {"attributes": schema.MAX_ATTRIBUTES, "images": schema.MAX_IMAGES}
+    cut = [
+        _rejected(
+            found.filter(pl.col(name).list.len() > bound),
+            *(name, f"more than {bound} {name} in all rows of the product", pl.lit("")),
+        )
+        for name, bound in bounds.items()
+    ]
+    return found.with_columns(pl.col(n).list.head(b) for n, b in bounds.items()), pl.concat(cut)
+
+
+def _rejected(
+    rows: pl.DataFrame, field: str, reason: str | pl.Expr, value: pl.Expr
+) -> pl.DataFrame:
+    return rows.select(
+        "file",
+        "row",
+        "product_id",
+        pl.lit(field).alias("field"),
+        (pl.lit(reason) if isinstance(reason, str) else reason).alias("reason"),
+        value.alias("value"),
+    )
+
+
+def _kept(rejects: pl.DataFrame, products: pl.DataFrame) -> pl.DataFrame:
+    """Products that a full export names in rows that cannot be used: they are not gone."""
+    named = rejects.filter(pl.col("product_id").is_not_null()).unique(
+        "product_id", keep="first", maintain_order=True
+    )
+    named = named.join(products, on="product_id", how="anti")
+    blank = {"operation": "keep", "title": "", "description": "", "availability": "unknown"}
+    empty = schema.Products.create_empty()
+    return pl.concat(
+        [
+            empty,
+            named.select(
+                pl.col(name)
+                if name in ("product_id", "file", "row")
+                else pl.lit(blank[name] if name in blank else _nothing(name), dtype).alias(name)
+                for name, dtype in empty.schema.items()
+            ),
+        ]
+    )
+
+
+def _nothing(name: str) -> Any:
+    return True if name == "snapshot" else [] if name in ("images", "attributes") else None
+
+
+def _references(found: pl.DataFrame) -> pl.DataFrame:
+    """A row an image of a product, in order."""
+    pictured = found.filter(pl.col("images").list.len() > 0)
+    return pictured.select(
+        "product_id",
+        pl.int_ranges(pl.col("images").list.len(), dtype=pl.Int64).alias("position"),
+        pl.col("images").alias("source"),
+        "file",
+        "row",
+    ).explode("position", "source")
 
 
 def finish(parsed: ParsedFeed, results: Iterable[ImageResult]) -> CatalogDay:
@@ -125,14 +234,7 @@ def finish(parsed: ParsedFeed, results: Iterable[ImageResult]) -> CatalogDay:
         .with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("product_id").alias("position"))
         .select(schema.Images.column_names())
     )
-    bad = fetched.filter(~good).select(
-        "file",
-        "row",
-        "product_id",
-        pl.lit("images").alias("field"),
-        "reason",
-        pl.col("source").str.slice(0, schema.MAX_EXCERPT).alias("value"),
-    )
+    shown = pl.col("source").str.slice(0, schema.MAX_EXCERPT)
     hashes = images.group_by("product_id", maintain_order=True).agg(
         pl.col("image_hash").alias("images")
     )
@@ -149,14 +251,11 @@ def finish(parsed: ParsedFeed, results: Iterable[ImageResult]) -> CatalogDay:
         & (pl.col("title") == "")
         & (pl.col("description") == "")
     )
-    nothing_left = products.filter(empty).select(
-        "file",
-        "row",
-        "product_id",
-        pl.lit("images").alias("field"),
-        pl.lit("no usable image, and neither text nor attributes").alias("reason"),
-        pl.lit("").alias("value"),
+    nothing_left = _rejected(
+        products.filter(empty),
+        *("images", "no usable image, and neither text nor attributes", pl.lit("")),
     )
+    bad = _rejected(fetched.filter(~good), "images", pl.col("reason"), shown)
     rejects = pl.concat([parsed.rejects, bad, nothing_left]).sort(
         "file", "row", "field", "reason", "value"
     )

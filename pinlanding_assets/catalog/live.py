@@ -11,6 +11,8 @@ SELLABLE = ("in_stock", "preorder", "unknown")  # a feed without availability is
 def live(products: pl.LazyFrame) -> pl.LazyFrame:
     """The catalog as of the newest day in `products`.
 
+    What the newest full export (`snapshot`) and the days after it do not name is gone.
+
     Args:
         products: catalog.products of any days, with the day as `date` (YYYY-MM-DD).
 
@@ -18,9 +20,17 @@ def live(products: pl.LazyFrame) -> pl.LazyFrame:
         The same columns (`date`: the day of that version), one row a product, by product_id.
         Deletions are dropped; what is out of stock is kept.
     """
-    newest = products.group_by("product_id").agg(pl.col("date").max())
+    says = pl.col("operation") != "keep"
+    newest = products.group_by("product_id").agg(
+        pl.col("date").filter(says).max(), pl.col("date").max().alias("named")
+    )
+    full = products.select(pl.col("date").filter(pl.col("snapshot")).max().alias("full"))
+    named = newest.join(full, how="cross").filter(
+        pl.col("full").is_null() | (pl.col("named") >= pl.col("full"))
+    )
     return (
-        products.join(newest, on=["product_id", "date"], how="semi")
+        products.filter(says)
+        .join(named, on=["product_id", "date"], how="semi")
         .filter(pl.col("operation") != "delete")
         .sort("product_id")
     )

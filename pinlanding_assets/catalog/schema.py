@@ -12,7 +12,7 @@ MAX_IMAGES = 20  # a product
 MAX_PRICE = 1e9  # a villa in rupiah; beyond it a price is a barcode in the wrong column
 MAX_URL = 2_048
 MAX_EXCERPT = 200
-OPERATIONS = ("upsert", "delete")
+OPERATIONS = ("upsert", "delete", "keep")
 AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "unknown")
 IMAGE_HASH = r"^[0-9a-f]{32}$"
 
@@ -28,7 +28,11 @@ class Records(dy.Schema):
 
 
 class Products(dy.Schema):
-    """catalog.products: the last valid row of a product on a day. Of a deletion, only the id."""
+    """catalog.products: what a day's feed says of a product. Of a deletion, only the id.
+
+    `snapshot`: the day's feed is the whole catalog; a product that it does not name is gone. `keep`
+    is the operation of one that it names in a row that cannot be used: what was known of it stays.
+    """
 
     product_id = dy.String(primary_key=True, min_length=1, max_length=MAX_ID)
     operation = dy.String(nullable=False, check=lambda column: column.is_in(OPERATIONS))
@@ -45,6 +49,7 @@ class Products(dy.Schema):
         nullable=False,
         max_length=MAX_ATTRIBUTES,
     )
+    snapshot = dy.Bool(nullable=False)
     file = dy.String(nullable=False)
     row = dy.Int64(nullable=False, min=1)
 
@@ -52,7 +57,7 @@ class Products(dy.Schema):
     def upsert_has_content(cls) -> pl.Expr:
         lists = (pl.col("images").list.len() > 0) | (pl.col("attributes").list.len() > 0)
         text = (pl.col("title") != "") | (pl.col("description") != "")
-        return (pl.col("operation") == "delete") | lists | text
+        return (pl.col("operation") != "upsert") | lists | text
 
     @dy.rule()
     def price_has_no_nan(cls) -> pl.Expr:

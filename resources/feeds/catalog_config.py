@@ -106,7 +106,8 @@ class Columns(_Settings):
     """The columns of each product field. Only `id` is needed.
 
     `parent` names the product that a row is a part of (a variant), by its id, or by the column
-    `parent_key`.
+    `parent_key`. `status` says whether a product is for sale at all (active, draft, archived), in
+    the words of `availability`, which says whether it can be had now.
     """
 
     id: OneOf
@@ -120,6 +121,7 @@ class Columns(_Settings):
     currency: OneOf = []
     seller: OneOf = []
     availability: OneOf = []
+    status: OneOf = []
     url: OneOf = []
     day: OneOf = []
 

@@ -1,27 +1,46 @@
 """Where a catalog comes from: the feeds, images and search log that a catalog.yaml describes."""
 
+import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 
-from resources.feeds.catalog_config import OVERRIDES, CatalogConfig, load_overrides
-from resources.feeds.feed_files import FeedError, FeedReader, Row
-from resources.feeds.image_fetch import is_url, new_client, read_url
-from resources.feeds.located_files import DAY, LocatedFile, LocatedFiles, provenance
+from resources.feeds.catalog_config import OVERRIDES, CatalogConfig, Column, load_overrides
+from resources.feeds.day_spool import RECORDS, DaySpool, record_frames
+from resources.feeds.formats import Format, open_feed
+from resources.feeds.image_fetch import (
+    MAX_IMAGE_BYTES,
+    ImageUnavailable,
+    is_url,
+    new_client,
+    read_url,
+    relative_path,
+)
+from resources.feeds.located_files import (
+    DAY,
+    MARKS,
+    LocatedFile,
+    LocatedFiles,
+    folder_of,
+    has_day,
+    of_day,
+    provenance,
+)
+from resources.feeds.parquet import ParquetBytes
+from resources.feeds.rows import FeedError, Row, row_of
 
 if TYPE_CHECKING:
     import httpx
 
 DEFAULT_DAY = date(2026, 11, 1)  # of feeds that name no day; the first day of the partitions
-RECORDS = {"file": pl.String, "row": pl.Int64, "record": pl.String, "size": pl.Int64}
-_BLOCK_BYTES = 16 << 20  # rows are held as Python objects for this long, then as a frame
 _MAX_QUERY = 200  # characters; shoppers do not type more, crawlers do
 
 
@@ -71,10 +90,11 @@ class CatalogSource(dg.ConfigurableResource):
         """
         found: set[str] = set()
         for pattern in self._config.feeds:
-            if "{day}" in pattern:
+            if has_day(pattern):
                 found |= self._files.days(pattern)
             elif self._config.columns.day:
-                found |= self._days_of_rows(pattern)
+                # a feed that says no day anywhere is read on the constant day, and rejected there
+                found |= self._by_row(pattern).days or {self._constant_day}
                 if self._config.day:
                     found.add(self._config.day.isoformat())
             elif self._files.matching(pattern):
@@ -96,9 +116,9 @@ class CatalogSource(dg.ConfigurableResource):
 
     def has_feed(self, day: str) -> bool:
         """Whether a file that names the day, or no day, is there."""
-        dated = [pattern for pattern in self._config.feeds if "{day}" in pattern]
+        dated = [pattern for pattern in self._config.feeds if has_day(pattern)]
         return len(dated) < len(self._config.feeds) or any(
-            self._files.matching(pattern.replace("{day}", day)) for pattern in dated
+            self._files.matching(pattern, day) for pattern in dated
         )
 
     def log_stamps(self) -> dict[str, str]:
@@ -118,25 +138,27 @@ class CatalogSource(dg.ConfigurableResource):
     def read_records(self, day: str) -> pl.DataFrame:
         """The rows of a day as received: file, row (1-based), record, size (bytes), error.
 
-        A JSONL line is kept as it is, a CSV or Parquet row as a JSON object of its columns. Rows
-        that are no such object, or too large, have an `error`. With a day column, a row whose day
-        cannot be read belongs to the constant (else the first) day, with an error.
+        A line of JSON is kept as it is, any other row as a JSON object of its columns. Rows that
+        are no such object, or too large, have an `error`. With a day column, a row whose day cannot
+        be read belongs to the constant (else the first) day, with an error.
 
         Raises:
             FeedError: a feed is missing or cannot be read, or lacks a mapped column.
         """
-        blocks: list[pl.DataFrame] = []
-        rows: list[tuple[str, int, str, int, str | None]] = []
-        held = 0
-        schema = {**RECORDS, "error": pl.String}
-        for file, row in self._rows(day):
-            rows.append((file.name, row.row, row.record, row.size, row.error))
-            held += len(row.record)
-            if held > _BLOCK_BYTES:
-                blocks.append(pl.DataFrame(rows, schema=schema, orient="row"))
-                rows, held = [], 0
-        blocks.append(pl.DataFrame(rows, schema=schema, orient="row"))
-        return pl.concat(blocks)
+        frames = [pl.DataFrame(schema=RECORDS)]
+        dated: list[LocatedFile] = []
+        for pattern, files in self._files_of(day):
+            if has_day(pattern) or not self._config.columns.day:
+                dated += files
+            else:
+                frames.append(self._by_row(pattern).records(day, day == self._fallback_day))
+        unique = {file.name: file for file in dated}
+        frames += self._frames([unique[name] for name in sorted(unique)], day)
+        return pl.concat(frames).sort("file", maintain_order=True)
+
+    def read_as(self) -> dict[str, str]:
+        """Of each file that was read so far, how: `csv, separator ';', cp1252`."""
+        return dict(self._read_as)
 
     def provenance(self, day: str) -> list[dict[str, Any]]:
         """Name, size (bytes) and sha256 of each feed file that holds the day.
@@ -144,7 +166,10 @@ class CatalogSource(dg.ConfigurableResource):
         Raises:
             FeedError: a feed is missing or cannot be read.
         """
-        return provenance(self._files_of(day))
+        files = {file.name: file for _, found in self._files_of(day) for file in found}
+        for table in self._config.tables.values():
+            files |= {file.name: file for file in self._files.matching(table.path)}
+        return [self._hashed(files[name]) for name in sorted(files)]
 
     def fetch_image(self, file: str, reference: str) -> bytes:
         """The bytes of an image that a row of feed `file` names by a relative path or http(s) URL.
@@ -154,10 +179,30 @@ class CatalogSource(dg.ConfigurableResource):
         Raises:
             ImageUnavailable: refused, missing, too large or unreachable; the message is the reason.
         """
+        if reference.startswith("bytes:"):
+            return self._bytes(file, reference.removeprefix("bytes:"))
+        base = self._config.images_from or folder_of(file)
+        if is_url(base) and not is_url(reference):
+            reference = f"{base.rstrip('/')}/{relative_path(reference)}"
         if is_url(reference):
             return read_url(self._client, reference, allow_private=self.allow_private_urls)
-        folder = self._config.images_from or file.rpartition("/")[0] or "."
-        return self._files.image(folder, reference)
+        return self._files.image(base, reference)
+
+    def _bytes(self, file: str, reference: str) -> bytes:
+        """The bytes of an image that lie in a cell of a Parquet feed."""
+        found = None
+        located = [f for p in self._config.feeds for f in self._files.matching(p) if f.name == file]
+        try:
+            if located:
+                opened = functools.partial(located[0].filesystem.open, located[0].path, "rb")
+                found = self._cells.read(opened, file, reference)
+        except Exception as error:  # OSError, ArrowException, a cell that is not there
+            raise ImageUnavailable(f"cannot be read: {type(error).__name__}") from None
+        if not found:
+            raise ImageUnavailable("no bytes in this cell")
+        if len(found) > MAX_IMAGE_BYTES:
+            raise ImageUnavailable(f"larger than {MAX_IMAGE_BYTES} bytes: {len(found)} bytes")
+        return found
 
     def search_log(self, day: str) -> pl.DataFrame:
         """What shoppers searched for on a day: query, count; empty where there is no log.
@@ -166,18 +211,26 @@ class CatalogSource(dg.ConfigurableResource):
         without a query, or with a count below 1, are left out.
 
         Raises:
-            FeedError: the log cannot be read, or lacks a mapped column.
+            FeedError: the log cannot be read, lacks a mapped column, or has no row that counts.
         """
         log, counts = self._config.search_log, dict[str, int]()
+        received = 0
+        files = self._log_files(day)
         if log:
-            wanted = {"search_log.query": log.query, "search_log.count": log.count}
-            for _, row in self._read(self._log_files(day), wanted):
+            wanted = {"search_log.query": [log.query], "search_log.count": [log.count or log.query]}
+            for _, row in self._read(files, wanted, day):
                 value = row.value or {}
+                received += 1
                 query = value.get(log.query)
                 query = " ".join(query.split()) if isinstance(query, str) else ""
                 count = _count(value.get(log.count)) if log.count else 1
                 if 0 < len(query) <= _MAX_QUERY and query.isprintable() and count:
                     counts[query] = counts.get(query, 0) + count
+        if received and not counts:
+            raise FeedError(
+                f"{files[0].name}: none of its {received} rows has a query (search_log.query in "
+                f"{Path(self.config_path).name}) and a count from 1 (search_log.count)"
+            )
         rows = sorted(counts.items())
         return pl.DataFrame(rows, schema={"query": pl.String, "count": pl.Int64}, orient="row")
 
@@ -192,85 +245,202 @@ class CatalogSource(dg.ConfigurableResource):
             return self._constant_day
         return min(self.days(), default=self._constant_day)
 
-    def _log_files(self, day: str) -> list[LocatedFile]:
-        log = self._config.search_log
-        if log and ("{day}" in log.path or day == self._fallback_day):
-            return self._files.matching(log.path.replace("{day}", day))
-        return []
-
-    def _rows(self, day: str) -> Iterator[tuple[LocatedFile, Row]]:
-        columns = self._config.columns
-        wanted = {f"columns.{name}": column for name, column in columns if isinstance(column, str)}
-        wanted |= {f"columns.images.{i}": image.column for i, image in enumerate(columns.images)}
-        wanted |= {f"attributes.{key}": c.column for key, c in self._config.attributes.items()}
-        for file, row in self._read(self._files_of(day), wanted):
-            if not self._has_day_column(file):
-                yield file, row
-                continue
-            shown = (row.value or {}).get(str(columns.day))
-            of_row = _read_day(shown)
-            if of_row == day:
-                yield file, row
-            elif of_row is None and day == self._fallback_day:
-                yield file, row._replace(error=row.error or f"unreadable day: {shown!r:.80}")
-
-    def _read(
-        self, files: Sequence[LocatedFile], wanted: Mapping[str, str | None]
-    ) -> Iterator[tuple[LocatedFile, Row]]:
-        """The rows of files. A column in `wanted` (setting -> column) has to be in one of them."""
-        headers: list[list[str] | None] = []
-        for file in files:
-            try:
-                with file.filesystem.open(file.path, "rb", compression="infer") as stream:
-                    reader = FeedReader(cast(IO[bytes], stream), file.name)
-                    for row in reader.rows:
-                        yield file, row
-                    headers.append(reader.columns)
-            except FeedError:
-                raise
-            except Exception as error:  # OSError, zlib.error, ArrowInvalid, a remote store's own
-                raise FeedError(f"{file.name}: cannot be read: {error}") from error
-        known = {name for header in headers if header for name in header}
-        if files and None not in headers:  # JSONL has no header that could lack a column
-            for setting, column in wanted.items():
-                if column and column not in known:
-                    raise FeedError(
-                        f"{files[0].name}: has no column {column!r} ({setting} in "
-                        f"{Path(self.config_path).name}); it has: {', '.join(sorted(known))}"
-                    )
-
-    def _has_day_column(self, file: LocatedFile) -> bool:
-        return self._config.columns.day is not None and file.name not in self._dated_names
+    @cached_property
+    def _format(self) -> Format:
+        return Format(**self._config.format.model_dump())
 
     @cached_property
-    def _dated_names(self) -> set[str]:
-        """Names of the files whose day is in their path."""
-        patterns = [p for p in self._config.feeds if "{day}" in p]
-        return {f.name for p in patterns for f in self._files.matching(p.replace("{day}", "*"))}
+    def _cells(self) -> ParquetBytes:
+        return ParquetBytes()
 
-    def _files_of(self, day: str) -> list[LocatedFile]:
-        if not DAY.fullmatch(day):
-            raise ValueError(f"not a day (YYYY-MM-DD): {day!r}")
-        found: dict[str, LocatedFile] = {}
-        for index, pattern in enumerate(self._config.feeds):
-            dated, by_row = "{day}" in pattern, self._config.columns.day
-            if not dated and not by_row and day != self._constant_day:
-                continue
-            files = self._files.matching(pattern.replace("{day}", day))
+    @cached_property
+    def _spools(self) -> dict[str, DaySpool]:
+        return {}
+
+    @cached_property
+    def _hashes(self) -> dict[str, tuple[Any, dict[str, Any]]]:
+        return {}
+
+    @cached_property
+    def _read_as(self) -> dict[str, str]:
+        return {}
+
+    def _hashed(self, file: LocatedFile) -> dict[str, Any]:
+        """The provenance of a file, which is read once while it is the same."""
+        about = file.filesystem.info(file.path)
+        stamp = [about.get("size"), *(str(about[key]) for key in MARKS if about.get(key))]
+        if file.name not in self._hashes or self._hashes[file.name][0] != stamp or len(stamp) < 2:
+            self._hashes[file.name] = (stamp, provenance([file])[0])
+        return self._hashes[file.name][1]
+
+    def _log_files(self, day: str) -> list[LocatedFile]:
+        log = self._config.search_log
+        if log and has_day(log.path):
+            return self._files.matching(log.path, day)
+        if log and day == self._fallback_day:
+            return self._files.matching(log.path)
+        return []
+
+    def _by_row(self, pattern: str) -> DaySpool:
+        """The rows of a feed with a day column, read once while its files are the same."""
+        stamp = self._files.stamps(pattern).get("", "")
+        spool = self._spools.get(pattern)
+        if spool is None or spool.stamp != stamp:
+            files = self._files.matching(pattern)
+            columns = [column.column for column in self._config.columns.day]
+            spool = DaySpool(stamp, self._config.day_format, columns)
+            spool.fill((file.name, row) for file, row in self._read(files, self._wanted(None)))
+            self._spools[pattern] = spool
+        return spool
+
+    def _frames(self, files: Sequence[LocatedFile], day: str) -> Iterator[pl.DataFrame]:
+        rows = ((file.name, row) for file, row in self._read(files, self._wanted(day), day))
+        return record_frames(rows)
+
+    def _wanted(self, day: str | None) -> dict[str, list[str]]:
+        """Setting -> the columns of which a day's files have to have one."""
+        config, moment = self._config, date.fromisoformat(day) if day else None
+
+        def of_day(columns: Sequence[Column]) -> list[str]:
+            return [
+                column.column.replace("{n}", "1")
+                for column in columns
+                if moment is None
+                or ((column.since or moment) <= moment <= (column.until or moment))
+            ]
+
+        wanted = {
+            f"columns.{name}": of_day(columns)
+            for name, columns in config.columns
+            if name != "images"
+        }
+        wanted |= {
+            f"columns.images.{i}": of_day([image]) for i, image in enumerate(config.columns.images)
+        }
+        wanted |= {f"attributes.{key}": of_day(found) for key, found in config.attributes.items()}
+        wanted |= {f"only.{column}": [column] for column in config.only}
+        wanted |= {f"tables.{name}.of": [table.of] for name, table in config.tables.items()}
+        return {setting: columns for setting, columns in wanted.items() if columns}
+
+    def _read(
+        self,
+        files: Sequence[LocatedFile],
+        wanted: Mapping[str, Sequence[str]],
+        day: str | None = None,
+    ) -> Iterator[tuple[LocatedFile, Row]]:
+        """The rows of files. One of the columns that a setting wants has to be in one of them."""
+        headers: list[list[str] | None] = []
+        tables = self._tables if any(s.startswith("tables.") for s in wanted) else []
+        for file in files:
+            with open_feed(file.filesystem, file.path, file.name, self._format) as opened:
+                self._read_as[file.name] = opened.read_as
+                headers.append(opened.columns)
+                for row in opened.rows:
+                    yield file, _with_tables(row, tables) if tables else row
+        if None in headers or not files:  # only rows have names
+            return
+        known = {name for header in headers if header for name in header}
+        known |= self._config.tables.keys()
+        for setting, columns in wanted.items():
+            if not any(_is_in(column, known) for column in columns):
+                self._refuse_without(columns, setting, files[0].name, known, day)
+
+    def _refuse_without(
+        self, columns: Sequence[str], setting: str, file: str, known: set[str], day: str | None
+    ) -> None:
+        """A column that comes on a later day is not missed; one that earlier days had is.
+
+        Raises:
+            FeedError: no day has it, or an earlier one had it.
+        """
+        where = f"({setting} in {Path(self.config_path).name})"
+        has = f"it has: {', '.join(sorted(known))}"
+        others = [other for other in self.days() if day and other != day]
+        for other in sorted(others, key=lambda other: (other > day, other)) if day else []:
+            if any(_is_in(c, self._header(other)) for c in columns):
+                if other > day:
+                    return
+                raise FeedError(
+                    f"{file}: has no column {columns[0]!r} any more, which {other} had {where}; "
+                    f"{has}. If it was renamed, name both; if it was dropped, say `until`."
+                )
+        raise FeedError(f"{file}: has no column {columns[0]!r} {where}; {has}")
+
+    def _header(self, day: str) -> set[str]:
+        """The columns of a day's files; of files whose rows alone have names, none."""
+        found: set[str] = set()
+        for _, files in self._files_of(day, missing_is_error=False):
+            for file in files:
+                with open_feed(file.filesystem, file.path, file.name, self._format) as opened:
+                    found |= set(opened.columns or ())
+        return found
+
+    @cached_property
+    def _tables(self) -> list[tuple[str, str, dict[str, list[Any]]]]:
+        """Of each table its name, the feed's column, and its rows by key."""
+        loaded = []
+        for name, table in self._config.tables.items():
+            by_key: dict[str, list[Any]] = {}
+            files = self._files.matching(table.path)
             if not files:
                 raise FeedError(
-                    f"{pattern.replace('{day}', day)}: no such feed for {day} "
+                    f"{table.path}: no such file (tables.{name} in {Path(self.config_path).name})"
+                )
+            for file in files:
+                format = Format(**table.format.model_dump())
+                with open_feed(file.filesystem, file.path, file.name, format) as opened:
+                    if opened.columns is not None and table.key not in opened.columns:
+                        raise FeedError(
+                            f"{file.name}: has no column {table.key!r} (tables.{name}.key); it "
+                            f"has: {', '.join(opened.columns)}"
+                        )
+                    for row in opened.rows:
+                        if value := row.value:
+                            by_key.setdefault(_key(value.get(table.key)), []).append(value)
+            loaded.append((name, table.of, by_key))
+        return loaded
+
+    def _files_of(
+        self, day: str, *, missing_is_error: bool = True
+    ) -> list[tuple[str, list[LocatedFile]]]:
+        """The files of each feed that may hold a day."""
+        if not DAY.fullmatch(day):
+            raise ValueError(f"not a day (YYYY-MM-DD): {day!r}")
+        found = []
+        for index, pattern in enumerate(self._config.feeds):
+            dated = has_day(pattern)
+            if not dated and not self._config.columns.day and day != self._constant_day:
+                continue
+            files = self._files.matching(pattern, day if dated else None)
+            if not files and missing_is_error:
+                shown = of_day(pattern, day)[0] if dated else pattern
+                raise FeedError(
+                    f"{shown}: no such feed for {day} "
                     f"(feeds.{index} in {Path(self.config_path).name})"
                 )
-            found |= {file.name: file for file in files}
-        return [found[name] for name in sorted(found)]
+            found.append((pattern, files))
+        return found
 
-    def _days_of_rows(self, pattern: str) -> set[str]:
-        column = str(self._config.columns.day)
-        rows = self._read(self._files.matching(pattern), {"columns.day": column})
-        # a feed that says no day anywhere is read on the constant day, where it is rejected
-        days = (_read_day(row.value.get(column)) for _, row in rows if row.value)
-        return {day for day in days if day} or {self._constant_day}
+
+def _is_in(column: str, known: set[str]) -> bool:
+    """Whether a column is there, or what a path (`price.amount`, `photos[0].url`) begins with."""
+    return column in known or re.split(r"[.\[|]", column, maxsplit=1)[0].strip('"') in known
+
+
+def _key(value: Any) -> str:
+    """A key of a table, whether it was a number or a text."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _with_tables(row: Row, tables: list[tuple[str, str, dict[str, list[Any]]]]) -> Row:
+    value = row.value
+    if value is None:
+        return row
+    for name, of, by_key in tables:
+        value[name] = by_key.get(_key(value.get(of)), [])
+    return row_of(row.row, value)
 
 
 def feed_version(provenance: Sequence[dict[str, Any]]) -> str:
@@ -282,26 +452,10 @@ def feed_version(provenance: Sequence[dict[str, Any]]) -> str:
 NO_FEED = feed_version([])  # of a day whose feed was withdrawn
 
 
-def _read_day(value: Any) -> str | None:
-    """The day of an ISO date or time (in UTC, where it names a time zone), or None."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    if moment.tzinfo is not None:
-        try:
-            moment = moment.astimezone(UTC)
-        except OverflowError:
-            return None
-    return moment.date().isoformat()
-
-
 def _count(value: Any) -> int:
     """A count as a whole number from 1 to a billion, else 0 (broken, or nothing to count)."""
     try:
-        count = int(value) if not isinstance(value, bool) else 0
+        number = float(value) if not isinstance(value, bool) else 0.0
     except (TypeError, ValueError, OverflowError):
         return 0
-    return count if 0 < count <= 10**9 else 0
+    return int(number) if 0 < number <= 10**9 and number.is_integer() else 0

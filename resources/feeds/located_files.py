@@ -1,23 +1,31 @@
 """The files that a settings file names: by a path relative to it, or by a URI."""
 
+import contextlib
 import fnmatch
 import glob
 import hashlib
 import os
 import re
+import zipfile
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.zip import ZipFileSystem
 
-from resources.feeds.feed_files import FeedError
+from resources.feeds.formats import is_feed
 from resources.feeds.image_fetch import read_local, read_stored
+from resources.feeds.rows import FeedError
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
+DAY_FORMS = ("%Y-%m-%d", "%Y%m%d", "%Y_%m_%d")  # of `{day}`; `{day:%d.%m.%y}` names another
+_IN_PATTERN = re.compile(r"\{day(?::([^{}]+))?\}")
+_DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}", "%m": r"\d{2}", "%d": r"\d{2}", "%j": r"\d{3}"}
+_HTTP_SECONDS = 3600  # for one feed over HTTP as a whole
+MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 
 
 class LocatedFile(NamedTuple):
@@ -28,25 +36,61 @@ class LocatedFile(NamedTuple):
     path: str
 
 
+def has_day(pattern: str) -> bool:
+    """Whether a pattern says where the day stands in a path."""
+    return _IN_PATTERN.search(pattern) is not None
+
+
+def any_day(pattern: str) -> str:
+    """The pattern with every day; of a form with slashes, as many levels."""
+    return _IN_PATTERN.sub(lambda m: re.sub(r"[^/]+", "*", m[1] or "*"), pattern)
+
+
+def of_day(pattern: str, day: str) -> list[str]:
+    """The pattern for one day (YYYY-MM-DD), in each form that the day may have."""
+    moment = date.fromisoformat(day)
+    forms = (_IN_PATTERN.search(pattern) or [None, None])[1]
+    return list(
+        dict.fromkeys(
+            _IN_PATTERN.sub(lambda m, form=form: moment.strftime(m[1] or form), pattern)
+            for form in ([forms] if forms else DAY_FORMS)
+        )
+    )
+
+
+def _days_in(path: str, pattern: str) -> set[str]:
+    """The days that a path may be of."""
+    forms = {m[1] for m in _IN_PATTERN.finditer(pattern) if m[1]} or set(DAY_FORMS)
+    found = set()
+    for form in forms:
+        digits = re.sub(r"%[a-zA-Z]", lambda m: _DIGITS.get(m[0], r"\w+"), re.escape(form))
+        for match in re.finditer(f"(?=({digits}))", path):
+            with contextlib.suppress(ValueError):
+                found.add(datetime.strptime(match[1], form).date().isoformat())  # noqa: DTZ007
+    return found
+
+
 class LocatedFiles:
     """The files that the settings file at `config_path` can name."""
 
     def __init__(self, config_path: str):
         self._folder = Path(config_path).absolute().parent
 
-    def matching(self, pattern: str) -> list[LocatedFile]:
-        """The files of a glob pattern, in order of their paths."""
-        filesystem, path = self._locate(pattern, as_pattern=True)
-        local = "://" not in pattern
-        return [
-            LocatedFile(
-                os.path.relpath(hit, self._folder) if local else filesystem.unstrip_protocol(hit),
-                filesystem,
-                hit,
-            )
-            for hit in sorted(filesystem.glob(path))
-            if filesystem.isfile(hit)
-        ]
+    def matching(self, pattern: str, day: str | None = None) -> list[LocatedFile]:
+        """The files of a glob pattern (of a day), in order of their paths; of a zip its members."""
+        found: dict[str, LocatedFile] = {}
+        for one in of_day(pattern, day) if day else [any_day(pattern)]:
+            filesystem, path = self._locate(one, as_pattern=True)
+            local = "://" not in one
+            for hit in sorted(filesystem.glob(path)):
+                if filesystem.isfile(hit):
+                    name = (
+                        os.path.relpath(hit, self._folder)
+                        if local
+                        else filesystem.unstrip_protocol(hit)
+                    )
+                    found |= {f.name: f for f in _members(LocatedFile(name, filesystem, hit))}
+        return [found[name] for name in sorted(found)]
 
     def days(self, pattern: str) -> set[str]:
         """The days (YYYY-MM-DD) that have a file where the pattern says `{day}`."""
@@ -57,18 +101,15 @@ class LocatedFiles:
 
         The day is `{day}` in the pattern; without, all files are those of the day "".
         """
-        filesystem, globbed = self._locate(pattern.replace("{day}", "*"), as_pattern=True)
+        filesystem, globbed = self._locate(any_day(pattern), as_pattern=True)
         dated = self._locate(pattern, as_pattern=True)[1]
         found: dict[str, list[str]] = {}
         for path, about in sorted(filesystem.glob(globbed, detail=True).items()):
             if about.get("type") != "file":
                 continue
-            days = (
-                {day for day in DAY.findall(path) if _is_day(day)} if "{day}" in pattern else [""]
-            )
-            for day in days:
-                if fnmatch.fnmatchcase(path, dated.replace("{day}", day)):
-                    mark = next((str(about[key]) for key in _MARKS if about.get(key)), "")
+            for day in _days_in(path, dated) if has_day(pattern) else {""}:
+                if not day or any(fnmatch.fnmatchcase(path, one) for one in of_day(dated, day)):
+                    mark = next((str(about[key]) for key in MARKS if about.get(key)), "")
                     found.setdefault(day, []).append(f"{path} {about.get('size')} {mark}")
         return {
             day: hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
@@ -88,6 +129,11 @@ class LocatedFiles:
 
     def _locate(self, location: str, *, as_pattern: bool = False) -> tuple[Any, str]:
         """The file system and path of a location; `as_pattern`: what is matched by globbing."""
+        if location.startswith(("http://", "https://")):
+            import aiohttp
+
+            limit = aiohttp.ClientTimeout(total=_HTTP_SECONDS)
+            return fsspec.core.url_to_fs(location, client_kwargs={"timeout": limit})
         if "://" in location:
             return fsspec.core.url_to_fs(location)
         base = glob.escape(str(self._folder)) if as_pattern else str(self._folder)
@@ -114,9 +160,21 @@ def provenance(files: Iterable[LocatedFile]) -> list[dict[str, Any]]:
     return found
 
 
-def _is_day(text: str) -> bool:
+def _members(file: LocatedFile) -> list[LocatedFile]:
+    """The feed files in a zip, as files of their own; any other file is itself."""
+    if not file.path.lower().endswith(".zip"):
+        return [file]
     try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+        inside = ZipFileSystem(file.filesystem.open(file.path, "rb"))
+        members = sorted(path for path in inside.find("") if is_feed(path))
+    except (OSError, zipfile.BadZipFile) as error:
+        raise FeedError(f"{file.name}: cannot be read: {error}") from error
+    if not members:
+        raise FeedError(f"{file.name}: holds no feed file")
+    return [LocatedFile(f"{file.name}/{path}", inside, path) for path in members]
+
+
+def folder_of(name: str) -> str:
+    """The folder of a file by its name; of a member of a zip, that of the zip."""
+    outer, _, inner = name.partition(".zip/")
+    return (outer if inner else name).rpartition("/")[0] or "."
