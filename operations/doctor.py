@@ -26,6 +26,7 @@ from resources.ledger import Ledger
 from resources.model_folder import model_folder
 from resources.object_store import open_store
 from resources.profiles import (
+    INDEX_KEY,
     LANGUAGE_KEY,
     PG_URL,
     VISION_LANGUAGE_KEY,
@@ -356,7 +357,7 @@ def vector_index(chosen: Settings) -> Iterator[Finding]:
     if not url:
         yield Finding("vector_index", OK, "embedded")
         return
-    key = os.environ.get("QDRANT_API_KEY", "")
+    key = os.environ.get(INDEX_KEY, "")
     try:
         answer = httpx.get(
             f"{url.rstrip('/')}/collections",

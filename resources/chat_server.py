@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
@@ -46,7 +46,7 @@ class Endpoint:
 
     url: str
     model: str
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
     timeout_seconds: float = 60.0
     retries: int = 3
     backoff_seconds: float = 1.0
@@ -258,7 +258,10 @@ class ChatServer:
 
     def _refusal(self, response: "httpx.Response", body: bytes) -> _Fault:
         status = response.status_code
-        told = " ".join(body[:200].decode("utf-8", "replace").split())
+        text = body.decode("utf-8", "replace")
+        if self.endpoint.api_key:  # "incorrect API key provided: ..."
+            text = text.replace(self.endpoint.api_key, "***")
+        told = " ".join(text[:200].split())
         fault = _Fault(
             f"HTTP {status}: {told}" if told else f"HTTP {status}",
             again=status >= 500 or status in (408, 409, 425, 429),
