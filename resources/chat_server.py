@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from resources.ledger import BudgetSpent, Call, Ledger, Reservation
+from resources.network import client, within
 from resources.pictures import data_uri
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class ChatServer:
         import httpx
 
         key = self.endpoint.api_key
-        return httpx.Client(
+        return client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=self.endpoint.timeout_seconds,
             limits=httpx.Limits(max_connections=self.endpoint.concurrency),
@@ -240,16 +241,17 @@ class ChatServer:
         if work.schema is not None and self.endpoint.response_format == "json_schema":
             named = {"name": "answer", "schema": work.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
-        # the client's own time limit is from byte to byte: a trickle would not end
-        deadline = time.monotonic() + 2 * self.endpoint.timeout_seconds
         received = bytearray()
         try:
             url = f"{self.endpoint.url}/chat/completions"
-            with self._client.stream("POST", url, json=body) as response:
+            with (
+                within(self.endpoint.timeout_seconds),
+                self._client.stream("POST", url, json=body) as response,
+            ):
                 for part in response.iter_bytes():
                     received += part
-                    if len(received) > _MAX_BYTES or time.monotonic() > deadline:
-                        raise _Fault("the response is too long or too slow")
+                    if len(received) > _MAX_BYTES:
+                        raise _Fault("the response is too long")
         except httpx.HTTPError as error:
             raise _Fault(type(error).__name__) from error
         if response.status_code != 200:
