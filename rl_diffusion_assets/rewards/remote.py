@@ -31,7 +31,6 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from resources import network
-from resources.network import within
 from rl_diffusion_assets.rewards.models import CONFIG, reward_settings
 
 Array = np.ndarray
@@ -173,7 +172,7 @@ class RemoteScorer:
         timeout = self.settings.timeout
         try:
             with (
-                within(timeout),
+                network.within(timeout),
                 client.stream("POST", self.settings.url, content=body, timeout=timeout) as response,
             ):
                 self._check(response)
