@@ -471,7 +471,9 @@ class RowReader:
             if place in block.refused:  # the first reason is the row's
                 told = [problem for problem in problems if problem.fatal][:1]
             for problem in told[:MAX_NOTES]:
-                shown = block.records[place] if problem.field == "id" else problem.value
+                # of a row without an id, the row is what can be found again
+                missing = problem.field == "id" and not str(problem.value or "").strip()
+                shown = block.records[place] if missing else problem.value
                 yield (
                     *(block.files[place], block.numbers[place], product_id),
                     *(problem.field, problem.reason, excerpt(shown, schema.MAX_EXCERPT)),
