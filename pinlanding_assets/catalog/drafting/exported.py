@@ -1,0 +1,230 @@
+"""A known export applied to the columns that are there."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pinlanding_assets.catalog.drafting.known_exports import Export
+from pinlanding_assets.catalog.drafting.names import key_of, plain
+from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.samples import Draft
+from pinlanding_assets.catalog.drafting.table import Table
+
+_MAX_NUMBERED = 50
+
+
+class Recipe:
+    """What a known export says of a table's columns."""
+
+    def __init__(self, export: Export, table: Table, columns: Mapping[str, Column]):
+        self._export, self._table, self._columns = export, table, columns
+        self._names: dict[str, str] = {}
+        for name in (*table.names, *columns):
+            self._names.setdefault(plain(name), name)
+
+    def _named(self, wanted: str) -> str | None:
+        name = self._names.get(wanted if wanted == plain(wanted) else plain(wanted))
+        return name if name in self._columns and self._columns[name].values else None
+
+    def field(self, field: str) -> list[str] | None:
+        """The columns of a field; None: the export says nothing of it."""
+        if field not in self._export.columns:
+            return None
+        found = []
+        for wanted in self._export.columns[field]:
+            name = wanted if "[" in wanted and self._of_path(wanted) else self._named(wanted)
+            if name:
+                found.append(name)
+        return found if found or not self._export.columns[field] else None
+
+    def _of_path(self, path: str) -> bool:
+        return any(column.one == path and column.values for column in self._columns.values())
+
+    def rows(self, column: Column | None) -> str:
+        repeats = column is not None and not self._table.is_unique(column)
+        return self._export.rows or ("joined" if repeats and "parent" not in self._export.columns else "")
+
+    def images(self) -> list[tuple[str, str | None]]:
+        found = []
+        for wanted, split in self._export.images:
+            numbers = range(1, _MAX_NUMBERED) if "{n}" in wanted else [0]
+            for n in numbers:
+                name = self._named(wanted.replace("{n}", str(n)))
+                if name:
+                    found.append((name, split))
+        return found
+
+    def attributes(self) -> list[tuple[str, str, str | None]]:
+        found = []
+        for key, (wanted, split) in self._export.attributes.items():
+            name = self._named(wanted)
+            if name:
+                one = split if any(split and split in text for text in self._columns[name].texts) else None
+                listed = self._columns[name].listed
+                found.append((key, name, None if listed else one))
+        for key, name in self._single_options(self._numbered_options()).items():
+            if key not in {k for k, _, _ in found}:
+                found.append((key, name, None))
+        return found
+
+    def values(self, column: Column) -> dict[str, str]:
+        """Values that are the shop software's own words for nothing."""
+        empty = {"Default Title", "Default"} & set(column.texts)
+        return {value: "" for value in sorted(empty)}
+
+    def product_type(self, chosen: Mapping[str, Column]) -> str | None:
+        wanted = self._export.product_type
+        return wanted if wanted in chosen and chosen[wanted].distinct > 1 else None
+
+    def pairs(self, used: set[str], draft: Draft) -> list[dict[str, object]]:
+        """Columns of keys and values."""
+        found: list[dict[str, object]] = []
+        for pair in self._export.pairs:
+            shown: dict[str, object] = dict(pair)
+            for setting in ("names", "column"):
+                if setting not in pair:
+                    continue
+                name = self._named(pair[setting].replace("{n}", "1"))
+                if name is None:
+                    break
+                shown[setting] = name.replace("1", "{n}", 1) if "{n}" in pair[setting] else name
+                used.add(name)
+                for n in range(2, _MAX_NUMBERED):
+                    numbered = self._names.get(plain(pair[setting].replace("{n}", str(n))))
+                    if numbered:
+                        used.add(numbered)
+            else:
+                found.append(shown)
+        return found + self._options(used, draft)
+
+    def _options(self, used: set[str], draft: Draft) -> list[dict[str, object]]:
+        """Shopify's options, whose names stand in the first row of a product only."""
+        listed = self._columns.get("options")
+        if listed is not None and listed.keyed and "variants" in self._export.needs:
+            used.add("options")
+            return [{"column": "options", "keys": {"Title": ""}}]
+        numbered = self._numbered_options()
+        if not numbered or self._single_options(numbered):
+            return []
+        used |= {name for pair in numbered for name in pair}
+        if any(self._unnamed(*pair) for pair in numbered):
+            draft.doubt(
+                'attributes."*"',
+                "the names of the options stand in the first row of a product, so the values in "
+                "its other rows are left out",
+            )
+        names, values = (name.replace("1", "{n}", 1) for name in numbered[0])
+        return [{"names": names, "column": values, "keys": {"Title": ""}}]
+
+    def _numbered_options(self) -> list[tuple[str, str]]:
+        return [
+            (n, v)
+            for i in range(1, 4)
+            if (n := self._named(f"option{i} name")) and (v := self._named(f"option{i} value"))
+        ]
+
+    def _unnamed(self, names: str, values: str) -> bool:
+        said = self._columns[names].by_record()
+        return any(place not in said for place in self._columns[values].by_record())
+
+    def _single_options(self, numbered: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Key -> column of values, where all products call an option the same and later rows leave
+        its name blank; empty where they do not."""
+        found: dict[str, str] = {}
+        for names, values in numbered:
+            called = set(self._columns[names].texts) - {"Title"}
+            key = key_of(called.pop()) if len(called) == 1 else ""
+            if not key or key in found:
+                return {}
+            found[key] = values
+        return found if any(self._unnamed(*pair) for pair in numbered) else {}
+
+    def only(self, draft: Draft) -> dict[str, list[str]]:
+        """Which rows count, for columns that have other values."""
+        found: dict[str, list[str]] = {}
+        for wanted, values in self._export.only.items():
+            name = self._named(wanted)
+            if not name:
+                continue
+            texts = set(self._columns[name].texts)
+            if texts - set(values) and texts & set(values):
+                found[name] = list(values)
+            elif texts - set(values):
+                draft.doubt("only", f"{name!r} has none of the values {', '.join(values)}")
+        for setting, note in self._export.notes.items():
+            draft.doubt(setting, note)
+        return found
+
+    def parents(self, set_field: Callable[[str, Sequence[str], str], None]) -> None:
+        """The column of the product that a row is a part of, where rows have one."""
+        parent = self._export.columns.get("parent")
+        name = self._named(parent[0]) if parent else None
+        if not name:
+            return
+        set_field("parent", [name], "names the product that a row is a part of")
+        key = self._export.columns.get("parent_key")
+        key_name = self._named(key[0]) if key else None
+        if key_name:
+            set_field("parent_key", [key_name], "what the column of the parent names")
+
+    def ignores(self, name: str) -> bool:
+        """Whether the export says that a column is none of a product's."""
+        first = re.split(r"[.\[]", name)[0]
+        return any(plain(one).startswith(self._export.ignored) for one in (name, first)) and bool(
+            self._export.ignored
+        )
+
+    def availability(self, draft: Draft) -> list[str] | None:
+        """The columns, or for Shopify a path that minds state and policy of a row."""
+        if "variant inventory qty" in self._names or "variant inventory policy" in self._names:
+            return self._shopify(draft)
+        for column in self._columns.values():
+            if column.name == "variants[].available" and self._export.name.startswith("the products"):
+                return ["contains(variants[].available, `true`)"]
+        return self.field("availability")
+
+    def _shopify(self, draft: Draft) -> list[str]:
+        names = self._names
+        quoted = {key: '"' + name.replace('"', '\\"') + '"' for key, name in names.items()}
+        terms: list[str] = []
+        states: list[str] = []
+        if "status" in names:
+            state = quoted["status"]
+            states.append(f"({state} == 'draft' || {state} == 'archived') && 'draft'")
+        published = names.get("published")
+        if published:
+            no = {t for t in self._columns[published].texts if t.casefold() == "false"} or {"false"}
+            states += [f"{quoted['published']} == '{text}' && 'unpublished'" for text in sorted(no)]
+        if "variant inventory policy" in names:
+            terms.append(f"{quoted['variant inventory policy']} == 'continue' && 'in stock'")
+        if "variant inventory tracker" in names and "variant price" in names:
+            tracker, price = quoted["variant inventory tracker"], quoted["variant price"]
+            terms.append(f"{price} && !{tracker} && 'in stock'")
+        if "variant inventory qty" in names:
+            terms.append(quoted["variant inventory qty"])
+        path = " || ".join([*states, *terms])
+        if self._hidden_parts():
+            title = quoted["title"]
+            path = f"{title} && ({path})"
+            draft.doubt(
+                "columns.availability",
+                "a product that is a draft has further variants, whose rows do not say so; so the "
+                "first row alone says whether a product is sold",
+            )
+        return [path]
+
+    def _hidden_parts(self) -> bool:
+        """Whether a product that is not sold has further rows with a price."""
+        handle, status, published = (self._named(n) for n in ("handle", "status", "published"))
+        price = self._named("variant price")
+        if not handle or not price:
+            return False
+        hidden: set[Any] = set()
+        for record in self._table.records:
+            state = str(record.get(status or "", "")).casefold()
+            shown = str(record.get(published or "", "")).casefold()
+            if state in ("draft", "archived") or shown == "false":
+                hidden.add(record.get(handle))
+            elif record.get(handle) in hidden and not state and not shown and record.get(price):
+                return True
+        return False
