@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources.event_log import RANGE_END, RANGE_START
 from resources.feeds.catalog_source import NO_FEED
-from resources.feeds.feed_files import FeedError
+from resources.feeds.rows import FeedError
 from resources.lake import Lake
 from resources.staleness import Records
 

@@ -1,8 +1,8 @@
 """Rows of one product on one day become one: as changes, the last of which counts, or as its parts.
 
-Parts are joined by these rules: of title, description, seller and address the first that is not
-blank, and the first status; the lowest price, with its currency; in stock if any part is; attributes and images of all,
-in the order of the rows.
+Parts are joined by these rules: of title, description, seller, address and status the first that is
+not blank; the lowest price, with its currency; in stock if any part is; attributes and images of
+all, in the order of the rows.
 """
 
 import polars as pl

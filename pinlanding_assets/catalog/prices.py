@@ -20,7 +20,7 @@ _SIGNS = {
     **{"руб": "RUB", "р": "RUB", "us$": "USD", "c$": "CAD", "ca$": "CAD", "a$": "AUD"},
     **{"au$": "AUD", "r$": "BRL", "hk$": "HKD", "nz$": "NZD", "s$": "SGD", "mx$": "MXN"},
     **{"元": "CNY", "円": "JPY", "원": "KRW", "fr": "CHF", "sfr": "CHF", "euro": "EUR"},
-    **{"euros": "EUR", "dollars": "USD", "pounds": "GBP", "tl": "TRY", "грн": "UAH"},
+    **{"euros": "EUR", "tl": "TRY", "грн": "UAH"},
 }
 # signs of several currencies: the one that the catalog names has to be among them
 _SHARED = {

@@ -111,6 +111,8 @@ def read_images(value: Any, split: str | None, nulls: frozenset[str]) -> tuple[A
     """References of images and problems, in order: of a text, a list, a JSON list in a text, or of
     objects that name one."""
     found: list[Any] = []
+    if isinstance(value, str) and is_nothing(value, nulls):
+        return ()
     for part in several(value, split):
         reference = _image_of(part)
         if isinstance(reference, dict) and isinstance(reference.get(BYTES), str):
@@ -146,6 +148,8 @@ def read_attribute(
 ) -> tuple[Any, ...]:
     """The cleaned values of an attribute, each once, and problems."""
     found: dict[Any, None] = {}
+    if isinstance(value, str) and is_nothing(value, nulls):
+        return ()  # before it is split: N/A is not N and A
     for part in several(value, split):
         if isinstance(part, bool):
             part = str(part)  # True, as tables write it

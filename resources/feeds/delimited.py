@@ -27,6 +27,7 @@ SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01")
 _CHUNK = 1 << 16
 _SNIFFED = 200  # records
 _MAX_HEADER = 40  # lines before the header, at most
+_MAX_CELL_BYTES = 64 << 20  # a quote that is not closed after so many is open
 _OPEN = "a quote that is never closed"
 
 
@@ -261,27 +262,29 @@ class _Records:
             return _Record([], first[0][:EXCERPT_CHARACTERS], size, fault)
         if not swallowed:
             return _Record([], first[0][:EXCERPT_CHARACTERS], size, f"not CSV: {error}")
-        if "limit" in error and not self._look_like_records(swallowed):
-            size += sum(line[1] for line in swallowed) + self._skip_quoted()
+        if "limit" in error and (rest := self._rest_of_cell()) is not None:
+            size += sum(line[1] for line in [*swallowed, *rest])
             return _Record([], first[0][:EXCERPT_CHARACTERS], size, oversize(size))
         self._again.extendleft(reversed(swallowed))
         return _Record([], first[0][:EXCERPT_CHARACTERS], size, f"not CSV: {_OPEN}")
 
-    def _look_like_records(self, lines: list[tuple[str, int, str | None]]) -> bool:
-        """Whether most lines have as many separators as most others, and some have any."""
-        counts = Counter(line[0].count(self._dialect.separator) for line in lines[:1000])
-        usual, times = counts.most_common(1)[0]
-        return usual > 0 and times > sum(counts.values()) / 2
-
-    def _skip_quoted(self) -> int:
-        """Skips to the end of the line in which the open quote is closed; the bytes skipped."""
-        quote, separator, size = self._dialect.quote, self._dialect.separator, 0
-        for text, length, _ in self._lines:
-            size += length
-            rest = text.replace(quote * 2, "")
-            if rest.rstrip("\r\n").endswith(quote) or f"{quote}{separator}" in rest:
+    def _rest_of_cell(self) -> list[tuple[str, int, str | None]] | None:
+        """The lines up to that in which a quoted cell beyond the limit is closed; None where the
+        next quote opens another cell, or there is none: then they are read again."""
+        quote, separator, passed = self._dialect.quote, self._dialect.separator, 0
+        rest: list[tuple[str, int, str | None]] = []
+        while passed < _MAX_CELL_BYTES and (line := next(self._lines, None)):
+            rest.append(line)
+            passed += line[1]
+            text = line[0].replace(quote * 2, "")
+            before, found, after = text.partition(quote)
+            if found:
+                opens = before.rstrip(" ").endswith(separator)
+                if not opens and (not after.strip() or after.lstrip(" ").startswith(separator)):
+                    return rest
                 break
-        return size
+        self._again.extend(rest)
+        return None
 
 
 def bounded_lines(

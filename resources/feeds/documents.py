@@ -1,14 +1,17 @@
 """Reads JSON: one object a line, or the list of objects in a document."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 
 from resources.feeds.delimited import bounded_lines
-from resources.feeds.rows import FeedError, Opened, Row, row_of, row_of_text
+from resources.feeds.rows import FeedError, Opened, Row, parse_json, row_of, row_of_text
 
+WHOLE_BYTES = 32 << 20
 _SEARCHED_EVENTS = 2_000_000  # of a document, for the list of its records
-_MAX_DEPTH = 40  # of the place of that list
+_MAX_DEPTH = 60
+_IDS = ("id", "sku", "product_id", "productId", "handle", "asin", "parent_asin", "@id")
+_TITLES = ("title", "name", "product_name", "productName")
 
 
 def open_json_lines(stream: IO[bytes], read_as: str, encoding: str = "utf-8") -> Opened:
@@ -30,60 +33,114 @@ def open_json_document(stream: IO[bytes], name: str, records: str | None) -> Ope
     """The rows of the list `records` of a JSON document (`data.products`; "" is the document
     itself); without, of its longest list of objects, or the one object that the document is.
 
+    A document of up to `WHOLE_BYTES` is read as a whole, a larger one as a stream.
+
     Raises:
         FeedError: it is no JSON, or holds no such list.
     """
     import ijson
 
+    start = stream.read(WHOLE_BYTES + 1)
     try:
-        if records is None:
-            records = _longest_list(stream)
+        if len(start) > WHOLE_BYTES:
             stream.seek(0)
-    except (ijson.JSONError, ValueError, UnicodeDecodeError) as error:
+            if records is None:
+                records = _longest_list(_streamed_lists(stream))
+                stream.seek(0)
+            rows = _streamed(stream, name, records)
+        else:
+            document = parse_json(start.decode("utf-8-sig"))
+            if records is None:
+                records = _longest_list(_lists(document))
+            rows = _whole(document, name, records)
+    except (ijson.JSONError, ValueError, RecursionError) as error:
         raise FeedError(f"{name}: not JSON: {error}") from None
-    prefix = None if records is None else f"{records}.item".lstrip(".")
-    where = "one object" if prefix is None else f"records at {records or 'the top'}"
-    return Opened(_document(stream, name, prefix), None, f"json, {where}")
+    where = "one object" if records is None else f"records at {records or 'the top'}"
+    return Opened(rows, None, f"json, {where}")
 
 
-def _document(stream: IO[bytes], name: str, prefix: str | None) -> Iterator[Row]:
+def _whole(document: Any, name: str, records: str | None) -> Iterator[Row]:
+    found = document
+    for part in (records or "").split(".") if records else []:
+        found = found.get(part) if isinstance(found, dict) else None
+    if records is None:
+        found = [found]
+    if not isinstance(found, list):
+        raise FeedError(f"{name}: has no list {records or 'at the top'!r}")
+    return (row_of(number, value) for number, value in enumerate(found, start=1))
+
+
+def _streamed(stream: IO[bytes], name: str, records: str | None) -> Iterator[Row]:
     import ijson
 
     number = 0
+    prefix = None if records is None else f"{records}.item".lstrip(".")
     try:
-        for value in ijson.items(_WithoutMark(stream), prefix or "", use_float=True):
+        events = ijson.parse(_events(stream))
+        for value in ijson.items(events, prefix or ""):
             number += 1
             yield row_of(number, value)
     except (ijson.JSONError, ValueError) as error:
         raise FeedError(f"{name}: not JSON after record {number}: {error}") from None
-    if not number and prefix:
-        # an empty list is a feed without products; a path that leads nowhere is a mistake
-        stream.seek(0)
-        if not any(
-            place + ".item" == prefix or (not place and prefix == "item")
-            for place, event, _ in ijson.parse(_WithoutMark(stream))
-            if event == "start_array"
-        ):
-            raise FeedError(f"{name}: has no list {prefix.removesuffix('.item')!r}")
+    if not number:
+        raise FeedError(f"{name}: has no list {records or 'at the top'!r}, or an empty one")
 
 
-def _longest_list(stream: IO[bytes]) -> str | None:
-    """Where the longest list of objects lies, the least deep among equals; None: there is none."""
+def _lists(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Where lists lie outside of other lists, and how many objects each has."""
+    if not place and _is_record(value):
+        return
+    if isinstance(value, list):
+        yield place, sum(isinstance(member, dict) for member in value)
+    elif isinstance(value, dict) and depth < _MAX_DEPTH:
+        for key, member in value.items():
+            if "." not in key:
+                yield from _lists(member, f"{place}.{key}".lstrip("."), depth + 1)
+
+
+def _is_record(value: Any) -> bool:
+    """Whether an object is a product itself, and its lists are of its parts."""
+    return isinstance(value, dict) and all(
+        any(isinstance(value.get(name), str | int) for name in names) for names in (_IDS, _TITLES)
+    )
+
+
+def _streamed_lists(stream: IO[bytes]) -> Iterator[tuple[str, int]]:
     import ijson
 
-    counts: Counter[str] = Counter()
-    for index, (place, event, _) in enumerate(ijson.parse(_WithoutMark(stream))):
-        if event == "start_map" and place.rpartition(".")[2] == "item":
-            outer = place.removesuffix("item").rstrip(".")
-            if "item" not in outer.split(".") and outer.count(".") < _MAX_DEPTH:
-                counts[outer] += 1
-        if event == "start_array" and not place:
-            counts.setdefault("", 0)
+    for index, (place, event, _) in enumerate(ijson.parse(_events(stream))):
+        outer, _, last = place.rpartition(".")
+        if event == "start_array" and "item" not in place.split("."):
+            yield place, 0
+        elif event == "start_map" and last == "item" and "item" not in outer.split("."):
+            yield outer, 1
         if index > _SEARCHED_EVENTS:
-            break
-    if not counts:
-        return None
-    return min(counts, key=lambda outer: (-counts[outer], outer.count("."), outer))
+            return
+
+
+def _longest_list(lists: Iterable[tuple[str, int]]) -> str | None:
+    """The place with the most objects, the least deep among equals; None: there is none."""
+    counts: Counter[str] = Counter()
+    for place, objects in lists:
+        counts[place] += objects
+    full = {place for place, objects in counts.items() if objects or not place}
+    return min(full, key=lambda p: (-counts[p], p.count("."), p), default=None)
+
+
+def _events(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The parser's events, of a document that is not too deep: the paths that ijson makes of them
+    grow with the square of the depth."""
+    import ijson
+
+    depth = 0
+    for event, value in ijson.basic_parse(_WithoutMark(stream), use_float=True):
+        if event in ("start_map", "start_array"):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+        elif event in ("end_map", "end_array"):
+            depth -= 1
+        yield event, value
 
 
 class _WithoutMark:

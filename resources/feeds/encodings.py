@@ -16,10 +16,11 @@ _MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
 _CHUNK = 1 << 16
 
 
-def sniff_encoding(sample: bytes) -> str:
+def sniff_encoding(sample: bytes, *, code_pages: bool = True) -> str:
     """The encoding of a text by its first bytes: by a mark, as UTF-8, or as what reads best.
 
     A file of UTF-8 in which single lines are broken is UTF-8: these lines are refused one by one.
+    Without `code_pages`, every text without a mark is UTF-8 or UTF-16.
     """
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
@@ -34,7 +35,7 @@ def sniff_encoding(sample: bytes) -> str:
                 whole += 1
             except UnicodeDecodeError:
                 broken += 1
-    if broken <= whole:
+    if broken <= whole or not code_pages:
         return "utf-8"
     return _best_guess(sample)
 

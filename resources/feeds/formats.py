@@ -75,7 +75,7 @@ def open_feed(filesystem: Any, path: str, name: str, format: Format) -> Iterator
         with filesystem.open(path, "rb", compression="infer") as opened:
             stream = cast(IO[bytes], opened)
             start = stream.read(SAMPLE_BYTES)
-            kind = format.kind or kind_of(start, path)
+            kind = format.kind or kind_of(start, name)
             if kind == "parquet":
                 yield open_parquet(filesystem, path, name)
                 return
@@ -95,7 +95,11 @@ def open_feed(filesystem: Any, path: str, name: str, format: Format) -> Iterator
 
 
 def kind_of(start: bytes, path: str) -> str:
-    """What a file is: by its first bytes, and where these may be several things by its ending."""
+    """What a file is: by its first bytes, and where these may be several things by its ending.
+
+    Raises:
+        FeedError: it is not what its ending says, or a web page.
+    """
     if start.startswith(b"PAR1"):
         return "parquet"
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
@@ -103,7 +107,7 @@ def kind_of(start: bytes, path: str) -> str:
     said = ending_kind(path)
     if said == "parquet":
         raise FeedError(f"{path}: cannot be read: it is no Parquet file")
-    encoding = sniff_encoding(start)
+    encoding = sniff_encoding(start, code_pages=False)
     text = start.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
     if text.startswith("<"):
         if text[:200].lower().startswith(("<!doctype html", "<html", "<table", "<meta")):
@@ -113,7 +117,8 @@ def kind_of(start: bytes, path: str) -> str:
         return said
     if text.startswith("{"):
         first, _, rest = text.partition("\n")
-        return "jsonl" if _is_object(first) and rest.lstrip()[:1] in ("{", "") else "json"
+        lines = rest.lstrip()[:1] == "{" or (not rest.strip() and said != "json")
+        return "jsonl" if lines and _is_object(first) else "json"
     if text.startswith("[") and (said == "json" or _looks_like_list(text)):
         return "json"
     if said in ("json", "xml"):
@@ -133,7 +138,9 @@ def _is_object(text: str) -> bool:
 
 
 def _open_text(stream: IO[bytes], start: bytes, name: str, format: Format) -> Opened:
-    encoding = format.encoding or sniff_encoding(start)
+    # JSON is UTF-8 by its standard (or has a mark), so no code page is guessed
+    guess = format.kind not in ("json", "jsonl")
+    encoding = format.encoding or sniff_encoding(start, code_pages=guess)
     try:
         stream = as_utf8(stream, encoding, old_mac=b"\r" in start and b"\n" not in start)
     except LookupError:

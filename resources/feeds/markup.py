@@ -8,12 +8,13 @@ from resources.feeds.rows import FeedError, Opened, Row, row_of
 
 _SEARCHED = 20_000  # elements that say which one is repeated
 _MAX_DEPTH = 30
+_RECORDS = ("item", "entry", "product", "offer", "record", "row", "article", "shopitem")
 _PREFIXES = {"http://base.google.com/ns/1.0": "g:", "http://base.google.com/cns/1.0": "c:"}
 
 
 def open_markup(stream: IO[bytes], name: str, records: str | None) -> Opened:
     """The rows of an XML file: one a `records` element (`item`, `product`); without, of the element
-    with children that is repeated most often, the least deep among equals.
+    with children that is repeated, the least deep one.
 
     A record's children are its columns, attributes have `@` before their name. Google's `g:` stays;
     other prefixes are left out.
@@ -65,11 +66,12 @@ def _repeated(stream: IO[bytes], name: str) -> str:
             break
     below_root = {place: count for place, count in counts.items() if place[0] > 1}
     if not below_root:
-        raise FeedError(f"{name}: no element with children is repeated")
-    top = max(below_root.values())
-    # a record has more in it than its parts: the least deep of those that are about as many
-    often = [place for place, count in below_root.items() if count * 2 >= top]
-    return min(often, key=lambda place: (place[0], -below_root[place], place[1]))[1]
+        raise FeedError(f"{name}: has no element with children below the first")
+    repeated = [place for place, count in below_root.items() if count > 1]
+    if repeated:  # what wraps records stands once, and their parts lie deeper
+        return min(repeated, key=lambda place: (place[0], -below_root[place], place[1]))[1]
+    named = [place for place in below_root if place[1].lower() in _RECORDS]
+    return (named or [max(below_root)])[0][1]
 
 
 def _rows(stream: IO[bytes], name: str, records: str) -> Iterator[Row]:

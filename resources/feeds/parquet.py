@@ -1,7 +1,7 @@
 """Reads Parquet of any writer: DuckDB turns its types into those of JSON.
 
-Numbers come out as people wrote them: a float32 as the shortest decimal that gives it, a DECIMAL
-without the zeros of its scale, an integer of more than 64 bits as text. Text columns without an
+Numbers come out as people wrote them: a float32 as the shortest decimal that gives it, an unsigned
+integer of 64 bits as text. Text columns without an
 annotation (Hive, Impala, old Spark) are text where all of a sample is UTF-8; 16 fixed bytes that
 are no text are a UUID. Other bytes stay in the file, and the row says where: `{"$bytes":
 "image.bytes:17"}` (column, row from 0).
@@ -88,9 +88,6 @@ def _expression(kind: Any, sql: str, place: str, sample: Any, depth: int = 0) ->
             return f"CASE WHEN isfinite({sql}) THEN CAST(CAST({sql} AS VARCHAR) AS DOUBLE) END"
         case _ if t.is_float64(kind):
             return f"CASE WHEN isfinite({sql}) THEN {sql} END"
-        case _ if t.is_decimal(kind):
-            whole = f"CAST({sql} AS VARCHAR)"
-            return rf"regexp_replace({whole}, '(\.\d*?)0+$', '\1').rtrim('.')"
         case _ if t.is_uint64(kind):
             return f"CAST({sql} AS VARCHAR)"
         case _ if t.is_temporal(kind):

@@ -85,7 +85,9 @@ def to_json(value: Any) -> str:
 
 
 def row_of(number: int, value: Any) -> Row:
-    """The row of a value that was no text: from Parquet, Excel, XML or a JSON document."""
+    """The row of a value that was no text: from Parquet, Excel, XML or a JSON document. Of a list
+    of texts, each is a row with a `line`."""
+    value = {"line": value} if isinstance(value, str) else value
     text = to_json(value)
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_RECORD_BYTES:

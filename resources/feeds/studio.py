@@ -1,6 +1,5 @@
 """What the text-to-image model is tuned to: the prompts, ratings and images of a studio.yaml."""
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +9,12 @@ import dagster as dg
 import polars as pl
 
 from resources.feeds.catalog_source import DEFAULT_DAY
-from resources.feeds.feed_files import EXCERPT_CHARACTERS, FeedError, FeedReader, Row, bounded_lines
+from resources.feeds.formats import Format, ending_kind, open_feed
 from resources.feeds.image_fetch import ImageUnavailable
-from resources.feeds.located_files import DAY, LocatedFile, LocatedFiles, provenance
+from resources.feeds.located_files import DAY, LocatedFile, LocatedFiles, has_day, provenance
+from resources.feeds.rows import EXCERPT_CHARACTERS, FeedError, Row, to_json
 from resources.feeds.studio_config import PromptFile, RatingFile, StudioConfig, StudioConfigError
 
-_MAX_JSON_BYTES = 64 << 20  # a JSON array has to be in memory as a whole
 _TABLE_COLUMNS = {  # format -> the columns that its header must have
     "parti": ["Prompt"],
     "compbench": ["prompt"],
@@ -65,7 +64,7 @@ class Studio(dg.ConfigurableResource):
         """The days (YYYY-MM-DD, in order) that ratings exist for."""
         found: set[str] = set()
         for settings in self._config.ratings:
-            if "{day}" in settings.path:
+            if has_day(settings.path):
                 found |= self._files.days(settings.path)
             elif self._files.matching(settings.path):
                 found.add(self._constant_day)
@@ -177,8 +176,8 @@ class Studio(dg.ConfigurableResource):
             raise ValueError(f"not a day (YYYY-MM-DD): {day!r}")
         found: dict[str, tuple[RatingFile, LocatedFile]] = {}
         for index, settings in enumerate(self._config.ratings):
-            if "{day}" in settings.path:
-                files = self._files.matching(settings.path.replace("{day}", day))
+            if has_day(settings.path):
+                files = self._files.matching(settings.path, day)
             elif day == self._constant_day:
                 files = self._existing(settings.path, f"ratings.{index}.path")
             else:
@@ -195,58 +194,27 @@ class Studio(dg.ConfigurableResource):
         return files
 
 
+_FORMATS = {  # how the files of a format are written, where it is always the same
+    "parti": Format(kind="csv", separator="\t", quote="", header=1),  # its quotes are not CSV's
+}
+
+
+def _format(file: LocatedFile, kind: str) -> Format:
+    if kind == "lines" and ending_kind(file.path) != "json":
+        return Format(kind="lines")
+    # a list of texts or of rankings, and nothing in it
+    return _FORMATS.get(kind) or Format(records="" if ending_kind(file.path) == "json" else None)
+
+
 def _rows(file: LocatedFile, kind: str, column: str | None) -> Iterator[Row]:
     """The rows of a file of a format, from 1; a header does not count."""
-    try:
-        with file.filesystem.open(file.path, "rb", compression="infer") as opened:
-            stream = cast(IO[bytes], opened)
-            match kind:
-                case "lines":
-                    for number, (text, size, fault) in enumerate(bounded_lines(stream), start=1):
-                        if text.strip():
-                            value = None if fault else {"prompt": text.strip("\r\n")}
-                            yield Row(number, text, size, fault, value)
-                    return
-                case "imagereward":
-                    yield from _array_rows(stream, file.name)
-                    return
-                case "parti":
-                    header: list[str] | None = None
-                    for number, (text, size, fault) in enumerate(bounded_lines(stream)):
-                        fields = text.rstrip("\r\n").split("\t")  # its quotes are not CSV's
-                        if header is None:
-                            header = fields
-                            continue
-                        value = None if fault else dict(zip(header, fields, strict=False))
-                        yield Row(number, text, size, fault, value)
-                case _:
-                    reader = FeedReader(stream, file.name)
-                    yield from reader.rows
-                    header = reader.columns
-    except FeedError:
-        raise
-    except Exception as error:  # OSError, zlib.error, ArrowInvalid, a remote store's own
-        raise FeedError(f"{file.name}: cannot be read: {error}") from error
-    if header is not None:  # JSONL has none
+    with open_feed(file.filesystem, file.path, file.name, _format(file, kind)) as opened:
+        for row in opened.rows:
+            text = row.value.get("line") if kind == "lines" and row.value else None
+            yield row._replace(record=to_json({"prompt": text})) if text is not None else row
+        columns = opened.columns
+    if columns is not None and kind != "lines":
         for wanted in [column] if column else _TABLE_COLUMNS.get(kind, []):
-            if wanted not in header:
-                shown = ", ".join(header)[:EXCERPT_CHARACTERS]
+            if wanted not in columns:
+                shown = ", ".join(columns)[:EXCERPT_CHARACTERS]
                 raise FeedError(f"{file.name}: has no column {wanted!r}; it has: {shown}")
-
-
-def _array_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
-    data = stream.read(_MAX_JSON_BYTES + 1)
-    if len(data) > _MAX_JSON_BYTES:
-        raise FeedError(f"{name}: larger than {_MAX_JSON_BYTES} bytes; split it")
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FeedError(f"{name}: not JSON: {error}") from None
-    if not isinstance(values, list):
-        raise FeedError(f"{name}: not a JSON array")
-    for number, value in enumerate(values, start=1):
-        text = json.dumps(value, ensure_ascii=False)
-        if isinstance(value, dict):
-            yield Row(number, text, len(text), None, value)
-        else:
-            yield Row(number, text, len(text), "not a JSON object", None)

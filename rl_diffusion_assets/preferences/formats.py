@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-from resources.feeds.feed_files import Row
+from resources.feeds.rows import Row
 from rl_diffusion_assets.prompts.prompts import BadText, Reject, prompt_id, read_text
 
 CHOICES = ("a", "b", "tie")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
-from resources.feeds.feed_files import Row
+from resources.feeds.rows import Row
 from rl_diffusion_assets.prompts.prompts import BadText, Object, Prompt, Reject, read_text
 
 _MAX_OBJECTS = 20  # a prompt

@@ -9,6 +9,7 @@ VERSIONS = pl.LazyFrame(
         "operation": ["upsert", "upsert", "upsert", "upsert", "delete", "delete", "delete"],
         "title": ["b1", "a1", "c1", "a2", "", "", ""],
         "availability": ["in_stock"] * 3 + ["out_of_stock"] + ["unknown"] * 3,
+        "snapshot": [False] * 7,
     }
 )
 
@@ -31,3 +32,23 @@ def test_a_product_that_returns_is_live_again():
     back = VERSIONS.filter(pl.col("title") == "c1").with_columns(date=pl.lit("2026-11-05"))
     assert titles(pl.concat([VERSIONS, back])) == ["a2", "c1"]
     assert titles(VERSIONS.clear()) == []
+
+
+def test_what_a_full_export_does_not_name_is_gone():
+    full = pl.LazyFrame(
+        {
+            "product_id": ["a", "c", "e"],
+            "date": ["2026-11-04"] * 3,
+            "operation": ["upsert", "upsert", "keep"],
+            "title": ["a4", "c4", ""],
+            "availability": ["in_stock", "in_stock", "unknown"],
+            "snapshot": [True] * 3,
+        }
+    )
+    e1 = VERSIONS.filter(pl.col("title") == "b1").with_columns(product_id=pl.lit("e"))
+    f1 = e1.with_columns(product_id=pl.lit("f"), title=pl.lit("f1"))
+    # f is gone; e is named, and its last usable version stands
+    assert titles(pl.concat([VERSIONS, e1, f1, full])) == ["a4", "c4", "b1"]
+    # a change of a later day comes on top, an earlier day that comes late changes nothing
+    later = f1.with_columns(date=pl.lit("2026-11-05"))
+    assert titles(pl.concat([full, later, VERSIONS, e1])) == ["a4", "c4", "b1", "f1"]

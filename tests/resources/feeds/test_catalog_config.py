@@ -32,9 +32,11 @@ def test_short_and_long_forms_mean_the_same(tmp_path):
         day: 2026-11-05
         """,
     )
-    assert config.columns.model_dump()["images"] == [{"column": "image", "split": None}]
-    assert config.attributes["*"].column == "extra"
-    assert config.attributes["colour"].values == {"rd": "red"}
+    blank = {"since": None, "until": None, "split": None}
+    assert config.columns.model_dump()["images"] == [{"column": "image", **blank}]
+    assert config.columns.id[0].column == "sku"
+    assert config.attributes["*"][0].column == "extra"
+    assert config.attributes["colour"][0].values == {"rd": "red"}
     assert config.lexicon == {"size": ["38", "XL"], "colour": {"red": ["crimson"]}}
     assert str(config.day) == "2026-11-05"
     assert config.collections.min_sellers == 3
@@ -46,6 +48,20 @@ def test_short_and_long_forms_mean_the_same(tmp_path):
         ({"columns": {}}, "columns.id"),
         ({"columns": {"id": "sku", "titel": "name"}}, "columns.titel"),
         ({"columns": {"id": "sku", "title": {"column": "name", "split": ","}}}, "columns.title"),
+        ({"columns": {"id": "sku", "parent_key": "code"}}, "parent"),
+        ({"attributes": {"size": {"column": "a", "names": "b"}}}, "size"),
+        ({"attributes": {"*": {"column": "a{n}", "names": "b"}}}, "attributes.*"),
+        (
+            {"columns": {"id": {"column": "a", "since": "2026-11-02", "until": "2026-11-01"}}},
+            "since",
+        ),
+        ({"format": {"encoding": "klingon"}}, "format.encoding"),
+        ({"format": {"separator": ";;"}}, "format.separator"),
+        ({"snapshot": "yes"}, "snapshot"),
+        ({"rows": "all"}, "rows"),
+        ({"decimal": ";"}, "decimal"),
+        ({"day_format": "%d.%m"}, "day_format"),
+        ({"words": {"availability": {"maybe": "perhaps"}}}, "words.availability.maybe"),
         ({"feeds": []}, "feeds"),
         ({"feeds": "feed.csv"}, "feeds"),
         ({"collection": {}}, "collection"),

@@ -10,8 +10,8 @@ import yaml
 
 from resources.feeds.catalog_config import CatalogConfigError
 from resources.feeds.catalog_source import CatalogSource, feed_version
-from resources.feeds.feed_files import FeedError
 from resources.feeds.image_fetch import ImageUnavailable
+from resources.feeds.rows import FeedError
 
 RECORD_COLUMNS = {
     **{"file": pl.String, "row": pl.Int64, "record": pl.String},

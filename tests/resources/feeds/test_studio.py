@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 import yaml
 
-from resources.feeds.feed_files import FeedError
 from resources.feeds.image_fetch import ImageUnavailable
+from resources.feeds.rows import FeedError
 from resources.feeds.studio import Studio
 from resources.feeds.studio_config import StudioConfigError
 
