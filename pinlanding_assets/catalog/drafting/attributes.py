@@ -106,7 +106,9 @@ def split_of(column: Column) -> str | None:
         parts = [part.strip() for text in texts for part in text.split("/")]
         if len(parts) >= 2 * len(texts) and len(set(parts)) < len(parts):
             return "/"
-    return None
+    tags = bool(forms & {"tags", "tag", "keywords", "keyword"})
+    single = not any(mark in text for text in texts for mark in "|;\n,")
+    return "," if tags and single and not column.listed else None
 
 
 def _begins_anew(texts: Iterable[str]) -> bool:

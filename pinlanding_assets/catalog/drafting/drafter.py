@@ -14,6 +14,10 @@ from pinlanding_assets.catalog.drafting.related import Join, is_log, join_of, ma
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
 from pinlanding_assets.catalog.drafting.table import Table, alike
 
+_ORDER = (
+    *("id", "parent", "parent_key", "operation", "title", "description", "images", "price"),
+    *("currency", "seller", "availability", "url", "day"),
+)
 _FEW_SELLERS = 12  # of fewer, three in one collection are rare
 
 
@@ -84,6 +88,7 @@ class _Drafting:
         self._history(identity)
         self._unused()
         columns = result.settings["columns"]
+        result.settings["columns"] = {name: columns[name] for name in _ORDER if name in columns}
         if not (columns.get("title") or columns.get("images")):
             result.doubt("columns.title", "no column of titles was found")
         return result
@@ -359,7 +364,9 @@ class _Drafting:
         sellers = self._column(_first(self.result.settings["columns"].get("seller")))
         if sellers is not None and sellers.distinct < _FEW_SELLERS:
             self.result.settings["collections"] = {"min_sellers": 1}
-            self.result.reasons["collections"] = f"there are only {sellers.distinct} sellers"
+            self.result.reasons["collections"] = (
+                "there is one seller" if sellers.distinct == 1 else f"there are {sellers.distinct} sellers"
+            )
 
     # small things
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pinlanding_assets.catalog.drafting.attributes import split_of
 from pinlanding_assets.catalog.drafting.known_exports import Export
 from pinlanding_assets.catalog.drafting.names import key_of, plain
 from pinlanding_assets.catalog.drafting.profile import Column
@@ -59,9 +60,12 @@ class Recipe:
         for key, (wanted, split) in self._export.attributes.items():
             name = self._named(wanted)
             if name:
-                one = split if any(split and split in text for text in self._columns[name].texts) else None
-                listed = self._columns[name].listed
-                found.append((key, name, None if listed else one))
+                column = self._columns[name]
+                other = split_of(column) if split else None
+                several = other or split
+                if split == ">" and not any(split in text for text in column.texts):
+                    several = None
+                found.append((key, name, None if column.listed else several))
         for key, name in self._single_options(self._numbered_options()).items():
             if key not in {k for k, _, _ in found}:
                 found.append((key, name, None))

@@ -53,9 +53,8 @@ def is_description(column: Column) -> bool:
     return is_prose(column) and column.share(shapes.is_image) < 0.5 and not few
 
 
-def by_language(chosen: Sequence[Column], columns: Iterable[Column]) -> list[Column]:
+def by_language(best: Column, columns: Iterable[Column]) -> list[Column]:
     """The best column with the same text in other languages after it, the fullest first."""
-    best = chosen[0]
     stem, language = _language_of(best.name)
     if not language:
         return [best]

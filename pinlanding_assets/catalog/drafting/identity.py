@@ -40,6 +40,9 @@ def identify(table: Table, title: Column | None) -> Identity:
         if found:
             return found
         rejected.append(column.name)
+    for column in _with_gaps(table, columns):
+        gaps = f"{column.rows - column.filled} of {column.rows} rows have none and are refused"
+        return Identity(column.name, _reason(column), doubts=[("columns.id", gaps)])
     for column in columns:
         also = tokens(column.name) & _IDS and not tokens(column.name) & words.NEVER["id"]
         if also and column not in named and _may_be_id(table, column) and table.is_unique(column):
@@ -52,8 +55,14 @@ def identify(table: Table, title: Column | None) -> Identity:
     return _by_image(table) or _none(rejected)
 
 
-def _may_be_id(table: Table, column: Column) -> bool:
-    if column.fill < 0.98 or column.listed or "[" in column.name:
+def _with_gaps(table: Table, columns: list[Column]) -> list[Column]:
+    """Columns that are called after ids and have some in most rows."""
+    named = ranked(columns, "id", lambda c: _may_be_id(table, c, fill=0.5))
+    return [c for _, c in named if plain(c.name) not in _WEAK and table.is_unique(c)]
+
+
+def _may_be_id(table: Table, column: Column, fill: float = 0.98) -> bool:
+    if column.fill < fill or column.listed or "[" in column.name:
         return False
     texts = [text for text in column.texts if text]
     if plain(column.name) in _PLACES or len(column.parts) != len(texts):

@@ -11,7 +11,11 @@ from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.table import Table
 
 _OTHERS = ("search", "query", "queries", "log", "orders", "order", "customers", "users", "events")
-_QUERY = frozenset("query queries q search term keyword searchterm".split())
+_QUERY = frozenset("query queries q search term terms searchterm suchbegriff suchanfrage".split())
+_TIMES = frozenset(
+    "n count counts times date day time timestamp at user session results hits frequency anzahl "
+    "searches volume clicks".split()
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ def _score(table: Table) -> float:
 
 
 def is_log(table: Table) -> bool:
-    """Whether a table is a log of searches."""
-    names = [plain(name) for name in table.names]
-    return bool(_QUERY & set(names)) and len(names) <= 5
+    """Whether a table is a log of searches: queries, and how often or when they were made."""
+    names = [set(plain(name).split()) for name in table.names]
+    asked = [name for name in names if name & _QUERY]
+    return bool(asked) and all(name & (_QUERY | _TIMES) for name in names)
 
 
 def join_of(main: Table, other: Table, taken: set[str]) -> Join | None:

@@ -1,5 +1,6 @@
 """A draft as the text of a catalog.yaml, with comments that say why."""
 
+import io
 from typing import Any
 
 import yaml
@@ -59,10 +60,21 @@ def _about(draft: Draft, setting: str, indent: str, told: set[str]) -> list[str]
     ]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Without anchors, which few people know."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _dumped(value: dict[str, Any], indent: str) -> list[str]:
-    text = yaml.safe_dump(
-        value, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None
-    )
+    """A setting as YAML: what lies within is on one line, an attribute or a table has its own."""
+    node = _Dumper(io.StringIO(), default_flow_style=None, sort_keys=False).represent_data(value)
+    node.flow_style = False
+    inner = node.value[0][1]
+    if isinstance(inner, yaml.MappingNode) and node.value[0][0].value in ("attributes", "tables"):
+        inner.flow_style = False
+    text = yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=_WIDTH)
     return [indent + line for line in text.rstrip("\n").split("\n")]
 
 

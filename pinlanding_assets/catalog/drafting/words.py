@@ -46,8 +46,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "designation, libelle, intitule, titre, nombre, nombre del producto, titulo, denominazione,"
         "nome, nome prodotto, titolo, naam, productnaam, artikelnaam, omschrijving kort, headline,"
         "product, produkt, producto, produit, prodotto, artikel, article, item, object title,"
-        "dc title, label, short title, object name, caption, text, short description, subject,"
-        "prompt, nazwa, namn, navn, nimi, nazev, megnevezes, 商品名, 名称, 상품명, название, наименование"
+        "dc title, short title, object name, caption, text, short description, prompt, label, subject,"
+        " nazwa, namn, navn, nimi, nazev, megnevezes, 商品名, 名称, 상품명, название, наименование"
     ),
     "description": _list(
         "description, long description, product description, item description, full description,"
