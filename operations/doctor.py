@@ -24,8 +24,10 @@ from resources.engine import Engine
 from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError
 from resources.ledger import Ledger
 from resources.model_folder import model_folder
+from resources.network import client, within
 from resources.object_store import open_store
 from resources.profiles import (
+    INDEX_KEY,
     LANGUAGE_KEY,
     PG_URL,
     VISION_LANGUAGE_KEY,
@@ -254,7 +256,7 @@ def _server(subject: str, name: str, key: str, variable: str) -> Finding:
         return Finding(subject, WRONG, f"{name}: malformed", remedy)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/models", headers=headers, timeout=TIMEOUT_SECONDS)
+        answer = _get(f"{url.rstrip('/')}/models", headers)
     except httpx.HTTPError as error:
         remedy = "start the server, or mend address, port and firewall."
         return Finding(subject, WRONG, f"{url} does not answer: {_short(error)}", remedy)
@@ -356,13 +358,9 @@ def vector_index(chosen: Settings) -> Iterator[Finding]:
     if not url:
         yield Finding("vector_index", OK, "embedded")
         return
-    key = os.environ.get("QDRANT_API_KEY", "")
+    key = os.environ.get(INDEX_KEY, "")
     try:
-        answer = httpx.get(
-            f"{url.rstrip('/')}/collections",
-            headers={"api-key": key} if key else {},
-            timeout=TIMEOUT_SECONDS,
-        )
+        answer = _get(f"{url.rstrip('/')}/collections", {"api-key": key} if key else {})
     except httpx.HTTPError as error:
         remedy = "start Qdrant, or mend vector_index.url."
         yield Finding("vector_index", WRONG, f"{url} does not answer: {_short(error)}", remedy)
@@ -387,7 +385,7 @@ def ray(chosen: Settings, used: Engine) -> Iterator[Finding]:
         return
     if jobs:
         try:
-            httpx.get(f"{jobs.rstrip('/')}/api/version", timeout=TIMEOUT_SECONDS).raise_for_status()
+            _get(f"{jobs.rstrip('/')}/api/version", {}).raise_for_status()
             yield Finding("steps.ray_jobs", OK, f"{jobs} answers")
         except httpx.HTTPError as error:
             remedy = "start the cluster (`ray start --head`), or mend the address."
@@ -469,6 +467,12 @@ def _instance(chosen: Settings) -> Iterator[dg.DagsterInstance | None]:
     environment(chosen)
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+def _get(url: str, headers: dict[str, str]) -> httpx.Response:
+    """What a server answers, in time."""
+    with client(headers=headers, timeout=TIMEOUT_SECONDS) as asking, within(TIMEOUT_SECONDS):
+        return asking.get(url)
 
 
 def _short(error: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the catalog stage makes of a feed, as JSON Lines: nothing is written, no image is fetched."""
+"""What the catalog stage makes of a feed, as JSON Lines. Nothing is written or fetched."""
 
 import json
 import sys

@@ -4,14 +4,13 @@ The functions look at what an asset has just made; `published_collections` calls
 it is about to publish, because a backfill does not stop at another run's failed check.
 """
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.describing import unanswered
+from pinlanding_assets.catalog.checks import CHECKS as CATALOG_CHECKS
 from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.collections.gates import GateError, Gates, verify_gates
 from pinlanding_assets.embeddings.encode import vector_matrix
@@ -54,32 +53,7 @@ PRECISION = Check(
     stops=True,
 )
 CHECKS: Mapping[str, Sequence[Check]] = {
-    "raw_catalog": [
-        ROW_COUNT,
-        SCHEMA,
-        Check(
-            "fields",
-            "Fields that most records of the day before had are still there.",
-            "the shop renamed or dropped a column: mend `columns:` or `attributes:` in "
-            "catalog.yaml, or ask for the feed again; then materialize the day again.",
-        ),
-        Check(
-            "broken_rows",
-            "Few rows cannot be read at all.",
-            "open the feed named in `feeds` at the rows that `unreadable` names, with why; get it "
-            "sent again and materialize the day again.",
-        ),
-    ],
-    "catalog": [
-        ROW_COUNT,
-        SCHEMA,
-        Check(
-            "reject_rate",
-            "Few rows of a day are refused.",
-            "`rejects` in the day's metadata counts them by field and reason: mend the feed, or "
-            "`columns:` in catalog.yaml; then materialize the day again.",
-        ),
-    ],
+    **CATALOG_CHECKS,
     "vlm_attributes": [
         ROW_COUNT,
         SCHEMA,
@@ -255,37 +229,6 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         PRECISION,
     ],
 }
-
-
-def raw_day(records: pl.DataFrame, before: pl.DataFrame | None, limits: Limits):
-    """Findings of a day of raw_catalog; `before` are the records of the day before."""
-    broken = records["error"].is_not_null().mean() if records.height else 0.0
-    gone = []
-    if before is not None and records.height:
-        now = _field_shares(records)
-        gone = [
-            name for name, share in _field_shares(before).items() if share > 0.5 > 0 == now[name]
-        ]
-    return {
-        "fields": Finding(len(gone), f"fields that are gone: {', '.join(gone)}" if gone else ""),
-        "broken_rows": at_most(float(broken), limits.reject_rate, "share of unreadable rows"),  # type: ignore[arg-type]
-    }
-
-
-def _field_shares(records: pl.DataFrame, first: int = 1_000) -> Counter[str]:
-    """Field -> share of the first records that have it."""
-    shares: Counter[str] = Counter()
-    rows = records.filter(pl.col("error").is_null()).head(first)["record"]
-    for row in rows:
-        for name in json.loads(row):
-            shares[name] += 1 / len(rows)  # type: ignore[assignment]
-    return shares
-
-
-def catalog_day(records: int, rejects: pl.DataFrame, limits: Limits) -> dict[str, Finding]:
-    """Findings of a day of catalog that was received as so many records."""
-    rate = rejects["row"].n_unique() / max(1, records)
-    return {"reject_rate": at_most(rate, limits.reject_rate, "share of refused rows")}
 
 
 def answers_day(answers: pl.DataFrame, limits: Limits) -> dict[str, Finding]:

@@ -21,7 +21,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
     "catalog": {
         "product_id": Column("String", "the shop's own id", RECORD),
-        "operation": Column("String", "upsert or delete", RECORD),
+        "operation": Column("String", "upsert, delete, or keep (its row cannot be used)", RECORD),
         "title": Column("String", "cleaned title; may be empty", RECORD),
         "description": Column("String", "cleaned description; may be empty", RECORD),
         "images": Column("List(String)", "content hashes, the main image first", RECORD),
@@ -33,6 +33,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "attributes": Column(
             "List(Struct)", "what the catalog itself says, as received: key and value", RECORD
         ),
+        "snapshot": Column("Boolean", "whether the day's feed is the whole catalog"),
         "file": Column("String", "the feed's file", ("raw_catalog.file",)),
         "row": Column("Int64", "row of the file, from 1", ("raw_catalog.row",)),
     },

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from resources.ledger import BudgetSpent, Call, Ledger, Reservation
+from resources.network import client, within
 from resources.pictures import data_uri
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Endpoint:
 
     url: str
     model: str
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
     timeout_seconds: float = 60.0
     retries: int = 3
     backoff_seconds: float = 1.0
@@ -113,7 +114,7 @@ class ChatServer:
         import httpx
 
         key = self.endpoint.api_key
-        return httpx.Client(
+        return client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=self.endpoint.timeout_seconds,
             limits=httpx.Limits(max_connections=self.endpoint.concurrency),
@@ -240,16 +241,17 @@ class ChatServer:
         if work.schema is not None and self.endpoint.response_format == "json_schema":
             named = {"name": "answer", "schema": work.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
-        # the client's own time limit is from byte to byte: a trickle would not end
-        deadline = time.monotonic() + 2 * self.endpoint.timeout_seconds
         received = bytearray()
         try:
             url = f"{self.endpoint.url}/chat/completions"
-            with self._client.stream("POST", url, json=body) as response:
+            with (
+                within(self.endpoint.timeout_seconds),
+                self._client.stream("POST", url, json=body) as response,
+            ):
                 for part in response.iter_bytes():
                     received += part
-                    if len(received) > _MAX_BYTES or time.monotonic() > deadline:
-                        raise _Fault("the response is too long or too slow")
+                    if len(received) > _MAX_BYTES:
+                        raise _Fault("the response is too long")
         except httpx.HTTPError as error:
             raise _Fault(type(error).__name__) from error
         if response.status_code != 200:
@@ -258,7 +260,10 @@ class ChatServer:
 
     def _refusal(self, response: "httpx.Response", body: bytes) -> _Fault:
         status = response.status_code
-        told = " ".join(body[:200].decode("utf-8", "replace").split())
+        text = body.decode("utf-8", "replace")
+        if self.endpoint.api_key:  # "incorrect API key provided: ..."
+            text = text.replace(self.endpoint.api_key, "***")
+        told = " ".join(text[:200].split())
         fault = _Fault(
             f"HTTP {status}: {told}" if told else f"HTTP {status}",
             again=status >= 500 or status in (408, 409, 425, 429),

@@ -13,7 +13,6 @@ the same bytes whichever products were computed beside it, which keeps the lake 
 
 import copy
 import hashlib
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -21,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dagster import ConfigurableResource
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from pydantic import Field
 
 from resources.model_folder import model_folder
+from resources.pictures import open_picture, upright_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -34,22 +34,15 @@ MAX_TEXT_CHARS = 1_000
 
 
 def decode_image(image: "Image.Image | bytes") -> Image.Image:
-    """An RGB image from encoded bytes or a PIL image; transparency is laid on white.
+    """An RGB image from encoded bytes or a PIL image: upright, in sRGB, on white.
 
     Raises:
-        ValueError: the bytes are no image that Pillow reads.
+        ValueError: the bytes are no image that is read.
     """
-    if not isinstance(image, Image.Image):
-        try:
-            image = Image.open(io.BytesIO(image))
-            image.load()
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise ValueError(f"image cannot be decoded: {error}") from error
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    try:
+        return upright_rgb(image if isinstance(image, Image.Image) else open_picture(image))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"image cannot be decoded: {error}") from error
 
 
 class EncoderBackbone(ABC):

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +26,7 @@ from resources.object_store import Store, open_store
 Answer = TypeVar("Answer")
 
 MANIFEST = "manifest.json"
+PART_ROWS = 1 << 18  # of `read_in_parts`: as many as Polars writes in a row group
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 
@@ -212,6 +213,29 @@ class Lake(dg.ConfigurableResource):
     def read(self, asset: str, table: str, partition: str | None = None) -> pl.DataFrame:
         """One table of one partition, or of an unpartitioned asset."""
         return pl.read_parquet(self.location(asset, table, partition))
+
+    def rows(self, asset: str, table: str, partition: str | None = None) -> int:
+        """How many rows a table has; nothing of it is read.
+
+        Raises:
+            MissingPartition: it is not there.
+        """
+        self.location(asset, table, partition)
+        manifest = self.manifest(asset, partition)
+        return manifest.tables[table].rows if manifest else 0
+
+    def read_in_parts(
+        self, asset: str, table: str, partition: str | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """A table in parts of some rows, in order, so that it is never in memory as a whole.
+
+        Raises:
+            MissingPartition: it is not there.
+        """
+        file = self.location(asset, table, partition)
+        rows = self.rows(asset, table, partition)
+        for start in range(0, rows, PART_ROWS):
+            yield pl.scan_parquet(file).slice(start, PART_ROWS).collect()
 
     def put_image(self, image_hash: str, data: bytes) -> None:
         """Store an image once under its content hash."""

@@ -99,6 +99,7 @@ class Ledger(dg.Config):
 
     url: str = Field(
         default="",
+        repr=False,  # it may hold a password
         description="SQLAlchemy URL of the database (sqlite:///<file>, postgresql+psycopg2://...); "
         "empty: nothing is kept, and there can be no caps.",
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from resources.event_log import RANGE_END, RANGE_START
-from resources.feeds.catalog_source import NO_FEED
+from resources.feeds.catalog_source import MISSING, NO_FEED
 from resources.feeds.rows import FeedError
 from resources.lake import Lake
 from resources.staleness import Records
@@ -178,7 +178,7 @@ def late_days(
         manifest = lake.manifest(asset, day)
         if manifest is None:
             found[day] = "arrived"
-        elif not stamp and manifest.versions.get("feed") == NO_FEED:
+        elif not stamp and manifest.versions.get("feed") in (NO_FEED, MISSING):
             now_known[day] = ""
         elif not stamp:
             found[day] = "withdrawn"

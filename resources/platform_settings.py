@@ -1,11 +1,10 @@
 """platform.yaml: what an operator tells the platform, typed. docs/production.md lists every key.
 
-A secret in the file is refused: it belongs to the environment, which also overrides single keys
-(`resources/profiles.py`).
+A secret in the file is refused (`resources/addresses.py`): it belongs to the environment, which
+also overrides single keys (`resources/profiles.py`).
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -15,15 +14,12 @@ import yaml
 from dagster._utils.schedules import is_valid_cron_string
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
+from resources.addresses import names_a_secret, secret_in
 from resources.engine import Engine
 from resources.language import Language
 from resources.quality import Limits
 from resources.vision_language import VisionLanguage
 
-_SECRET_KEY = re.compile(r"(^|_)(api_?key|key|secret|password|passwd|token|credentials?)$", re.I)
-_SECRET_VALUE = re.compile(
-    r"^(sk-|hf_|gh[pousr]_|xox[abp]-|AKIA[0-9A-Z]{12}|Bearer )|^[a-z0-9+]+://[^/@\s]*:[^/@\s]+@"
-)
 _ENVIRONMENT_OF = (  # what a secret is for, and the variable that it belongs in
     ("vision_language", "PLATFORM_VISION_LANGUAGE_KEY"),
     ("language", "PLATFORM_LANGUAGE_KEY"),
@@ -224,7 +220,11 @@ def load(path: Path | None) -> PlatformSettings:
         return PlatformSettings()
     try:
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:  # as text it would show the line, which may hold a secret
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path}{where}: cannot be read: {problem or 'no YAML'}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     body = {} if body is None else body
     if not isinstance(body, dict):
@@ -260,16 +260,21 @@ def _secrets(body: Any, above: str = "") -> Iterator[str]:
     if isinstance(body, Mapping):
         for key, value in body.items():
             where = f"{above}{key}"
-            if _SECRET_KEY.search(str(key)):
+            if reason := secret_in(str(key)):
+                yield f"  {above or 'the file'}: a key is {reason}"
+            elif names_a_secret(str(key)):
                 yield f"  {where}: set {_variable(where)} in the environment instead"
             else:
                 yield from _secrets(value, f"{where}.")
     elif isinstance(body, list):
         for value in body:
             yield from _secrets(value, above)
-    elif isinstance(body, str) and _SECRET_VALUE.search(body):
-        where = above.rstrip(".")
-        yield f"  {where}: holds a secret; set {_variable(where)} in the environment instead"
+    elif isinstance(body, str | bytes):
+        text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+        if reason := secret_in(text):
+            where = above.rstrip(".")
+            variable = _variable(where)
+            yield f"  {where}: holds {reason}; set {variable} in the environment instead"
 
 
 def _variable(where: str) -> str:

@@ -18,6 +18,7 @@ from dagster._utils.schedules import is_valid_cron_string
 from pydantic import ValidationError
 
 import sandbox
+from resources.addresses import names_a_secret, secret_in
 from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.encoders import Encoders
@@ -43,6 +44,7 @@ STUDIO = "studio"  # folder of rated pictures inside a catalog's data
 SENT_TO_STEPS = ("PLATFORM_", "DAGSTER_", "AWS_", "HF_", "QDRANT_")  # environment of steps on Ray
 PG_URL = "DAGSTER_PG_URL"
 VISION_LANGUAGE_KEY, LANGUAGE_KEY = "PLATFORM_VISION_LANGUAGE_KEY", "PLATFORM_LANGUAGE_KEY"
+INDEX_KEY = "QDRANT_API_KEY"
 POOLS = {"gpu": 1, "gpu_train": 1}  # slots: steps that apply a model, and that train one
 
 
@@ -136,13 +138,19 @@ def settings() -> Settings:
 
     Raises:
         ValueError: an unknown profile, a bad platform.yaml, PLATFORM_LIMITS or PLATFORM_POOLS; the
-            message says what there is.
+            message says what there is. Or a setting holds a secret, which the UI would show, or a
+            key cannot be sent.
     """
+    _check_keys()
+    _refuse_secrets({name: os.environ[name] for name in os.environ if name.startswith("PLATFORM_")})
     file = platform_file()
     root = Path(os.environ.get("PLATFORM_DATA") or file.data or REPOSITORY / ".data")
     own = os.environ.get("PLATFORM_CATALOG", file.catalog or "")
     catalog = Path(own).resolve() if own else root / "sandbox" / SANDBOX_WORLD / "catalog.yaml"
     body = _yaml(catalog)
+    models = body.get("models")
+    named = models.items() if isinstance(models, dict) else ()
+    _refuse_secrets({f"{catalog}: models.{field}": value for field, value in named})
     stem = str(body.get("name") or catalog.stem) if own else "sandbox"
     name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "catalog"
     if own and name == "sandbox":
@@ -170,6 +178,19 @@ def settings() -> Settings:
         profile_name=chosen,
         file=file,
     )
+
+
+def _refuse_secrets(given: Mapping[str, Any]) -> None:
+    """Only what is named like a secret may hold one: it is passed on by its name alone."""
+    for name, value in given.items():
+        if not isinstance(value, str) or names_a_secret(name):
+            continue
+        # a catalog may be the address of a feed, whose query says what of it is wanted
+        if reason := secret_in(value, queries=name == "PLATFORM_CATALOG"):
+            raise ValueError(
+                f"{name} holds {reason}, and every page of the UI would show it: keys go into "
+                f"{VISION_LANGUAGE_KEY}, {LANGUAGE_KEY} and {INDEX_KEY}"
+            )
 
 
 def _overridden(profile: Profile, file: PlatformSettings, of_catalog: Any) -> Profile:
@@ -339,6 +360,14 @@ def _key(variable: str) -> str:
     return dg.EnvVar(variable) if os.environ.get(variable) else ""
 
 
+def _check_keys() -> None:
+    """A key with a line break, as files give it, cannot be sent: the HTTP library's error would
+    show it in full."""
+    for variable in (VISION_LANGUAGE_KEY, LANGUAGE_KEY, INDEX_KEY):
+        if any(not "!" <= letter <= "~" for letter in os.environ.get(variable, "")):
+            raise ValueError(f"{variable}: a space, a line break or another sign that no key has")
+
+
 def _read_pools(text: str) -> dict[str, int]:
     """Slots by pool, from `gpu=2,gpu_train=1`."""
     pools = {}
@@ -389,7 +418,7 @@ def resources() -> dict[str, Any]:
             location=os.environ.get("PLATFORM_QDRANT_URL")
             or file.vector_index.url
             or str(data / "vector_index"),
-            api_key=os.environ.get("QDRANT_API_KEY", ""),
+            api_key=_key(INDEX_KEY),
         ),
         "site": SiteStore(root=str(data / "site")),
         "limits": _limits(chosen),

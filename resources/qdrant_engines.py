@@ -207,6 +207,11 @@ class ServerEngine:
                 if attempt == RETRIES:
                     raise
             except UnexpectedResponse as error:
+                if error.status_code in (401, 403):  # what it says may repeat the key
+                    raise PermissionError(
+                        f"the Qdrant server refuses us (HTTP {error.status_code}): is "
+                        "QDRANT_API_KEY right?"
+                    ) from None
                 if attempt == RETRIES or (error.status_code or 0) < 500:
                     raise
             time.sleep(min(pause, LONGEST_PAUSE))

@@ -21,6 +21,7 @@ from resources.lake import Lake, Manifest
 from resources.reporting import rounded
 
 SHOWN = 5  # failures named in a description
+_GOES_ON = "goes_on"  # metadata of a check that ends no run
 
 
 class Limits(dg.ConfigurableResource):
@@ -33,6 +34,25 @@ class Limits(dg.ConfigurableResource):
     min_days_before: int = Field(3, ge=1, description="days needed for that comparison")
     row_count_factor: float = Field(3.0, gt=1, description="times more or fewer rows than usual")
     reject_rate: float = Field(0.2, ge=0, le=1, description="refused rows of a day, at most")
+    shrinks: float = Field(
+        0.5, ge=0, le=1, description="products that a full export may lack, of those known before"
+    )
+    respelled_ids: float = Field(
+        0.02, ge=0, le=1, description="ids that are known ones in another spelling"
+    )
+    replaced_rows: float = Field(
+        0.2, ge=0, le=1, description="rows that replace another of their product and day"
+    )
+    unknown_words: float = Field(
+        0.2, ge=0, le=1, description="products whose word for availability is not known"
+    )
+    images_refused: float = Field(0.2, ge=0, le=1, description="refused images of a day")
+    field_jump: float = Field(
+        0.3, gt=0, le=1, description="change of a field's shares against the days before"
+    )
+    repeated: float = Field(
+        0.5, ge=0, le=1, description="products of a feed of changes that did not change"
+    )
     valid_answers: float = Field(0.7, ge=0, le=1, description="usable answers of the vision model")
     calls_answered: float = Field(0.8, ge=0, le=1, description="usable answers of model servers")
     mentions_kept: float = Field(
@@ -65,12 +85,14 @@ class Check:
         description: What holds while it passes.
         remedy: What to do when it does not.
         stops: Nothing may be built on data that fail it; else it warns.
+        goes_on: It is an error of single partitions, and the others go on.
     """
 
     name: str
     description: str
     remedy: str
     stops: bool = False
+    goes_on: bool = False
 
     def spec(self, asset: str | dg.AssetKey, *, blocking: bool = True) -> dg.AssetCheckSpec:
         """What Dagster shows before the check has run; not `blocking`: it fails no run."""
@@ -143,10 +165,13 @@ def check_results(
                 asset_key=asset,
                 check_name=check.name,
                 passed=not failures,
-                severity=dg.AssetCheckSeverity.ERROR if check.stops else dg.AssetCheckSeverity.WARN,
+                severity=dg.AssetCheckSeverity.ERROR
+                if check.stops or check.goes_on
+                else dg.AssetCheckSeverity.WARN,
                 description=f"{told}. What to do: {check.remedy}" if failures else None,
                 metadata={
                     **({REFUSED: _refused(findings)} if failures and check.stops else {}),
+                    **({_GOES_ON: "the other partitions"} if check.goes_on else {}),
                     **(rounded({"value": value}) if math.isfinite(value) else {}),
                     # a text, since the UI plots every number
                     **({"partitions": str(len(findings))} if None not in findings else {}),
@@ -169,7 +194,9 @@ def stop(results: Iterable[dg.AssetCheckResult]) -> None:
     failed = [
         result
         for result in results
-        if not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
+        if not result.passed
+        and result.severity == dg.AssetCheckSeverity.ERROR
+        and _GOES_ON not in result.metadata
     ]
     if failed:
         raise dg.Failure(
@@ -219,7 +246,7 @@ def daily_results(
 def against_days_before(
     lake: Lake, asset: str, table: str, days: Sequence[str], limits: Limits
 ) -> dict[str, dict[str, Finding]]:
-    """Findings of ROW_COUNT and SCHEMA, for days that are committed.
+    """Findings of ROW_COUNT and SCHEMA; of a day that was not kept, nothing is said.
 
     The rows of a day are compared with the median of the days before it, so that one odd day does
     not make the next one look odd; with too few days before it, nothing is said.
@@ -234,8 +261,13 @@ def against_days_before(
         assert found is not None, f"{asset} {day} was committed and is gone"
         return found
 
+    nothing = {"row_count": Finding(), "schema": Finding()}
+
     out: dict[str, dict[str, Finding]] = {}
     for day in days:
+        if day not in known:
+            out[day] = nothing
+            continue
         before = [other for other in known if other < day][-limits.days_before :]
         rows = manifest(day).tables[table].rows
         counts = [manifest(other).tables[table].rows for other in before]

@@ -19,7 +19,7 @@ class ServedModel(ConfigurableResource):
     max_pixels: int = Field(
         default=1 << 20, description="Larger images are reduced to this before a model.", gt=0
     )
-    api_key: str = Field(default="", description="Bearer token of the server.")
+    api_key: str = Field(default="", repr=False, description="Bearer token of the server.")
     timeout_seconds: float = Field(default=60.0, description="Of one request.", gt=0)
     retries: int = Field(default=3, description="After a failed request.", ge=0)
     backoff_seconds: float = Field(default=1.0, description="Longest first pause; doubles.", ge=0)

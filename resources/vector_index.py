@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+from pydantic import Field
 
 from resources.qdrant_engines import EdgeEngine, Engine, Hit, Payload, ServerEngine
 
@@ -26,7 +27,7 @@ class VectorIndex(dg.ConfigurableResource):
     """
 
     location: str
-    api_key: str = ""
+    api_key: str = Field(default="", repr=False)
     collection: str = "products"
     keep: int = 2  # versions kept, for rollback
 

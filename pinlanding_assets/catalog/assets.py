@@ -1,26 +1,30 @@
 """Feeds become validated products, images and rejects."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
 import pydantic
 
+from pinlanding_assets.catalog.checks import (
+    CHECKS,
+    catalog_day,
+    profile,
+    raw_day,
+    repeated_share,
+    whole_export,
+)
 from pinlanding_assets.catalog.images import normalise_all
-from pinlanding_assets.checks import CHECKS, catalog_day, raw_day
+from pinlanding_assets.catalog.live import live, live_ids
+from pinlanding_assets.catalog.shown import day_shown
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, RANGE
-from resources.feeds.catalog_source import NO_FEED, CatalogSource, feed_version
+from resources.feeds.catalog_source import MISSING, NO_FEED, CatalogSource, feed_version
+from resources.feeds.rows import FeedError
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
-from resources.reporting import (
-    Progress,
-    contact_sheet,
-    feeds_table,
-    markdown_table,
-    rounded,
-    table_metadata,
-)
+from resources.reporting import Progress, feeds_table, markdown_table, table_metadata
 
 
 class Feeds(dg.Config):
@@ -34,7 +38,7 @@ class Feeds(dg.Config):
     backfill_policy=RANGE,
     group_name="catalog",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "raw_catalog"),
 )
 def raw_catalog(
@@ -50,23 +54,36 @@ def raw_catalog(
     found = {}
     for day in context.partition_keys:
         withdrawn = not source.has_feed(day) and (
-            day in config.withdrawn or is_withdrawn(lake, day)
+            day in config.withdrawn
+            or is_withdrawn(lake, day)
+            or (source.config().missing_day == "empty" and len(context.partition_keys) > 1)
         )
-        provenance = [] if withdrawn else source.provenance(day)
-        records = (
-            Records.create_empty() if withdrawn else Records.validate(source.read_records(day))
-        )
-        manifest = lake.commit(
-            "raw_catalog",
-            {"records": records},
-            partition=day,
-            versions={"feed": feed_version(provenance)},
-        )
+        try:
+            provenance = [] if withdrawn else source.provenance(day)
+            records = (
+                Records.create_empty() if withdrawn else Records.validate(source.read_records(day))
+            )
+            version, missing = feed_version(provenance), ""
+        except FeedError as error:
+            if len(context.partition_keys) == 1:
+                raise
+            # one day of several: the others go on, and what was known of this one stays
+            missing, _, _ = str(error.description).partition("\n")
+            provenance, records, version = [], Records.create_empty(), MISSING
+            context.log.error(f"raw_catalog {day}: {missing}")
+        manifest = lake.manifest("raw_catalog", day) if missing else None
+        if manifest is None:
+            manifest = lake.commit(
+                "raw_catalog", {"records": records}, partition=day, versions={"feed": version}
+            )
         context.add_asset_metadata(
             {
                 **table_metadata(manifest, "records", COLUMNS["raw_catalog"]),
                 "broken_rows": records.height - records["error"].null_count(),
                 "feeds": feeds_table(provenance),
+                "read_as": markdown_table(
+                    {"file": file, "read as": how} for file, how in source.read_as().items()
+                ),
                 "unreadable": markdown_table(
                     records.filter(pl.col("error").is_not_null())
                     .select("file", "row", "error")
@@ -78,7 +95,8 @@ def raw_catalog(
         )
         said = " (the feed was withdrawn)" if withdrawn else ""
         context.log.info(f"raw_catalog {day}: {records.height:,} records{said}")
-        found[day] = raw_day(records, _records_before(lake, day), limits)
+        before, mapped = _records_before(lake, day), source.mapped(day)
+        found[day] = raw_day(records, before, limits, mapped, missing)
     results = daily_results(CHECKS, "raw_catalog", "records", found, lake, limits)
     yield dg.MaterializeResult(check_results=results)
     stop(results)
@@ -101,7 +119,7 @@ def is_withdrawn(lake: Lake, day: str) -> bool:
     deps=[raw_catalog],
     group_name="catalog",
     kinds={"parquet", "polars"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "catalog"),
 )
 def catalog(
@@ -110,10 +128,14 @@ def catalog(
     """The day's new, changed and deleted products, validated; every reject with its reason."""
     from pinlanding_assets.catalog.feed import finish, parse_records
 
-    mapping, found = source.config().model_dump(), {}
+    settings, found = source.config(), {}
+    mapping, known = settings.model_dump(), _known_before(lake, context.partition_keys[0])
     for day in context.partition_keys:
-        records = lake.read("raw_catalog", "records", day)
-        parsed = parse_records(records, mapping)
+        parsed = parse_records(lake.read_in_parts("raw_catalog", "records", day), mapping, day)
+        if whole_export(parsed.products, known, limits).failure:
+            rows = lake.rows("raw_catalog", "records", day)
+            found[day] = catalog_day(rows, parsed, parsed.rejects, known, limits)
+            continue  # it would empty the shop: what was known of the day stays
         results = []
         progress = Progress(
             context.log.info, f"catalog {day}", parsed.image_references.height, "images"
@@ -122,34 +144,47 @@ def catalog(
             results.append(result)
             progress.advance()
         tables = vars(finish(parsed, results))
-        manifest = lake.commit("catalog", tables, partition=day)
-        pictured = tables["products"].filter(pl.col("images").list.len() > 0)
-        refused = tables["rejects"]["row"].n_unique()
-        sample = pictured.sample(min(18, pictured.height), seed=0)
+        before = _before(lake, day, limits)
+        profiled = profile(parsed)
+        manifest = lake.commit("catalog", {**tables, "profile": profiled}, partition=day)
+        records = lake.rows("raw_catalog", "records", day)
+        found[day] = catalog_day(
+            *(records, parsed, tables["rejects"], known, limits),
+            rows_said=settings.rows != "auto",
+            repeated=None
+            if "snapshot" in settings.model_fields_set
+            else repeated_share(tables["products"], before.products),
+            profiles=[*before.profiles, profiled],
+        )
+        known = live_ids(known, tables["products"])
         context.add_asset_metadata(
-            {
-                **table_metadata(manifest, "products", COLUMNS["catalog"]),
-                **rounded({"reject_rate": refused / max(1, records.height)}),
-                "superseded_rows": parsed.superseded,
-                "rejects": markdown_table(
-                    tables["rejects"]
-                    .group_by("field", "reason")
-                    .len("rows")
-                    .sort("rows", "field", "reason", descending=[True, False, False])
-                    .head(30)
-                    .to_dicts()
-                ),
-                "products_sheet": contact_sheet(
-                    [lake.image(images[0]) for images in sample["images"]], list(sample["title"])
-                ),
-            },
-            partition_key=day,
+            day_shown(manifest, parsed, tables, profiled, records, lake), partition_key=day
         )
         context.log.info(
             f"catalog {day}: {tables['products'].height:,} products, "
             f"{tables['rejects'].height:,} rejects"
         )
-        found[day] = catalog_day(records.height, tables["rejects"], limits)
     results = daily_results(CHECKS, "catalog", "products", found, lake, limits)
     yield dg.MaterializeResult(check_results=results)
     stop(results)
+
+
+class _Before(NamedTuple):
+    products: pl.DataFrame | None
+    profiles: list[pl.DataFrame]
+
+
+def _before(lake: Lake, day: str, limits: Limits) -> _Before:
+    """The products of the day before, and the profiles of some days."""
+    earlier = [known for known in lake.partitions("catalog") if known < day]
+    profiles = [lake.read("catalog", "profile", one) for one in earlier[-limits.days_before :]]
+    return _Before(lake.read("catalog", "products", earlier[-1]) if earlier else None, profiles)
+
+
+def _known_before(lake: Lake, day: str) -> pl.Series:
+    """The ids of the catalog before a day."""
+    earlier = [known for known in lake.partitions("catalog") if known < day]
+    if not earlier:
+        return pl.Series("product_id", [], pl.String)
+    products = live(lake.scan("catalog", "products", earlier))
+    return products.select("product_id").collect()["product_id"]

@@ -9,20 +9,11 @@ from dataclasses import dataclass
 import polars as pl
 from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+from resources.pictures import formats, lies_on_its_side, open_picture, upright_rgb
+
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 16  # px; smaller are tracking pixels and placeholders
 JPEG_QUALITY = 95
-_ORIENTATION = 0x0112
-_UPRIGHT = {  # EXIF's value of orientation -> what undoes it
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 LOOK_SIDE = 4  # px of the thumbnail that stands beside the perceptual hash
 _BATCH = 16  # images held in memory at a time by `normalise_all`
 
@@ -59,7 +50,7 @@ class ImageResult:
 
 
 def normalise(data: bytes, *, longest_side: int = 512) -> NormalisedImage:
-    """Decodes an image and encodes it anew: upright, RGB on white, at most `longest_side` px.
+    """Decodes an image and encodes it anew: upright, sRGB on white, at most `longest_side` px.
 
     Nothing of the received file but its pixels is left (no metadata, no trailing data), and equal
     pixels give equal bytes. Of an animation the first frame is taken. The pixel count is checked
@@ -69,29 +60,25 @@ def normalise(data: bytes, *, longest_side: int = 512) -> NormalisedImage:
         BadImage: not an image of a known format, truncated, too large, too small or too narrow.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        width, height = image.size
+        received = open_picture(data)
+        width, height = received.size
         if width * height > MAX_PIXELS:
             raise BadImage(f"too large: {width} x {height} px, at most {MAX_PIXELS} in all")
         if min(width, height) < MIN_SIDE:
             raise BadImage(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
-        orientation = _orientation(image)
-        image = _to_rgb(image, longest_side)
+        image = upright_rgb(received, longest_side)
     except BadImage:
         raise
     except Image.DecompressionBombError:
         raise BadImage(f"too large: over {MAX_PIXELS} px") from None
     except Image.UnidentifiedImageError:
-        raise BadImage(f"not an image ({', '.join(FORMATS)})") from None
+        raise BadImage(f"not an image ({', '.join(formats())})") from None
     except Exception as error:  # decoders raise anything on bytes made to break them
         raise BadImage(f"cannot be decoded: {str(error)[:120] or type(error).__name__}") from None
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    if orientation >= 5:
+    if lies_on_its_side(received):
         width, height = height, width
     if min(image.size) < MIN_SIDE:
         raise BadImage(f"too narrow: {width} x {height} px")
-    image.info.clear()  # the encoder would carry a comment over
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     encoded = buffer.getvalue()
@@ -152,30 +139,3 @@ def normalise_all(
                 keep(image.image_hash, image.data)
                 size = (image.width, image.height, len(data))
                 yield ImageResult(file, source, image.image_hash, *size, None, image.look)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # broken EXIF does not make the pixels bad
-        return 1
-
-
-def _to_rgb(image: Image.Image, longest_side: int) -> Image.Image:
-    if image.format not in ("JPEG", "MPO"):  # a palette cannot be resized, and alpha has to go
-        image = _on_white(image)
-    # For JPEG this decodes at a fraction of the size where that is enough (Image.draft).
-    image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    image.load()
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip
-        image = image.convert("I").point(lambda level: level * (1 / 256)).convert("L")
-    if image.mode.upper().endswith("A") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        return white
-    return image.convert("RGB")

@@ -36,6 +36,21 @@ def live(products: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def live_ids(known: pl.Series, products: pl.DataFrame) -> pl.Series:
+    """The ids of the catalog after a day, from those before it.
+
+    Args:
+        known: Ids before the day.
+        products: catalog.products of the day.
+    """
+    named = products.filter(pl.col("operation") != "delete")["product_id"]
+    if products["snapshot"].any():
+        return named
+    gone = products.filter(pl.col("operation") == "delete")["product_id"]
+    kept = known.filter(~known.is_in(gone.implode())) if gone.len() else known
+    return pl.concat([kept, named]).unique(maintain_order=True)
+
+
 def with_looks(products: pl.LazyFrame, images: pl.LazyFrame) -> pl.LazyFrame:
     """Products with the `look` of their first image, null where there is none.
 

@@ -1,5 +1,8 @@
 """What the tables of the catalog stage hold; frames are validated by these before they are kept."""
 
+from collections.abc import Callable
+from typing import Any
+
 import dataframely as dy
 import polars as pl
 
@@ -15,6 +18,17 @@ MAX_EXCERPT = 200
 OPERATIONS = ("upsert", "delete", "keep")
 AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "unknown")
 IMAGE_HASH = r"^[0-9a-f]{32}$"
+
+
+def _text(*, least: int = 0, most: int | None = None, **column: Any) -> dy.String:
+    """A text of so many characters. The lengths of `dy.String` are bytes, which a text of three
+    bytes a character meets at a third of its limit."""
+    rules: dict[str, Callable[[pl.Expr], pl.Expr]] = {}
+    if least:
+        rules["min_length"] = lambda text: text.str.len_chars() >= least
+    if most is not None:
+        rules["max_length"] = lambda text: text.str.len_chars() <= most
+    return dy.String(check=rules, **column)  # pyright: ignore[reportArgumentType]
 
 
 class Records(dy.Schema):
@@ -34,16 +48,16 @@ class Products(dy.Schema):
     is the operation of one that it names in a row that cannot be used: what was known of it stays.
     """
 
-    product_id = dy.String(primary_key=True, min_length=1, max_length=MAX_ID)
+    product_id = _text(primary_key=True, least=1, most=MAX_ID)
     operation = dy.String(nullable=False, check=lambda column: column.is_in(OPERATIONS))
-    title = dy.String(nullable=False, max_length=MAX_TITLE)
-    description = dy.String(nullable=False, max_length=MAX_DESCRIPTION)
+    title = _text(nullable=False, most=MAX_TITLE)
+    description = _text(nullable=False, most=MAX_DESCRIPTION)
     images = dy.List(dy.String(nullable=False), nullable=False, max_length=MAX_IMAGES)
     price = dy.Float64(nullable=True, min=0, max=MAX_PRICE)
     currency = dy.String(nullable=True, regex="^[A-Z]{3}$")
-    seller = dy.String(nullable=True, min_length=1, max_length=MAX_TITLE)
+    seller = _text(nullable=True, least=1, most=MAX_TITLE)
     availability = dy.String(nullable=False, check=lambda column: column.is_in(AVAILABILITY))
-    url = dy.String(nullable=True, regex="^https?://", max_length=MAX_URL)
+    url = _text(nullable=True, regex="^https?://", most=MAX_URL)
     attributes = dy.List(
         dy.Struct({"key": dy.String(nullable=False), "value": dy.String(nullable=False)}),
         nullable=False,
@@ -69,10 +83,10 @@ class Rejects(dy.Schema):
 
     file = dy.String(nullable=False)
     row = dy.Int64(nullable=False, min=1)
-    product_id = dy.String(nullable=True, max_length=MAX_ID)
+    product_id = _text(nullable=True, most=MAX_ID)
     field = dy.String(nullable=False)
-    reason = dy.String(nullable=False, min_length=1)
-    value = dy.String(nullable=False, max_length=MAX_EXCERPT)
+    reason = _text(nullable=False, least=1)
+    value = _text(nullable=False, most=MAX_EXCERPT)
 
 
 class Images(dy.Schema):
@@ -81,9 +95,9 @@ class Images(dy.Schema):
     is what near-duplicates are found by (`images.look_of`).
     """
 
-    product_id = dy.String(primary_key=True, min_length=1, max_length=MAX_ID)
+    product_id = _text(primary_key=True, least=1, most=MAX_ID)
     position = dy.Int64(primary_key=True, min=0, max=MAX_IMAGES - 1)
-    source = dy.String(nullable=False, min_length=1)
+    source = _text(nullable=False, least=1)
     image_hash = dy.String(nullable=False, regex=IMAGE_HASH)
     width = dy.Int64(nullable=False, min=1)
     height = dy.Int64(nullable=False, min=1)

@@ -156,6 +156,10 @@ class CatalogSource(dg.ConfigurableResource):
         frames += self._frames([unique[name] for name in sorted(unique)], day)
         return pl.concat(frames).sort("file", maintain_order=True)
 
+    def mapped(self, day: str) -> list[str]:
+        """The columns that catalog.yaml maps on a day, where no other may stand for them."""
+        return [columns[0] for columns in self._wanted(day).values() if len(columns) == 1]
+
     def read_as(self) -> dict[str, str]:
         """Of each file that was read so far, how: `csv, separator ';', cp1252`."""
         return dict(self._read_as)
@@ -450,6 +454,7 @@ def feed_version(provenance: Sequence[dict[str, Any]]) -> str:
 
 
 NO_FEED = feed_version([])  # of a day whose feed was withdrawn
+MISSING = "missing"  # of a day inside a range whose feed is not there, or cannot be read
 
 
 def _count(value: Any) -> int:

@@ -1,20 +1,21 @@
 """Reads one image that a feed names: from the feed's own folder, or from a public address."""
 
-import ipaddress
-import socket
+import io
+import re
 import stat
-import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+
+from resources import network
 
 if TYPE_CHECKING:
     import httpx
 
 MAX_IMAGE_BYTES = 20_000_000
 _MAX_REFERENCE = 2048  # characters
-_MAX_REDIRECTS = 3
 _MAX_SECONDS = 60  # for one download as a whole; the client's timeouts are for one read
+_PROTOCOL_RELATIVE = re.compile(r"//[^/\\\s@]+\.[^/\\\s@]+(/|$)")  # `//m/b.jpg` is a path
+_OF_ANOTHER_MACHINE = re.compile(r"[A-Za-z]:|\\\\")
 
 
 class ImageUnavailable(OSError):
@@ -23,21 +24,37 @@ class ImageUnavailable(OSError):
 
 def is_url(reference: str) -> bool:
     """Whether a reference is to be fetched over the network."""
-    return reference.lower().startswith(("http://", "https://"))
+    return fetched_from(reference).lower().startswith(("http://", "https://"))
+
+
+def fetched_from(reference: str) -> str:
+    """The address or the path that a reference as received stands for.
+
+    An address without a scheme (`//cdn.example/a.jpg`, as shop templates write it) is one of https.
+    A path with backslashes (of Windows) or from a root (`/m/b/a.jpg`, of a media folder) is one
+    below the folder. Everything else stays as it is, for `relative_path` to judge.
+    """
+    if _PROTOCOL_RELATIVE.match(reference):
+        return f"https:{reference}"
+    if "://" in reference or _OF_ANOTHER_MACHINE.match(reference):
+        return reference
+    return reference.replace("\\", "/").lstrip("/")
 
 
 def relative_path(reference: str) -> PurePosixPath:
-    """The path of a reference below its folder.
+    """The path of a reference below its folder; see `fetched_from`.
 
     Raises:
-        ImageUnavailable: it is no plain relative path (absolute, with `..`, another scheme).
+        ImageUnavailable: it is no path below the folder (`..`, a drive, a share, another scheme).
     """
     if not reference.strip() or len(reference) > _MAX_REFERENCE or not reference.isprintable():
         raise ImageUnavailable("not a path: empty, too long, or with control characters")
-    path = PurePosixPath(reference)
     if "://" in reference or reference.lower().startswith(("data:", "file:")):
         raise ImageUnavailable("scheme not allowed: only paths, http:// and https://")
-    if path.is_absolute() or ".." in path.parts or "\\" in reference or reference.startswith("~"):
+    if _OF_ANOTHER_MACHINE.match(reference):
+        raise ImageUnavailable("path on a drive or a share: only paths below the feed's folder")
+    path = PurePosixPath(fetched_from(reference))
+    if ".." in path.parts or reference.startswith("~"):
         raise ImageUnavailable("path outside the feed's folder")
     return path
 
@@ -94,75 +111,40 @@ def read_stored(filesystem: Any, folder: str, reference: str) -> bytes:
 
 def new_client(*, allow_private: bool) -> "httpx.Client":
     """An HTTP client for `read_url`; safe to share between threads."""
-    import httpx
-
     # A proxy resolves names itself and hides the peer, so without trust none is used.
-    return httpx.Client(timeout=10, follow_redirects=False, trust_env=allow_private)
+    return network.client(
+        public_only=not allow_private,
+        timeout=10,
+        follow_redirects=False,
+        trust_env=allow_private,
+    )
 
 
 def read_url(client: "httpx.Client", url: str, *, allow_private: bool) -> bytes:
-    """Downloads an image, following at most three redirects.
+    """Downloads an image, following at most three redirects, in 60 seconds as a whole.
 
-    Unless `allow_private`, the host must be a public address, at each redirect and again on the
-    open connection: a feed must not be able to read what only this machine can reach.
+    Args:
+        client: Of `new_client`, with the same `allow_private`: unless that is set, it connects to
+            public addresses alone, at each redirect anew. A feed must not be able to read what
+            only this machine can reach.
+        url: As `fetched_from` gives it, or as received.
+        allow_private: Whether the host may be any.
 
     Raises:
         ImageUnavailable: refused, failed, slow, or too large.
     """
-    import httpx
-
     if len(url) > _MAX_REFERENCE:
         raise ImageUnavailable("address too long")
-    deadline = time.monotonic() + _MAX_SECONDS
+    body = io.BytesIO()
     try:
-        for _ in range(_MAX_REDIRECTS + 1):
-            if not is_url(url):
-                raise ImageUnavailable("redirected to another scheme")
-            if not allow_private:
-                _check_host(httpx.URL(url).host)
-            with client.stream("GET", url) as response:
-                if response.has_redirect_location:
-                    url = urljoin(url, response.headers["location"])
-                    continue
-                if not allow_private:
-                    _check_peer(response)
-                if response.status_code != 200:
-                    raise ImageUnavailable(f"HTTP {response.status_code}")
-                return _bounded_body(response, deadline)
-    except ImageUnavailable:
-        raise
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ValueError) as error:
-        raise ImageUnavailable(f"download failed: {type(error).__name__}") from None
-    raise ImageUnavailable(f"more than {_MAX_REDIRECTS} redirects")
-
-
-def _bounded_body(response: "httpx.Response", deadline: float) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_bytes(1 << 16):
-        body += chunk
-        if len(body) > MAX_IMAGE_BYTES:
-            raise ImageUnavailable(f"larger than {MAX_IMAGE_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise ImageUnavailable(f"not complete after {_MAX_SECONDS} s")
-    return bytes(body)
-
-
-def _check_host(host: str) -> None:
-    for family, _, _, _, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-        if family in (socket.AF_INET, socket.AF_INET6):
-            _check_address(str(address[0]))
-
-
-def _check_peer(response: "httpx.Response") -> None:
-    # The name may have resolved to something else by the time the connection was made.
-    stream = response.extensions.get("network_stream")
-    peer = stream.get_extra_info("server_addr") if stream is not None else None
-    if peer is not None:
-        _check_address(str(peer[0]))
-
-
-def _check_address(text: str) -> None:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    if not address.is_global or address.is_multicast:
-        raise ImageUnavailable("address not allowed: the host is not public")
+        network.download(
+            client,
+            fetched_from(url),
+            body,
+            seconds=_MAX_SECONDS,
+            most=MAX_IMAGE_BYTES,
+            public_only=not allow_private,
+        )
+    except network.Unavailable as error:
+        raise ImageUnavailable(str(error)) from None
+    return body.getvalue()

@@ -9,11 +9,10 @@ from types import MappingProxyType
 import polars as pl
 from PIL import Image
 
-from resources.encoders import decode_image
+from resources.pictures import open_picture, upright_rgb
 from rl_diffusion_assets.preferences.formats import Vote
 from rl_diffusion_assets.prompts.prompts import REJECTS, Reject, prompt_id, side
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 40_000_000
 MIN_SIDE, MAX_SIDE = 16, 512  # px, as received and as kept
 VOTES = {
@@ -35,7 +34,7 @@ class BadImage(ValueError):
 
 
 def normalise_image(data: bytes) -> tuple[str, bytes]:
-    """A received image as (sha256, PNG): RGB on white, its longest side at most MAX_SIDE px.
+    """A received image as (sha256, PNG): upright, sRGB on white, at most MAX_SIDE px a side.
 
     PNG, because a scorer is trained on these pixels and must not learn JPEG's. Nothing of the
     received file but its pixels is left. The pixel count is checked on the header, before anything
@@ -45,11 +44,11 @@ def normalise_image(data: bytes) -> tuple[str, bytes]:
         BadImage: not an image of a known format, truncated, too large or too small.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = open_picture(data)
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise BadImage(f"too large: {width} x {height} px, at most {MAX_PIXELS} in all")
-        image = decode_image(image)
+        image = upright_rgb(image)
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
         if min(*image.size, width, height) < MIN_SIDE:
             raise BadImage(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
@@ -59,7 +58,6 @@ def normalise_image(data: bytes) -> tuple[str, bytes]:
         raise BadImage(f"too large: over {MAX_PIXELS} px") from None
     except Exception as error:  # decoders raise anything on bytes made to break them
         raise BadImage(f"cannot be decoded: {str(error)[:120] or type(error).__name__}") from None
-    image.info.clear()  # the encoder would carry a profile or a comment over
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return hashlib.sha256(buffer.getvalue()).hexdigest(), buffer.getvalue()

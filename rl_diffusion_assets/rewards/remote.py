@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from resources import network
 from rl_diffusion_assets.rewards.models import CONFIG, reward_settings
 
 Array = np.ndarray
@@ -126,7 +127,7 @@ class RemoteScorer:
         parts = [slice(start, start + self.settings.batch) for start in starts]
         until = time.monotonic() + self.settings.patience
         with (
-            httpx.Client(headers=self._headers, follow_redirects=False) as client,
+            network.client(headers=self._headers, follow_redirects=False) as client,
             ThreadPoolExecutor(self.settings.parallel) as threads,
         ):
             answers = list(
@@ -169,20 +170,20 @@ class RemoteScorer:
             RemoteRewardError: it refuses the request, or says too much.
         """
         timeout = self.settings.timeout
-        late = time.monotonic() + timeout
         try:
-            with client.stream(
-                "POST", self.settings.url, content=body, timeout=timeout
-            ) as response:
+            with (
+                network.within(timeout),
+                client.stream("POST", self.settings.url, content=body, timeout=timeout) as response,
+            ):
                 self._check(response)
                 content = bytearray()
                 for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > MAX_ANSWER:
                         raise self._wrong("scores", f"the answer is larger than {MAX_ANSWER} bytes")
-                    if time.monotonic() > late:
-                        raise _NotNow(f"not complete after {timeout:g} s")
                 return bytes(content)
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            raise _NotNow(f"not complete after {timeout:g} s") from None
         except httpx.RequestError as error:
             raise _NotNow(" ".join(f"{type(error).__name__} {error}".split())) from None
 

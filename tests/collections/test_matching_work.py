@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from pinlanding_assets.catalog.live import with_looks
 from pinlanding_assets.collections import work
@@ -94,5 +95,5 @@ def test_pages_from_the_lake_are_those_from_frames(tmp_path, monkeypatch):
     pages = running.map_batches(job, topics["entries"].to_list(), 2)
     found = fill_pages(topics, pages, OPEN)
     assert wanted[1].height > 60
-    assert found[0].equals(wanted[0])
-    assert found[1].equals(wanted[1])
+    for one, other in zip(found, wanted, strict=True):
+        assert_frame_equal(one, other, abs_tol=1e-5)  # products of other shapes

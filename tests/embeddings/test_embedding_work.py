@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from pinlanding_assets.attributes.titles import WORDS_SCHEMA
 from pinlanding_assets.embeddings import work
@@ -77,7 +78,7 @@ def test_blocks_of_a_day_are_assigned_as_the_day(tmp_path, monkeypatch):
     parts = running.map_batches(work.Assign(lake), blocks, 1)
     assert whole["product_id"].n_unique() > 20
     assert set(whole["source"]) == {"encoder", "title", "vlm"}
-    assert pl.concat(parts).equals(whole)
+    assert_frame_equal(pl.concat(parts), whole, abs_tol=1e-5)  # products of other shapes
 
 
 def test_a_day_without_products_has_an_empty_table(tmp_path):

@@ -21,6 +21,11 @@ def pictures():
     return [picture(colour, "box", i) for i, colour in enumerate(["red", "green", "blue"] * 3)]
 
 
+def alike(one, other):
+    """Up to the roundings of sums whose order is the library's and the CPU's."""
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
 def test_transparency_is_laid_on_white_and_garbage_is_named():
     buffer = io.BytesIO()
     Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(buffer, "PNG")
@@ -34,9 +39,9 @@ def test_open_clip_features_do_not_depend_on_neighbours(tiny, pictures):
     assert backbone.image_dim == backbone.text_dim == 24
     features = backbone.image_features(pictures)
     assert features.shape == (9, 24)
-    assert (backbone.image_features([pictures[5]])[0] == features[5]).all()
+    alike(backbone.image_features([pictures[5]])[0], features[5])
     texts = ["red box", "", "x" * 5_000]
-    assert (backbone.text_features(texts)[::-1] == backbone.text_features(texts[::-1])).all()
+    alike(backbone.text_features(texts)[::-1], backbone.text_features(texts[::-1]))
     with pytest.raises(ValueError, match="image 1"):
         backbone.image_features([pictures[0], b"broken"])
 
@@ -96,7 +101,7 @@ def test_a_fashion_siglip_is_opened_by_its_name_from_the_cache(tmp_path, monkeyp
     assert backbone.version == OpenClip(str(folder)).version == OpenClip(f"{name}@{commit}").version
     assert backbone.image_features(pictures).shape == (9, 96)
     words = backbone.text_features(["red box", "Red, box!", "blue bar"])
-    assert (words[0] == words[1]).all()  # its tokenizer canonicalizes
+    alike(words[0], words[1])  # its tokenizer canonicalizes
     assert (words[0] != words[2]).any()
     pixels, tokens = backbone.prepare_images(pictures), backbone.prepare_texts(["red", "blue"])
     towers = backbone.clone()
@@ -114,9 +119,9 @@ def test_pretrained_features_offline(pictures):
     features = backbone.image_features(pictures[:2])
     assert features.shape == (2, 1584)
     assert np.isfinite(features).all()
-    assert (backbone.image_features(pictures[1:2])[0] == features[1]).all()
+    alike(backbone.image_features(pictures[1:2])[0], features[1])
     texts = ["a red dress", "a crimson gown", "a frying pan for eggs"]
     words = backbone.text_features(texts)
     unit = words / np.linalg.norm(words, axis=1, keepdims=True)
     assert unit[0] @ unit[1] > unit[0] @ unit[2] + 0.2
-    assert (backbone.text_features(texts[1:2])[0] == words[1]).all()
+    alike(backbone.text_features(texts[1:2])[0], words[1])

@@ -132,6 +132,10 @@ def test_all_wrong_keys_are_told_at_once(write):
         ('vector_index: {url: "https://me:pass@host:6333"}', "QDRANT_API_KEY"),
         ('lake: "s3://AKIA:secret@bucket/lake"', "AWS_SECRET_ACCESS_KEY"),
         ("postgres_password: abc", "DAGSTER_PG_URL"),
+        ('models: {language: "openai:https://host/v1?api_key=abc#m"}', "PLATFORM_LANGUAGE_KEY"),
+        ('models: {vision_language: "https://abc@host/v1"}', "PLATFORM_VISION_LANGUAGE_KEY"),
+        ('models: {language: "bearer abc"}', "PLATFORM_LANGUAGE_KEY"),
+        ("vector_index: {apiKey: abc}", "QDRANT_API_KEY"),
     ],
 )
 def test_a_secret_in_the_file_is_refused(write, text: str, variable: str):
@@ -139,6 +143,30 @@ def test_a_secret_in_the_file_is_refused(write, text: str, variable: str):
     with pytest.raises(SettingsError, match=f"{variable} in the environment") as caught:
         settings()
     assert not {"abc", "pass@", "0123456789"} & set(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    "text", ['a: b\napi_key: "abc', "api_key: abc\n- b: [", "hf_abcdef: {x: 1}"]
+)
+def test_what_is_no_yaml_and_what_is_a_key_of_the_file_is_not_shown(write, text: str):
+    write(text)
+    with pytest.raises(SettingsError) as caught:
+        settings()
+    assert "abc" not in str(caught.value)
+
+
+def test_a_secret_in_the_models_of_a_catalog_is_refused(write, monkeypatch, tmp_path: Path):
+    write("")
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text('models: {language: "openai:https://me:abc@host/v1#m"}')
+    monkeypatch.setenv("PLATFORM_CATALOG", str(catalog))
+    with pytest.raises(
+        ValueError, match=r"models\.language holds an address with a user"
+    ) as caught:
+        settings()
+    assert "abc@" not in str(caught.value)
+    monkeypatch.setenv("PLATFORM_CATALOG", "https://shop.example/feed.csv?format=csv")
+    settings()  # of a catalog's address a query is a part
 
 
 def test_a_file_that_is_not_there_is_an_error(monkeypatch, tmp_path: Path):

@@ -294,6 +294,13 @@ def weights_of(trainer: Trainer) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in trainer.parameters]
 
 
+def rounding(deviation: float) -> float:
+    """What a log-probability may move by when its sums are taken in another order: a mean that is
+    off by some 16 roundings of float32, over the step's deviation. IEEE 754 promises the bits of an
+    addition, not those of a convolution, whose order is the library's and the CPU's."""
+    return 16 * 2**-23 / float(deviation)
+
+
 def same(first: Any, second: Any) -> bool:
     """Bit by bit."""
     return len(first) == len(second) and all(

