@@ -4,7 +4,6 @@ The drafting itself is `pinlanding_assets.catalog.drafting`; here are the files.
 """
 
 import itertools
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,8 @@ from pinlanding_assets.catalog.drafting.drafter import draft, slug
 from pinlanding_assets.catalog.drafting.files import patterns
 from pinlanding_assets.catalog.drafting.render import render
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
-from pinlanding_assets.catalog.joining import join_rows
-from pinlanding_assets.catalog.rows import RowReader, at
+from pinlanding_assets.catalog.feed import parse_records
+from pinlanding_assets.catalog.rows import at
 from pinlanding_assets.catalog.values import read_images
 from resources.feeds.catalog_config import CatalogConfig
 from resources.feeds.formats import Format, is_feed, open_feed
@@ -338,16 +337,22 @@ def _products(
                 name: of.get(str(record.get(config.tables[name].of)), [])
                 for name, of in tables.items()
             }
-            rows.append((sample.name, number, to_json({**record, **joined}), None))
-    schema = {"file": pl.String, "row": pl.Int64, "record": pl.String, "error": pl.String}
-    block = pl.DataFrame(rows, schema=schema, orient="row")
-    mapping = json.loads(config.model_dump_json())
-    read, rejects, _ = RowReader(mapping, days[0] or None if days else None).read(block)
-    joined_rows, _, _ = join_rows(read, config.rows)
-    order = {row: place for place, row in enumerate(read["product_id"].to_list())}
-    products = sorted(joined_rows.to_dicts(), key=lambda p: order.get(p["product_id"], 0))
-    reasons = Counter(f"{field}: {reason}" for field, reason in rejects["field", "reason"].iter_rows())
-    return products, reasons.most_common()
+            text = to_json({**record, **joined})
+            rows.append((sample.name, number, text, len(text), None))
+    schema = {"file": pl.String, "row": pl.Int64, "record": pl.String, "size": pl.Int64}
+    records = pl.DataFrame(rows, schema={**schema, "error": pl.String}, orient="row")
+    day = days[0] if days and days[0] else None
+    parsed = parse_records(records, config.model_dump(), day)
+    images = parsed.image_references.sort("position").group_by("product_id", maintain_order=True)
+    sources = dict(images.agg("source").iter_rows())
+    found = [
+        {**product, "images": sources.get(product["product_id"], [])}
+        for product in parsed.products.sort("file", "row").to_dicts()
+        if product["operation"] == "upsert"
+    ]
+    pairs = parsed.rejects.select("field", "reason").iter_rows()
+    reasons = Counter(f"{field}: {reason}" for field, reason in pairs)
+    return found, reasons.most_common()
 
 
 def _by_key(

@@ -15,7 +15,14 @@ from pinlanding_assets.catalog.drafting.names import (
 )
 from pinlanding_assets.catalog.drafting.profile import Column
 
+_TEXTS = frozenset(
+    "title titles description descriptions titel beschreibung titre titulo titolo descripcion "
+    "descrizione omschrijving headline subtitle".split()
+)
 _ENOUGH = 8  # rows, from which on how often values return says something
+_TYPES = frozenset(
+    "type art typ subcategory sub class label coarse classification object genre species".split()
+)
 _MEASURES = frozenset(
     "size diameter width height depth length capacity volume year groesse grosse durchmesser breite "
     "hohe lange tiefe largeur hauteur longueur ancho alto larghezza altezza age wattage taille "
@@ -33,6 +40,13 @@ def why_unused(column: Column) -> str:
         return "holds objects"
     known = attribute_rank(column.name)
     named = tokens(column.name)
+    last = re.split(r"[.\]]", column.name)[-1].strip('"')
+    if column.parents and (last.startswith("@") or _parent_tokens(column) & words.AROUND):
+        return "is not about the product itself"
+    if last == "@type" or last == "@context":
+        return "says what the object is, not the product"
+    if named & _TEXTS and not (known and known[1] < 999 and _is_known_as_whole(column.name)):
+        return "is another title or text"
     if column.share(lambda v: shapes.is_image(v) or shapes.is_url(v)) > 0.3:
         return "holds addresses or files"
     if named & {"id", "ids", "uuid", "guid"} or column.share(_is_identifier) > 0.8:
@@ -52,6 +66,10 @@ def why_unused(column: Column) -> str:
     if column.share(shapes.is_number) > 0.7 and named & _MEASURES:
         return ""
     return _why_unknown(column)
+
+
+def _parent_tokens(column: Column) -> frozenset[str]:
+    return frozenset().union(*(tokens(parent) for parent in column.parents))
 
 
 def _is_identifier(value: object) -> bool:
@@ -79,11 +97,12 @@ def _why_unknown(column: Column) -> str:
 
 def split_of(column: Column) -> str | None:
     """What separates several values in a text; None: nothing does for sure."""
-    texts = [value for _, value in column.values if isinstance(value, str)]
+    texts = [value for value in column.parts if isinstance(value, str)]
     if not texts or column.keyed:
         return None
     forms = set(spoken(column.name))
-    is_list, is_path = bool(forms & words.LISTS), bool(forms & words.PATHS)
+    is_list = bool(forms & words.LISTS)
+    is_path = bool(forms & words.PATHS or tokens(column.name) & words.CATEGORY_TOKENS)
     if is_path and any(" > " in text or ">>" in text for text in texts):
         mark = ">>" if any(">>" in text for text in texts) else ">"
         nested = [text for text in texts if mark in text]
@@ -163,7 +182,7 @@ def product_type(chosen: dict[str, Column], split: dict[str, str | None]) -> str
         if known is None or known[0] != "category":
             continue
         named = tokens(column.name)
-        typed = bool(named & {"type", "art", "typ", "subcategory", "class", "label", "coarse"})
+        typed = bool(named & _TYPES)
         several = column.listed or split.get(key) is not None
         constant = column.distinct <= 1 and column.filled >= _ENOUGH
         scattered = column.filled >= 20 and column.distinct > 0.6 * column.filled

@@ -8,6 +8,7 @@ from pinlanding_assets.catalog.drafting.files import patterns, stem_of
 from pinlanding_assets.catalog.drafting.history import is_full, rejoined
 from pinlanding_assets.catalog.drafting.identity import Identity, identify
 from pinlanding_assets.catalog.drafting.known_exports import recognize
+from pinlanding_assets.catalog.drafting.names import key_of
 from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.related import Join, is_log, join_of, main_of
@@ -16,7 +17,7 @@ from pinlanding_assets.catalog.drafting.table import Table, alike
 
 _ORDER = (
     *("id", "parent", "parent_key", "operation", "title", "description", "images", "price"),
-    *("currency", "seller", "availability", "url", "day"),
+    *("currency", "seller", "availability", "status", "url", "day"),
 )
 _FEW_SELLERS = 12  # of fewer, three in one collection are rare
 
@@ -112,8 +113,9 @@ class _Drafting:
             )
             if len(other.patterns) > 1:
                 self.result.doubt(f"tables.{join.name}", f"only one of {shown} can be named")
-            self.columns |= _joined_columns(self.table, join)
-            self.used.add(f"{join.name}[].{join.key}")
+            joined = _joined_columns(self.table, join)
+            self.columns |= joined
+            self.used |= set(joined) if join.keyed else {f"{join.name}[].{_quoted(join.key)}"}
 
     # the fields
 
@@ -152,7 +154,9 @@ class _Drafting:
         if not identity.column:
             return identity
         self._set("id", [identity.column], identity.reason)
-        if identity.rows:
+        if identity.rows and not (only and self.recipe and identity.rows == "joined" and (
+            not self.recipe.rows(None)
+        )):
             self.result.settings["rows"] = identity.rows
             self.result.reasons["rows"] = "rows with the same id are " + (
                 "parts of one product" if identity.rows == "joined" else "changes of it, in order"
@@ -191,6 +195,7 @@ class _Drafting:
         self._descriptions()
         self._field("seller", fields.is_seller)
         self._availability()
+        self._field("status", fields.is_status)
         self._field("url", fields.is_url_column)
         if self.recipe:
             self.recipe.parents(self._set)
@@ -205,7 +210,15 @@ class _Drafting:
         if title.fill < 0.95 and len(found) == 1:
             ranked = fields.ranked(self._open(), "title", fields.is_title)
             found += [c for _, c in ranked if c is not title and c.fill > 0.5][:1]
-        return [c.one for c in found]
+        names = []
+        for column in found:
+            longer = any(isinstance(v, list) and len(v) > 1 for _, v in column.values)
+            if longer and "[]" not in column.name:  # other titles, or the same in other languages
+                bare = column.name if column.parents else _quoted(column.name)
+                names.append(f"{bare}[0]")
+                self.used.add(column.name)
+            names.append(column.one)
+        return names
 
     def _descriptions(self) -> None:
         given = self.recipe.field("description") if self.recipe else None
@@ -225,7 +238,7 @@ class _Drafting:
                 return
 
     def _availability(self) -> None:
-        given = self.recipe.availability(self.result) if self.recipe else None
+        given = self.recipe.availability() if self.recipe else None
         if given is not None:
             self._set("availability", given, "the export's own")
             return
@@ -277,6 +290,8 @@ class _Drafting:
 
     def _field(self, name: str, fits: object) -> None:
         given = self.recipe.field(name) if self.recipe else None
+        if self.recipe and name == "status":
+            given = self.recipe.status()
         if given is not None:
             self._set(name, given, "the export's own")
             return
@@ -298,6 +313,7 @@ class _Drafting:
                 chosen[key], splits[key] = column, split
                 self.used.add(name)
             pairs += self.recipe.pairs(self.used, self.result)
+        pairs += [{"column": join.name} for join in self.joins if join.keyed]
         for column in self._open():
             if self.recipe and self.recipe.ignores(column.name):
                 continue
@@ -306,6 +322,9 @@ class _Drafting:
                 self.result.unused.setdefault(column.name, why)
             elif column.keyed:
                 pairs.append({"column": column.name})
+                self.used.add(column.name)
+            elif (same := chosen.get(key_of(column.name))) and not same.listed:
+                same.others.append(column.name)
                 self.used.add(column.name)
             else:
                 key = attributes.key_for(column, chosen)

@@ -1,14 +1,15 @@
 """A known export applied to the columns that are there."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from pinlanding_assets.catalog.drafting.attributes import split_of
 from pinlanding_assets.catalog.drafting.known_exports import Export
 from pinlanding_assets.catalog.drafting.names import key_of, plain
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.samples import Draft
+from pinlanding_assets.catalog.drafting.shapes import is_url
 from pinlanding_assets.catalog.drafting.table import Table
 
 _MAX_NUMBERED = 50
@@ -53,7 +54,10 @@ class Recipe:
                 name = self._named(wanted.replace("{n}", str(n)))
                 if name:
                     found.append((name, split))
-        return found
+        addresses = [one for one in found if self._columns[one[0]].share(is_url) > 0.5]
+        # the same photos by their names alone
+        files = [one for one in found if one not in addresses and " file " in plain(one[0])]
+        return [one for one in found if not addresses or one not in files]
 
     def attributes(self) -> list[tuple[str, str, str | None]]:
         found = []
@@ -62,7 +66,8 @@ class Recipe:
             if name:
                 column = self._columns[name]
                 other = split_of(column) if split else None
-                several = other or split
+                said = not split or any(split in text for text in column.texts)
+                several = other if not said and other in ("|", ";") else split
                 if split == ">" and not any(split in text for text in column.texts):
                     several = None
                 found.append((key, name, None if column.listed else several))
@@ -150,13 +155,15 @@ class Recipe:
             name = self._named(wanted)
             if not name:
                 continue
-            texts = set(self._columns[name].texts)
+            column = self._columns[name]
+            texts = set(column.texts) | ({""} if column.fill < 1 else set())
             if texts - set(values) and texts & set(values):
                 found[name] = list(values)
             elif texts - set(values):
                 draft.doubt("only", f"{name!r} has none of the values {', '.join(values)}")
-        for setting, note in self._export.notes.items():
-            draft.doubt(setting, note)
+        for setting, (column, note) in self._export.notes.items():
+            if not column or self._named(column):
+                draft.doubt(setting, note)
         return found
 
     def parents(self, set_field: Callable[[str, Sequence[str], str], None]) -> None:
@@ -178,57 +185,37 @@ class Recipe:
             self._export.ignored
         )
 
-    def availability(self, draft: Draft) -> list[str] | None:
-        """The columns, or for Shopify a path that minds state and policy of a row."""
+    def availability(self) -> list[str] | None:
+        """The columns, or for Shopify paths that mind the policy of a variant."""
         if "variant inventory qty" in self._names or "variant inventory policy" in self._names:
-            return self._shopify(draft)
+            return self._shopify()
         for column in self._columns.values():
             if column.name == "variants[].available" and self._export.name.startswith("the products"):
                 return ["contains(variants[].available, `true`)"]
         return self.field("availability")
 
-    def _shopify(self, draft: Draft) -> list[str]:
-        names = self._names
-        quoted = {key: '"' + name.replace('"', '\\"') + '"' for key, name in names.items()}
-        terms: list[str] = []
-        states: list[str] = []
-        if "status" in names:
-            state = quoted["status"]
-            states.append(f"({state} == 'draft' || {state} == 'archived') && 'draft'")
-        published = names.get("published")
-        if published:
-            no = {t for t in self._columns[published].texts if t.casefold() == "false"} or {"false"}
-            states += [f"{quoted['published']} == '{text}' && 'unpublished'" for text in sorted(no)]
-        if "variant inventory policy" in names:
-            terms.append(f"{quoted['variant inventory policy']} == 'continue' && 'in stock'")
-        if "variant inventory tracker" in names and "variant price" in names:
-            tracker, price = quoted["variant inventory tracker"], quoted["variant price"]
-            terms.append(f"{price} && !{tracker} && 'in stock'")
-        if "variant inventory qty" in names:
-            terms.append(quoted["variant inventory qty"])
-        path = " || ".join([*states, *terms])
-        if self._hidden_parts():
-            title = quoted["title"]
-            path = f"{title} && ({path})"
-            draft.doubt(
-                "columns.availability",
-                "a product that is a draft has further variants, whose rows do not say so; so the "
-                "first row alone says whether a product is sold",
-            )
-        return [path]
+    def _shopify(self) -> list[str]:
+        """What says whether a variant can be had: its policy, whether it is counted, its count."""
+        quoted = {key: json.dumps(name, ensure_ascii=False) for key, name in self._names.items()}
+        found = []
+        if policy := quoted.get("variant inventory policy"):
+            found.append(f"{policy} == 'continue' && 'yes' || ''")
+        tracker, price = quoted.get("variant inventory tracker"), quoted.get("variant price")
+        if tracker and price:
+            found.append(f"{price} && !{tracker} && 'yes' || ''")
+        return [*found, *filter(None, [self._names.get("variant inventory qty")])]
 
-    def _hidden_parts(self) -> bool:
-        """Whether a product that is not sold has further rows with a price."""
-        handle, status, published = (self._named(n) for n in ("handle", "status", "published"))
-        price = self._named("variant price")
-        if not handle or not price:
-            return False
-        hidden: set[Any] = set()
-        for record in self._table.records:
-            state = str(record.get(status or "", "")).casefold()
-            shown = str(record.get(published or "", "")).casefold()
-            if state in ("draft", "archived") or shown == "false":
-                hidden.add(record.get(handle))
-            elif record.get(handle) in hidden and not state and not shown and record.get(price):
-                return True
-        return False
+    def status(self) -> list[str] | None:
+        """The columns that say whether a product is for sale at all."""
+        named = self.field("status")
+        published = self._named("published")
+        if not named or not published or "handle" not in self._export.needs:
+            return named
+        column = self._columns[published]
+        no = sorted({text for text in column.texts if text.casefold() == "false"})
+        if not no or published in named[:1]:
+            return named
+        # an active product that is published nowhere is not sold either
+        quoted = json.dumps(published, ensure_ascii=False)
+        first = [f"{quoted} == {json.dumps(text)[1:-1]!r} && 'no' || ''" for text in no]
+        return [*first, *[name for name in named if name != published]]

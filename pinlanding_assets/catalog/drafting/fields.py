@@ -15,6 +15,9 @@ _SALE = frozenset(
     "angebotspreis aktion aktionspreis sonderpreis actie solde oferta saldo".split()
 )
 _LIST = frozenset("list msrp rrp uvp mrp recommended retail listenpreis pvp".split())
+_STATES = frozenset(
+    "active draft archived inactive published unpublished publish enabled disabled private".split()
+)
 _QUANTITIES = frozenset("quantity qty cantidad quantita aantal quantite menge".split())
 Ranked = list[tuple[int, Column]]
 
@@ -110,6 +113,10 @@ def prices(columns: Sequence[Column]) -> tuple[list[Column], list[tuple[str, str
             chosen.insert(0, column)
     if not chosen:
         chosen = sale[:1]
+    if not chosen:
+        inner = [c for c in columns if plain(c.name).endswith("cent amount") and c.parents]
+        whole = [c for c in inner if c.share(lambda v: type(v) is int) == 1]
+        chosen = [_object_of(c) for c in whole[:1]]
     cents = [
         c.name
         for c in columns
@@ -117,6 +124,12 @@ def prices(columns: Sequence[Column]) -> tuple[list[Column], list[tuple[str, str
     ]
     doubts += [(name, "its amounts may be in cents, so it is left out") for name in cents]
     return chosen, doubts
+
+
+def _object_of(column: Column) -> Column:
+    """The object around an amount in cents, which says how many digits are behind the point."""
+    owner = column.name.rpartition(".")[0]
+    return Column(owner, column.rows, column.values, parents=column.parents[:-1])
 
 
 def _not_a_sale(sale: Column, usual: Column) -> str:
@@ -152,11 +165,22 @@ def is_availability(column: Column) -> bool:
     """Whether most different values of a column are known to say whether goods are to be had."""
     if column.distinct > 50 and column.share(shapes.is_number) < 0.95:
         return False
+    if {text.casefold() for text in column.texts} & _STATES and "status" in tokens(column.name):
+        return False
     if tokens(column.name) & _QUANTITIES or column.share(shapes.is_number) > 0.5:
         return column.share(shapes.is_number) >= 0.95
     known = [value for value in set(column.texts) if read_availability(value, {})]
     needed = 0.9 if "status" in tokens(column.name) or plain(column.name) == "stan" else 0.5
     return bool(column.texts) and len(known) >= needed * column.distinct
+
+
+def is_status(column: Column) -> bool:
+    """Whether a column says whether a product is for sale at all."""
+    if column.share(shapes.is_truth) == 1:
+        return True
+    numbers = column.share(shapes.is_number) > 0
+    known = all(read_availability(text, {}) for text in set(column.texts))
+    return known and not numbers and not column.listed
 
 
 def unknown_words(column: Column) -> list[str]:

@@ -5,9 +5,9 @@ import re
 from datetime import date
 
 _ISO = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
+_UNDERLINED = re.compile(r"(?<!\d)(20\d\d)_(\d\d)_(\d\d)(?!\d)")
 _COMPACT = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
 _OTHER = (  # form of `{day:...}`, what it looks like; day and month in an order that is certain
-    ("%Y_%m_%d", re.compile(r"(?<!\d)(20\d\d)_(\d\d)_(\d\d)(?!\d)")),
     ("%Y.%m.%d", re.compile(r"(?<!\d)(20\d\d)\.(\d\d)\.(\d\d)(?!\d)")),
     ("%d.%m.%Y", re.compile(r"(?<!\d)(\d\d)\.(\d\d)\.(20\d\d)(?!\d)")),
 )
@@ -22,14 +22,15 @@ _NUMBER = re.compile(r"\d+")
 
 def day_of(name: str) -> tuple[str, str | None]:
     """The name with `{day}` in place of the day, and the day (YYYY-MM-DD); None: it has none."""
-    day, pattern = None, name
-    for form, expression in (("", _ISO), ("", _COMPACT), *_OTHER):
+    day, pattern, first = None, name, None
+    for form, expression in (("", _ISO), ("", _COMPACT), ("", _UNDERLINED), *_OTHER):
         for match in reversed(list(expression.finditer(pattern))):
             parts = match.groups()[::-1] if form == "%d.%m.%Y" else match.groups()
             found = _day(*parts)
             if found and day in (None, found):  # a folder and a file may both name it
-                day = found
+                day, first = found, first or expression
                 mark = f"{{day:{form}}}" if form else "{day}"
+                mark = mark if expression is first else "*"  # one form in one path
                 pattern = pattern[: match.start()] + mark + pattern[match.end() :]
     return _TIME.sub("*", pattern), day  # the time of an export is another one each day
 

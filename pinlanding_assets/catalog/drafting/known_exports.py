@@ -24,7 +24,7 @@ class Export:
         only: Column -> the values of rows that count, where the column has no other values than
             these and those of `not_sold`.
         ignored: Columns that say nothing, by the beginning of their names.
-        notes: Setting -> what is doubtful about this export in general.
+        notes: Setting -> what is doubtful where a column is there (always, for "").
     """
 
     name: str
@@ -37,7 +37,7 @@ class Export:
     rows: str = ""
     product_type: str = ""
     ignored: tuple[str, ...] = ()
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 _GOOGLE = {
@@ -65,6 +65,7 @@ EXPORTS = (
             "description": ("body html",),
             "price": ("variant price",),
             "seller": ("vendor",),
+            "status": ("status", "published"),
             "url": (),
         },
         images=(("image src", None), ("variant image", None)),
@@ -109,11 +110,11 @@ EXPORTS = (
             "availability": ("in stock", "stock"),
             "seller": ("brands", "brand"),
             "url": ("external url",),
+            "status": ("published",),
         },
         images=(("images", ","),),
         attributes={"category": ("categories", ","), "tag": ("tags", ",")},
         pairs=({"names": "Attribute {n} name", "column": "Attribute {n} value(s)", "split": ","},),
-        only={"published": ("1",)},
         product_type="category",
         ignored=(
             *("attribute", "type", "meta", "tax", "shipping", "upsells", "cross sells", "grouped"),
@@ -162,14 +163,16 @@ EXPORTS = (
             "price": ("sale price", "price", "calculated price"),
             "seller": ("brand name", "brand"),
             "availability": ("current stock level", "stock level"),
+            "status": ("product visible",),
             "url": (),
         },
         images=(
             ("product image url {n}", None),
             ("product image file {n}", None),
         ),
-        attributes={"category": ("category", ";"), "type": ("product type", None)},
-        only={"item type": ("Product",), "product visible": ("Y", "")},
+        attributes={"category": ("category", ";")},
+        product_type="category",
+        only={"item type": ("Product",)},
         ignored=(
             *("product image", "product type", "product code", "bin", "option", "cost", "retail"),
             *("fixed", "free", "product weight", "product width", "product height", "product depth"),
@@ -177,7 +180,7 @@ EXPORTS = (
             *("page title", "meta", "product url", "redirect", "gps", "tax", "sort", "show", "event"),
             *("search", "item type", "product condition", "product inventoried", "gtin"),
         ),
-        notes={"rows": "rows of variants (SKU, Rule) have ids of their own and are left out"},
+        notes={"rows": ("", "rows of variants (SKU, Rule) have ids of their own and are left out")},
     ),
     Export(
         "a product export of BigCommerce",
@@ -196,8 +199,11 @@ EXPORTS = (
         only={"item": ("Product",)},
         ignored=("type", "brand", "channels", "image", "internal", "options", "inventory", "item"),
         notes={
-            "rows": "rows of variants and images have ids of their own and nothing that names their "
-            "product, so they are left out, and images that stand in them are, too"
+            "rows": (
+                "",
+                "rows of variants and images have ids of their own and nothing that names their "
+                "product, so they are left out, and images that stand in them are, too",
+            )
         },
     ),
     Export(
@@ -210,11 +216,17 @@ EXPORTS = (
             "price": ("price tax included", "price tax incl", "price tax excluded"),
             "seller": ("manufacturer", "brand"),
             "availability": ("quantity",),
+            "status": ("active 0 1", "active"),
             "url": (),
         },
         images=(("image urls x y z", ","),),
         attributes={"category": ("categories x y z", ","), "tag": ("tags x y z", ",")},
-        only={"active 0 1": ("1",)},
+        notes={
+            'attributes."*"': (
+                "feature name value position",
+                "the features (Name:Value:Position) cannot be taken apart, so they are left out",
+            )
+        },
         product_type="category",
         ignored=(
             *("feature", "meta", "image alt", "text when", "url rewritten", "on sale", "discount"),

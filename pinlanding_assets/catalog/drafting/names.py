@@ -76,7 +76,7 @@ def attribute_rank(name: str) -> tuple[str, int] | None:
         place = rank(name, table)
         if place is not None:
             return kind, place
-    return None
+    return ("category", 999) if tokens(name) & words.CATEGORY_TOKENS else None
 
 
 def is_technical(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Which columns hold images."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,8 +94,25 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
         if any(shapes.BYTES in v for c in members for v in c.parts if isinstance(v, dict)):
             reason = "the bytes of images"
         found[owner] = Picture(owner, None, covers, reason)
-    chosen = _best(list(found.values()), columns)
+    chosen = [_of_server(p, columns.get(p.name)) for p in _best(list(found.values()), columns)]
     return sorted(chosen, key=lambda p: _order(p.name, list(columns)))
+
+
+def _of_server(picture: Picture, column: Column | None) -> Picture:
+    """The address of a picture for that of an image server (IIIF) alone."""
+    if column is None or picture.split or column.share(_is_server) < 0.9:
+        return picture
+    before, mark, last = picture.name.rpartition("[].")
+    name = last if column.parents or last.isidentifier() else json.dumps(last)
+    path = f"{before}{mark}join('', [{name}, '/full/!1024,1024/0/default.jpg'])"
+    return Picture(path, None, picture.covers, "addresses of an image server (IIIF)")
+
+
+def _is_server(value: object) -> bool:
+    text = str(value)
+    return "/iiif/" in text and "/full/" not in text and not shapes.is_image(text) and not (
+        text.endswith(".json")
+    )
 
 
 def _owner_name(column: Column) -> str:
@@ -118,7 +136,10 @@ def _owner(column: Column) -> str:
 
 def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
     """Without smaller copies of others, and without bare names of files that are named in full."""
-    large = [p for p in found if not tokens(p.name) & (words.SMALL | _MEDIUM)]
+    large = [
+        p for p in found
+        if not tokens(p.name) & (words.SMALL | _MEDIUM) and "thumb" not in p.name.casefold()
+    ]
     kept = large or found
     sized = [p for p in kept if any(size in plain(p.name) for size in _LARGEST[:6])]
     stems = {_stem(p.name) for p in sized}

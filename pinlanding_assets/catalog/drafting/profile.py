@@ -186,11 +186,12 @@ def _containers(record: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
             if depth < _DEPTH:
                 stack += [(step(path, k), step(path, k), v, depth + 1) for k, v in value.items()]
         elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-            if all(_is_pair(v) for v in value):
+            if all(is_pair(v) for v in value):
                 yield name, path, value
 
 
-def _is_pair(value: dict[str, Any]) -> bool:
+def is_pair(value: dict[str, Any]) -> bool:
+    """Whether an object is a key and its value."""
     named = {plain(key) for key in value}
     return len(value) <= 8 and bool(named & _KEYS) and bool(named & _VALUES)
 

@@ -7,7 +7,7 @@ from pinlanding_assets.catalog.drafting.fields import is_price, is_title, ranked
 from pinlanding_assets.catalog.drafting.files import stem_of
 from pinlanding_assets.catalog.drafting.names import plain, tokens
 from pinlanding_assets.catalog.drafting.pictures import pictures
-from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.profile import Column, is_pair
 from pinlanding_assets.catalog.drafting.table import Table
 
 _OTHERS = ("search", "query", "queries", "log", "orders", "order", "customers", "users", "events")
@@ -27,6 +27,12 @@ class Join:
     key: str
     of: str
     several: bool  # rows for one product
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its rows are keys and values."""
+        shown = self.table.records[:50]
+        return self.several and all(is_pair(record) and len(record) <= 5 for record in shown)
 
 
 def main_of(tables: list[Table]) -> Table:

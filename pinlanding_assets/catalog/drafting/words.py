@@ -103,6 +103,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "lagersaldo, quantity, qty, cantidad, cantidad disponible, quantita, aantal, quantity on hand,"
         "current stock, current stock level, наличие, 在庫, 库存, status"
     ),
+    "status": _list(
+        "status, product status, state, is active, active, enabled, is enabled, published,"
+        "is published, publish status, listing status, online, is online, visible, is visible,"
+        "is visible individually, aktiv, sichtbar, veroffentlicht, actif, visible en ligne, activo,"
+        "publicado, attivo, pubblicato, actief, zichtbaar, for sale, is live, live, sellable"
+    ),
     "url": _list(
         "url, link, product url, product link, item url, productlink, permalink, canonical url,"
         "canonical link, page url, web url, produktlink, produkt url, deeplink, deep link,"
@@ -187,6 +193,7 @@ NEVER: dict[str, frozenset[str]] = {
     "operation": frozenset(_list("date, at, by, time, user")),
     "parent": frozenset(_list("category, title, name, group, class")),
     "day": frozenset(),
+    "status": frozenset(_list("date, at, by, user, order, code, id, stock, group, map")),
 }
 
 # attributes that a shopper knows, and the key they get; `*` where the name itself is the key
@@ -199,7 +206,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "product type, type, produkttyp, artikeltyp, produktart, item type, object type, department,"
         "super category, class, class name, classification, genre, kind, feed product type,"
         "article type, articletype, master category, mastercategory, product group, group name,"
-        "category 1, category 2, category 3, level 1, level 2, coarse name, label, labels, species"
+        "object name, category 1, category 2, category 3, level 1, level 2, coarse name, label, labels, species"
     ),
     "*": _list(
         "color, colour, colors, colours, color name, farbe, farben, couleur, couleurs, kleur, colore,"
@@ -227,6 +234,19 @@ LISTS = frozenset(  # names of columns whose texts hold several values
         "schlagworte, stichworte, farben, kategorien, grossen, mots cles, couleurs, tailles, etiquetas,"
         "palabras clave, colores, tallas, parole chiave, colori, trefwoorden, kleuren, maten,"
         "subjects, collections, genres, activity, amenities, topics, search keywords, mots clefs"
+    )
+)
+CATEGORY_TOKENS = frozenset(
+    _list(
+        "category, categories, kategorie, kategorien, categorie, categoria, categorias, taxonomy,"
+        "breadcrumb, breadcrumbs, warengruppe"
+    )
+)
+AROUND = frozenset(  # what stands within one of these is not about the product as such
+    _list(
+        "price, prices, offer, offers, shipping, seo, meta, tax, image, images, photo, photos, media,"
+        "video, videos, review, reviews, seller, vendor, brand, store, supplier, rating, ratings,"
+        "aggregate, dimensions, license, links, location, warehouse, stock, inventory, thumbnail"
     )
 )
 PATHS = frozenset(  # ... or a path of categories
