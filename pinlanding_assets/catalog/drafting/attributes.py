@@ -57,7 +57,7 @@ def why_unused(column: Column) -> str:
         return "holds days or times"
     if column.share(shapes.has_markup) > 0.2 or column.length > 80:
         return "holds long texts"
-    if column.share(shapes.is_truth) > 0.95 and not (known and column.share(shapes.is_number) < 1):
+    if column.share(shapes.is_truth) > 0.95:
         return "holds yes and no"
     if column.share(shapes.is_number) > 0.7 and not named & _MEASURES and not (known and "date" in named):
         return "holds numbers without a meaning"

@@ -11,7 +11,13 @@ from pinlanding_assets.catalog.drafting.known_exports import recognize
 from pinlanding_assets.catalog.drafting.names import key_of
 from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
 from pinlanding_assets.catalog.drafting.profile import Column
-from pinlanding_assets.catalog.drafting.related import Join, is_log, join_of, main_of
+from pinlanding_assets.catalog.drafting.related import (
+    Join,
+    is_about_others,
+    is_log,
+    join_of,
+    main_of,
+)
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
 from pinlanding_assets.catalog.drafting.table import Table, alike
 
@@ -86,6 +92,7 @@ class _Drafting:
         self._fields(title)
         self._prices()
         self._attributes()
+        self._leave_out_tables()
         self._history(identity)
         self._unused()
         columns = result.settings["columns"]
@@ -99,9 +106,11 @@ class _Drafting:
     def _join(self) -> None:
         for other in self.others:
             shown = ", ".join(other.patterns)
-            join = None if is_log(other) else join_of(self.table, other, {j.name for j in self.joins})
+            why = "a log of searches" if is_log(other) else ""
+            why = why or ("tells of people, not of products" if is_about_others(other) else "")
+            join = None if why else join_of(self.table, other, {j.name for j in self.joins})
             if join is None:
-                why = "a log of searches" if is_log(other) else "no column of it is one of the products"
+                why = why or "no column of it is one of the products"
                 self.result.unused[shown] = f"this file is left out: {why}"
                 continue
             self.joins.append(join)
@@ -117,6 +126,22 @@ class _Drafting:
             self.columns |= joined
             self.used |= set(joined) if join.keyed else {f"{join.name}[].{_quoted(join.key)}"}
 
+    def _leave_out_tables(self) -> None:
+        """Tables of which nothing is used, unless other tables need them."""
+        for join in self.joins:
+            own = {name for name in self.columns if name.startswith(f"{join.name}[]")}
+            named = own | {join.name}
+            if join.keyed or (self.used & named) - {f"{join.name}[].{_quoted(join.key)}"}:
+                continue
+            del self.result.settings["tables"][join.name]
+            self.result.reasons.pop(f"tables.{join.name}", None)
+            for name in own:
+                self.columns.pop(name)
+                self.result.unused.pop(name, None)
+            self.result.unused[", ".join(join.table.patterns)] = "nothing in this file is needed"
+        if not self.result.settings.get("tables", True):
+            del self.result.settings["tables"]
+
     # the fields
 
     def _title(self) -> Column | None:
@@ -125,7 +150,7 @@ class _Drafting:
             return self._column(given[0]) if given else None
         found = [c for _, c in fields.ranked(self._open(), "title", fields.is_title)]
         if found:
-            return found[0]
+            return next((c for c in found if not self._is_joined(c)), found[0])
         for column in self._open():
             wordy = [text for text in column.texts if len(text.split()) > 1]
             likely = column.fill > 0.9 and fields.is_title(column) and column.length < 120
@@ -226,9 +251,17 @@ class _Drafting:
             self._set("description", given, "the export's own")
             return
         found = [c for _, c in fields.ranked(self._open(), "description", fields.is_description)]
+        title = self._column(_first(self.result.settings["columns"].get("title")))
+        found = [c for c in found if title is None or c.texts != title.texts]
+        found.sort(key=self._is_joined)
+        more = [
+            c
+            for c in found[1:]
+            if c.listed or c.length > 30 and not attributes.split_of(c) or "short" in c.name.casefold()
+        ]
         if found:
             chosen = fields.by_language(found[0], self.columns.values())
-            names = [c.one if not c.listed or "[]" in c.name else c.name for c in (*chosen, *found[1:2])]
+            names = [c.one if not c.listed or "[]" in c.name else c.name for c in (*chosen, *more[:1])]
             self._set("description", list(dict.fromkeys(names)), "texts under this name")
             return
         for column in self._open():
@@ -323,9 +356,13 @@ class _Drafting:
             elif column.keyed:
                 pairs.append({"column": column.name})
                 self.used.add(column.name)
+            elif self._is_joined(column) and key_of(column.name) in chosen:
+                self.result.unused.setdefault(column.name, "is said by the products themselves")
             elif (same := chosen.get(key_of(column.name))) and not same.listed:
                 same.others.append(column.name)
                 self.used.add(column.name)
+            elif equal := next((k for k, c in chosen.items() if c.texts == column.texts), None):
+                self.result.unused.setdefault(column.name, f"says the same as {equal}")
             else:
                 key = attributes.key_for(column, chosen)
                 chosen[key], splits[key] = column, attributes.split_of(column)
@@ -393,6 +430,9 @@ class _Drafting:
         """The columns that no field has yet; that of the ids may hold images, too."""
         free = {self.identity.column} if but_id and hasattr(self, "identity") else set()
         return [c for c in self.columns.values() if c.name not in self.used or c.name in free]
+
+    def _is_joined(self, column: Column) -> bool:
+        return any(column.name.startswith(f"{join.name}[]") for join in self.joins)
 
     def _column(self, name: str | None) -> Column | None:
         if name is None:

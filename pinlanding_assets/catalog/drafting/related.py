@@ -10,6 +10,10 @@ from pinlanding_assets.catalog.drafting.pictures import pictures
 from pinlanding_assets.catalog.drafting.profile import Column, is_pair
 from pinlanding_assets.catalog.drafting.table import Table
 
+_OPINIONS = frozenset(
+    "review reviews rating ratings comment comments vote votes order orders customer customers "
+    "bewertung bewertungen avis log events sessions clicks".split()
+)
 _OTHERS = ("search", "query", "queries", "log", "orders", "order", "customers", "users", "events")
 _QUERY = frozenset("query queries q search term terms searchterm suchbegriff suchanfrage".split())
 _TIMES = frozenset(
@@ -59,6 +63,12 @@ def is_log(table: Table) -> bool:
     names = [set(plain(name).split()) for name in table.names]
     asked = [name for name in names if name & _QUERY]
     return bool(asked) and all(name & (_QUERY | _TIMES) for name in names)
+
+
+def is_about_others(table: Table) -> bool:
+    """Whether a table tells of people rather than of products: reviews, orders."""
+    named = set(stem_of(table.patterns[0]).split("_")).union(*map(tokens, table.names))
+    return bool(named & _OPINIONS) and not ranked(table.columns.values(), "price", is_price)
 
 
 def join_of(main: Table, other: Table, taken: set[str]) -> Join | None:

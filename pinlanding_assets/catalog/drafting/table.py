@@ -72,6 +72,6 @@ class Table:
 
 
 def alike(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two tables have mostly the same columns."""
+    """Whether two tables have the same columns, but for a few."""
     a, b = {n.casefold() for n in one}, {n.casefold() for n in other}
-    return len(a & b) >= 0.5 * max(1, min(len(a), len(b))) and len(a & b) >= 0.34 * len(a | b)
+    return len(a & b) >= 0.75 * max(1, len(a | b))

@@ -225,7 +225,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "capacity, volume, wattage, diameter, width, height, depth, durchmesser, breite, hohe, lange,"
         "tiefe, largeur, hauteur, longueur, ancho, alto, larghezza, altezza, dimensions, abmessungen,"
         "masse, weight class, kids, usage, base colour, activity, climate, strap, collections, breed,"
-        "variety, vintage, region, grape, movement, school, provider, data provider, mood, spectrum, splits"
+        "variety, vintage, region, grape, movement, school, provider, data provider, mood"
     ),
 }
 LISTS = frozenset(  # names of columns whose texts hold several values
@@ -279,7 +279,7 @@ TECHNICAL = frozenset(
         "btw, visible, visibility, hidden, enabled, active, published, flag, cost, margin, hash, md5, checksum,"
         "email, phone, telefon, latitude, longitude, lat, lng, lon, url, link, href, custom, template, layout, score, views, clicks,"
         "sales, sold, stock, inventory, warehouse, lagerort, regal, bin, supplier, lieferant, discount, rabatt,"
-        "currency, price, preis, prix, precio, prezzo, prijs, index, unnamed, column, version, status, token,"
+        "currency, price, preis, prix, precio, prezzo, prijs, index, unnamed, column, version, status, token, split, fold, subset,"
         "internal, intern, note, notes, notiz, remark, bemerkung, comment, comments, fulfillment, policy, hs, taric, harmonized,"
         "adult, scraped, crawled, crawl, timestamp, source, file, path, filename, mime, width px, height px, checksum, qty, quantity,"
         "menge, bundle, alt, credit, rights, license, copyright, user, sender, imported, exported, domain, store, shop, row, nr, no, num, percent, handle, code, zip, plz, channel, availability"
