@@ -249,7 +249,9 @@ def _find_images(
     references = _references(found, samples)
     if not references:
         return
-    homes = {Path(file.path).parent for file in files if isinstance(file.filesystem, LocalFileSystem)}
+    homes = {
+        Path(file.path).parent for file in files if isinstance(file.filesystem, LocalFileSystem)
+    }
     homes = {home for home in homes if any(file.name in references for file in files)}
     tried = [reference for of in references.values() for reference in of][:_TRIED]
     there = sum(
@@ -281,7 +283,9 @@ def _references(found: Draft, samples: Sequence[Sample]) -> dict[str, list[str]]
     columns = found.settings.get("columns", {}).get("images") or []
     references: dict[str, list[str]] = {}
     for column in columns if isinstance(columns, list) else [columns]:
-        name, split = (column, None) if isinstance(column, str) else (column["column"], column.get("split"))
+        name, split = (
+            (column, None) if isinstance(column, str) else (column["column"], column.get("split"))
+        )
         for sample in samples:
             for record in sample.records[:_TRIED]:
                 for one in read_images(at(record, name), split, frozenset()):

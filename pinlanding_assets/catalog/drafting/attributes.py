@@ -12,12 +12,18 @@ from pinlanding_assets.catalog.drafting.names import (
     plain,
     spoken,
     tokens,
+    without_leaf,
 )
 from pinlanding_assets.catalog.drafting.profile import Column
 
 _TEXTS = frozenset(
     "title titles description descriptions titel beschreibung titre titulo titolo descripcion "
     "descrizione omschrijving headline subtitle".split()
+)
+_WORDS = frozenset(  # of which several may stand in a text, each a word or two
+    "color colour colors colours farbe farben couleur couleurs kleur kleuren colore colori size sizes "
+    "grosse groesse taille tailles talla tallas taglia taglie maat maten material materials materiale "
+    "matiere stoff gender geschlecht".split()
 )
 _ENOUGH = 8  # rows, from which on how often values return says something
 _TYPES = frozenset(
@@ -39,7 +45,7 @@ def why_unused(column: Column) -> str:
     if any(isinstance(value, dict) for value in column.parts):
         return "holds objects"
     known = attribute_rank(column.name)
-    named = tokens(column.name)
+    named = tokens(without_leaf(column.name) if column.parents else column.name)
     last = re.split(r"[.\]]", column.name)[-1].strip('"')
     if column.parents and (last.startswith("@") or _parent_tokens(column) & words.AROUND):
         return "is not about the product itself"
@@ -53,13 +59,21 @@ def why_unused(column: Column) -> str:
         return "holds ids"
     if is_technical(column.name) and not _is_known_as_whole(column.name):
         return "says nothing that shoppers ask for"
+    if {text.casefold() for text in column.texts} <= words.SOFTWARE and "type" in named:
+        return "has words of the software only"
+    if "name" in named and not known:
+        return "is another title or text"
     if column.share(shapes.is_date) > 0.5 and not known:
         return "holds days or times"
     if column.share(shapes.has_markup) > 0.2 or column.length > 80:
         return "holds long texts"
     if column.share(shapes.is_truth) > 0.95:
         return "holds yes and no"
-    if column.share(shapes.is_number) > 0.7 and not named & _MEASURES and not (known and "date" in named):
+    if (
+        column.share(shapes.is_number) > 0.7
+        and not named & _MEASURES
+        and not (known and "date" in named)
+    ):
         return "holds numbers without a meaning"
     if known:
         return ""
@@ -106,11 +120,14 @@ def split_of(column: Column) -> str | None:
     if is_path and any(" > " in text or ">>" in text for text in texts):
         mark = ">>" if any(">>" in text for text in texts) else ">"
         nested = [text for text in texts if mark in text]
-        outer = next((s for s in ("|", ";", ",") if sum(s in t for t in nested) >= 0.2 * len(nested)), None)
+        outer = next(
+            (s for s in ("|", ";", ",") if sum(s in t for t in nested) >= 0.2 * len(nested)), None
+        )
         # a comma may be within a name ("Tools, Home"): as an outer mark, what follows begins anew
         if outer == "," and not _begins_anew(nested):
             outer = None
         return outer or mark
+    simple = bool(tokens(column.name) & _WORDS)
     for mark in ("|", ";", "\n", ","):
         with_mark = [text for text in texts if mark in text.strip(mark + " ")]
         if not with_mark or (mark == "|" and is_list and _inner(texts)):
@@ -119,7 +136,8 @@ def split_of(column: Column) -> str | None:
             continue
         parts = [part.strip() for text in texts for part in text.split(mark) if part.strip()]
         short = all(shapes.is_short(part, 40, 4) for part in parts)
-        if short and (is_list or _come_back(mark, texts, parts, with_mark)):
+        single = simple and all(shapes.is_short(part, 25, 2) for part in parts)
+        if short and (is_list or single or _come_back(mark, texts, parts, with_mark)):
             return mark
     if is_path and any("/" in text for text in texts):
         parts = [part.strip() for text in texts for part in text.split("/")]
@@ -188,3 +206,22 @@ def product_type(chosen: dict[str, Column], split: dict[str, str | None]) -> str
         scattered = column.filled >= 20 and column.distinct > 0.6 * column.filled
         found.append((constant, scattered, several, column.fill < 0.5, not typed, place, key))
     return min(found)[-1] if found else None
+
+
+def numbered_pairs(columns: Iterable[Column], used: set[str]) -> list[dict[str, object]]:
+    """Columns like `attribute_name_1` and `attribute_value_1`: keys and values, by number."""
+    by_name = {plain(column.name): column.name for column in columns}
+    found: list[dict[str, object]] = []
+    for name, column in by_name.items():
+        if name.split().count("1") + len(re.findall(r"(?<=[a-z])1\b", name)) != 1:
+            continue
+        for word in ("name", "key", "label"):
+            other = by_name.get(re.sub(rf"\b{word}\b", "value", name))
+            if word in name.split() and other and column.count("1") == 1 == other.count("1"):
+                pattern = re.sub(r"1", r"(\\d+)", re.escape(name))
+                values = re.sub(rf"\b{word}\b", "value", pattern)
+                used |= {c for n, c in by_name.items() if re.fullmatch(f"{pattern}|{values}", n)}
+                found.append(
+                    {"names": column.replace("1", "{n}"), "column": other.replace("1", "{n}")}
+                )
+    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pinlanding_assets.catalog.drafting import attributes, fields, money
+from pinlanding_assets.catalog.drafting import attributes, fields, money, words
 from pinlanding_assets.catalog.drafting.exported import Recipe
 from pinlanding_assets.catalog.drafting.files import patterns, stem_of
 from pinlanding_assets.catalog.drafting.history import is_full, rejoined
@@ -79,7 +79,9 @@ class _Drafting:
         result.settings["feeds"] = list(table.patterns)
         result.settings["columns"] = {}
         if is_log(table):
-            result.doubt("columns.id", "the file looks like a log of searches, which has no products")
+            result.doubt(
+                "columns.id", "the file looks like a log of searches, which has no products"
+            )
             return result
         self._join()
         export = recognize(table.names)
@@ -171,6 +173,15 @@ class _Drafting:
         self.identity = identity
         for setting, doubt in identity.doubts:
             self.result.doubt(setting, doubt)
+        for column in self.columns.values():
+            # a time at which a row was withdrawn: those without are there
+            gone = fields.plain(column.name) in ("deleted at", "archived at", "discontinued at")
+            if gone and column.fill < 1:
+                identity.only[column.name] = [""]
+                if len(table.days) > 1:
+                    self.result.doubt(
+                        "only", f"what {column.name!r} says is gone stays from before"
+                    )
         only = {**identity.only, **(self.recipe.only(self.result) if self.recipe else {})}
         if only:
             self.result.settings["only"] = only
@@ -179,9 +190,9 @@ class _Drafting:
         if not identity.column:
             return identity
         self._set("id", [identity.column], identity.reason)
-        if identity.rows and not (only and self.recipe and identity.rows == "joined" and (
-            not self.recipe.rows(None)
-        )):
+        if identity.rows and not (
+            only and self.recipe and identity.rows == "joined" and (not self.recipe.rows(None))
+        ):
             self.result.settings["rows"] = identity.rows
             self.result.reasons["rows"] = "rows with the same id are " + (
                 "parts of one product" if identity.rows == "joined" else "changes of it, in order"
@@ -257,15 +268,24 @@ class _Drafting:
         more = [
             c
             for c in found[1:]
-            if c.listed or c.length > 30 and not attributes.split_of(c) or "short" in c.name.casefold()
+            if c.listed
+            or c.length > 30
+            and not attributes.split_of(c)
+            or "short" in c.name.casefold()
         ]
         if found:
             chosen = fields.by_language(found[0], self.columns.values())
-            names = [c.one if not c.listed or "[]" in c.name else c.name for c in (*chosen, *more[:1])]
+            names = [
+                c.one if not c.listed or "[]" in c.name else c.name for c in (*chosen, *more[:1])
+            ]
             self._set("description", list(dict.fromkeys(names)), "texts under this name")
             return
         for column in self._open():
-            if fields.is_description(column) and column.length > 80 and column.distinct > 0.5 * column.filled:
+            if (
+                fields.is_description(column)
+                and column.length > 80
+                and column.distinct > 0.5 * column.filled
+            ):
                 self._set("description", [column.name], "the longest texts")
                 self.result.doubt("columns.description", "only its long texts say that this is it")
                 return
@@ -288,8 +308,17 @@ class _Drafting:
                 "columns.availability",
                 f"not sold until words.availability says what they mean: {shown}",
             )
-        if fields.tokens(column.name) <= {"quantity", "qty", "menge", "cantidad", "quantita", "aantal"}:
-            self.result.doubt("columns.availability", f"{column.name!r} is taken for goods in stock")
+        if fields.tokens(column.name) <= {
+            "quantity",
+            "qty",
+            "menge",
+            "cantidad",
+            "quantita",
+            "aantal",
+        }:
+            self.result.doubt(
+                "columns.availability", f"{column.name!r} is taken for goods in stock"
+            )
 
     def _operation(self) -> None:
         column = self._column(self.result.settings["columns"]["operation"])
@@ -315,10 +344,20 @@ class _Drafting:
         if currency:
             self._set("currency", [currency.one], "codes of currencies")
         for column in self.columns.values():
-            dates = fields.tokens(column.name) & {"date", "dates", "from", "to", "effective", "starts", "ends"}
+            dates = fields.tokens(column.name) & {
+                "date",
+                "dates",
+                "from",
+                "to",
+                "effective",
+                "starts",
+                "ends",
+            }
             sale = fields.tokens(column.name) & {"sale", "special", "discount"}
             if len(chosen) > 1 and dates and sale and column.values:
-                self.result.doubt("columns.price", f"the days of a sale ({column.name!r}) are not heeded")
+                self.result.doubt(
+                    "columns.price", f"the days of a sale ({column.name!r}) are not heeded"
+                )
         money.describe(self.result, chosen, currency)
 
     def _field(self, name: str, fits: object) -> None:
@@ -345,10 +384,16 @@ class _Drafting:
                 column = self.columns[name]
                 chosen[key], splits[key] = column, split
                 self.used.add(name)
-            pairs += self.recipe.pairs(self.used, self.result)
+            pairs += self.recipe.pairs(self.used)
         pairs += [{"column": join.name} for join in self.joins if join.keyed]
+        pairs += attributes.numbered_pairs(self._open(), self.used)
         for column in self._open():
             if self.recipe and self.recipe.ignores(column.name):
+                continue
+            if column.name in self.used:
+                continue
+            if self._in_another_language(column):
+                self.result.unused.setdefault(column.name, "says the same in another language")
                 continue
             why = attributes.why_unused(column)
             if why:
@@ -371,7 +416,11 @@ class _Drafting:
             split = splits[key]
             values = self.recipe.values(column) if self.recipe else {}
             one = [
-                {"column": name, **({"split": split} if split else {}), **({"values": values} if values else {})}
+                {
+                    "column": name,
+                    **({"split": split} if split else {}),
+                    **({"values": values} if values else {}),
+                }
                 for name in (column.name, *column.others)
             ]
             short = [c["column"] if len(c) == 1 else c for c in one]
@@ -387,6 +436,18 @@ class _Drafting:
         if best:
             self.result.settings["product_type"] = best
             self.result.reasons["product_type"] = "says what kind of thing a product is"
+
+    def _in_another_language(self, column: Column) -> bool:
+        stem, language = fields.language_of(column.name)
+        title = _first(self.result.settings["columns"].get("title"))
+        wanted = fields.language_of(title)[1] if title else ""
+        if not language or language == wanted:
+            return False
+        siblings = [c for c in self.columns.values() if c.values and c is not column]
+        own = {
+            fields.language_of(c.name)[1] for c in siblings if fields.language_of(c.name)[0] == stem
+        }
+        return wanted in own or bool(own & set(words.LANGUAGES[: words.LANGUAGES.index(language)]))
 
     def _history(self, identity: Identity) -> None:
         if len(self.table.days) < 2:
@@ -421,7 +482,9 @@ class _Drafting:
         if sellers is not None and sellers.distinct < _FEW_SELLERS:
             self.result.settings["collections"] = {"min_sellers": 1}
             self.result.reasons["collections"] = (
-                "there is one seller" if sellers.distinct == 1 else f"there are {sellers.distinct} sellers"
+                "there is one seller"
+                if sellers.distinct == 1
+                else f"there are {sellers.distinct} sellers"
             )
 
     # small things

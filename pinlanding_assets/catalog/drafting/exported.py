@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pinlanding_assets.catalog.drafting.attributes import split_of
 from pinlanding_assets.catalog.drafting.known_exports import Export
-from pinlanding_assets.catalog.drafting.names import key_of, plain
+from pinlanding_assets.catalog.drafting.names import plain
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.samples import Draft
 from pinlanding_assets.catalog.drafting.shapes import is_url
@@ -44,7 +44,9 @@ class Recipe:
 
     def rows(self, column: Column | None) -> str:
         repeats = column is not None and not self._table.is_unique(column)
-        return self._export.rows or ("joined" if repeats and "parent" not in self._export.columns else "")
+        return self._export.rows or (
+            "joined" if repeats and "parent" not in self._export.columns else ""
+        )
 
     def images(self) -> list[tuple[str, str | None]]:
         found = []
@@ -71,9 +73,6 @@ class Recipe:
                 if split == ">" and not any(split in text for text in column.texts):
                     several = None
                 found.append((key, name, None if column.listed else several))
-        for key, name in self._single_options(self._numbered_options()).items():
-            if key not in {k for k, _, _ in found}:
-                found.append((key, name, None))
         return found
 
     def values(self, column: Column) -> dict[str, str]:
@@ -85,7 +84,7 @@ class Recipe:
         wanted = self._export.product_type
         return wanted if wanted in chosen and chosen[wanted].distinct > 1 else None
 
-    def pairs(self, used: set[str], draft: Draft) -> list[dict[str, object]]:
+    def pairs(self, used: set[str]) -> list[dict[str, object]]:
         """Columns of keys and values."""
         found: list[dict[str, object]] = []
         for pair in self._export.pairs:
@@ -104,49 +103,24 @@ class Recipe:
                         used.add(numbered)
             else:
                 found.append(shown)
-        return found + self._options(used, draft)
+        return found + self._options(used)
 
-    def _options(self, used: set[str], draft: Draft) -> list[dict[str, object]]:
-        """Shopify's options, whose names stand in the first row of a product only."""
+    def _options(self, used: set[str]) -> list[dict[str, object]]:
+        """Shopify's options."""
         listed = self._columns.get("options")
         if listed is not None and listed.keyed and "variants" in self._export.needs:
             used.add("options")
             return [{"column": "options", "keys": {"Title": ""}}]
-        numbered = self._numbered_options()
-        if not numbered or self._single_options(numbered):
-            return []
-        used |= {name for pair in numbered for name in pair}
-        if any(self._unnamed(*pair) for pair in numbered):
-            draft.doubt(
-                'attributes."*"',
-                "the names of the options stand in the first row of a product, so the values in "
-                "its other rows are left out",
-            )
-        names, values = (name.replace("1", "{n}", 1) for name in numbered[0])
-        return [{"names": names, "column": values, "keys": {"Title": ""}}]
-
-    def _numbered_options(self) -> list[tuple[str, str]]:
-        return [
+        numbered = [
             (n, v)
             for i in range(1, 4)
             if (n := self._named(f"option{i} name")) and (v := self._named(f"option{i} value"))
         ]
-
-    def _unnamed(self, names: str, values: str) -> bool:
-        said = self._columns[names].by_record()
-        return any(place not in said for place in self._columns[values].by_record())
-
-    def _single_options(self, numbered: Sequence[tuple[str, str]]) -> dict[str, str]:
-        """Key -> column of values, where all products call an option the same and later rows leave
-        its name blank; empty where they do not."""
-        found: dict[str, str] = {}
-        for names, values in numbered:
-            called = set(self._columns[names].texts) - {"Title"}
-            key = key_of(called.pop()) if len(called) == 1 else ""
-            if not key or key in found:
-                return {}
-            found[key] = values
-        return found if any(self._unnamed(*pair) for pair in numbered) else {}
+        if not numbered:
+            return []
+        used |= {name for pair in numbered for name in pair}
+        names, values = (name.replace("1", "{n}", 1) for name in numbered[0])
+        return [{"names": names, "column": values, "keys": {"Title": ""}}]
 
     def only(self, draft: Draft) -> dict[str, list[str]]:
         """Which rows count, for columns that have other values."""
@@ -190,7 +164,9 @@ class Recipe:
         if "variant inventory qty" in self._names or "variant inventory policy" in self._names:
             return self._shopify()
         for column in self._columns.values():
-            if column.name == "variants[].available" and self._export.name.startswith("the products"):
+            if column.name == "variants[].available" and self._export.name.startswith(
+                "the products"
+            ):
                 return ["contains(variants[].available, `true`)"]
         return self.field("availability")
 

@@ -58,17 +58,21 @@ def is_description(column: Column) -> bool:
 
 def by_language(best: Column, columns: Iterable[Column]) -> list[Column]:
     """The best column with the same text in other languages after it, the fullest first."""
-    stem, language = _language_of(best.name)
+    stem, language = language_of(best.name)
     if not language:
         return [best]
-    others = [c for c in columns if _language_of(c.name)[0] == stem and _language_of(c.name)[1] and c.values]
+    others = [
+        c for c in columns if language_of(c.name)[0] == stem and language_of(c.name)[1] and c.values
+    ]
     order = {code: place for place, code in enumerate(words.LANGUAGES)}
-    return sorted(others, key=lambda c: (-round(c.fill, 1), order[_language_of(c.name)[1]]))
+    return sorted(others, key=lambda c: (-round(c.fill, 1), order[language_of(c.name)[1]]))
 
 
-def _language_of(name: str) -> tuple[str, str]:
-    """`title_de` and `title.de` are ("title", "de")."""
-    match = re.fullmatch(r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?', name)
+def language_of(name: str) -> tuple[str, str]:
+    """A name without the language at its end, and the language: `title_de` and `title.de` are ("title", "de")."""
+    match = re.fullmatch(
+        r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?', name
+    )
     if match and (code := match[2].lower().replace("-", "_")) in words.LANGUAGES:
         return match[1], code
     return name, ""

@@ -89,4 +89,7 @@ def is_full(table: Table, ids: Sequence[str]) -> tuple[bool, str]:
     if not repeated:
         return False, ""
     full = again >= 0.5 * min(known, shared) and repeated >= 0.3 * again
-    return full, f"{repeated} of {known} rows of later days repeat a row of the day before unchanged"
+    return (
+        full,
+        f"{repeated} of {known} rows of later days repeat a row of the day before unchanged",
+    )

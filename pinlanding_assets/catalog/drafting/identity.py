@@ -9,7 +9,19 @@ from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.table import Table
 from pinlanding_assets.catalog.schema import MAX_ID
 
-_WEAK = ("title", "image url", "file", "url", "link", "product url", "image", "no", "num", "number", "item")
+_WEAK = (
+    "title",
+    "image url",
+    "file",
+    "url",
+    "link",
+    "product url",
+    "image",
+    "no",
+    "num",
+    "number",
+    "item",
+)
 _IDS = frozenset("id nr no code key number sku nummer uid uuid ref".split())
 _DAYS = frozenset("day date datum jour fecha data snapshot dia giorno dag".split())
 _PLACES = ("unnamed", "index", "level 0", "row", "column 1", "row number", "rownum")
@@ -46,7 +58,9 @@ def identify(table: Table, title: Column | None) -> Identity:
     for column in columns:
         also = tokens(column.name) & _IDS and not tokens(column.name) & words.NEVER["id"]
         if also and column not in named and _may_be_id(table, column) and table.is_unique(column):
-            doubt = "its name says an id and its values differ, but nothing else says that it is one"
+            doubt = (
+                "its name says an id and its values differ, but nothing else says that it is one"
+            )
             return Identity(column.name, _reason(column), doubts=[("columns.id", doubt)])
     for column in named:
         if table.is_unique(column) and plain(column.name) in _WEAK:
@@ -95,7 +109,9 @@ def _of_repeated(table: Table, column: Column, title: Column | None) -> Identity
     for other in table.columns.values():
         days = tokens(other.name) & _DAYS and other.share(shapes.is_date) == 1 and other.fill == 1
         if days and _tells_apart(table, column, other, groups):
-            doubt = "rows of one id differ by their day, so each is taken for the product on that day"
+            doubt = (
+                "rows of one id differ by their day, so each is taken for the product on that day"
+            )
             return Identity(column.name, reason, day=other.name, doubts=[("columns.day", doubt)])
     if title is None or title is column:
         if again <= 0.02 * column.filled:
@@ -152,7 +168,9 @@ def _by_image(table: Table) -> Identity | None:
         if column.parents and column.name.endswith(".path") and column.fill == 1:
             if table.is_unique(column) and not column.listed:
                 doubt = "there is no column of ids; the path of the image is taken"
-                return Identity(column.name, "different in each row", doubts=[("columns.id", doubt)])
+                return Identity(
+                    column.name, "different in each row", doubts=[("columns.id", doubt)]
+                )
     for column in table.columns.values():
         in_file = column.parents and column.name.endswith(".bytes") and column.fill == 1
         if in_file and len(table.samples) == 1 and table.samples[0][0] is None:

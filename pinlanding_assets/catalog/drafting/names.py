@@ -7,6 +7,10 @@ import unicodedata
 from pinlanding_assets.catalog.drafting import words
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
+_LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def)$")
+_MONEY = frozenset("price prices pricing preis preise prix precio precios prezzo prijs".split())
+_AMOUNTS = frozenset("value amount gross brutto current min now final text eur usd".split())
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
 _IN_BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
@@ -15,10 +19,9 @@ _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)
 @functools.lru_cache(4096)
 def plain(name: str) -> str:
     """A name as words: `Product_Name`, `productName` and `g:product-name` are `product name`."""
-    name = name[:300].replace("ß", "ss").removeprefix("g:")
-    name = "".join(
-        c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)
-    )
+    name = _WRAPPED.sub("", name[:300])
+    name = name.replace("ß", "ss").removeprefix("g:")
+    name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     name = _PLURAL.sub(r"\1S", unicodedata.normalize("NFC", name))  # imageURLs
     spaced = name if name.isupper() else _CAMEL.sub(" ", name)
     return " ".join(re.sub(r"[\W_]+", " ", spaced.casefold()).split())
@@ -27,7 +30,10 @@ def plain(name: str) -> str:
 @functools.lru_cache(4096)
 def spoken(name: str) -> tuple[str, ...]:
     """Forms of a name that may stand in the tables of words, the whole one first."""
+    name = _WRAPPED.sub("", name)
     forms = [plain(name), plain(_IN_BRACKETS.sub(" ", name))]
+    if (bare := without_leaf(name)) != name:
+        forms.append(plain(re.split(r"[.\]]", bare.removesuffix("[]"))[-1]))
     last = re.split(r"[.\]]", name)[-1].strip('"')
     for form in list(forms):
         tokens = form.split()
@@ -40,6 +46,11 @@ def spoken(name: str) -> tuple[str, ...]:
     if re.search(r"[.\[]", name) and last:
         forms += [form for form in (plain(last),) if form not in ("id", "name", "value", "url")]
     return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def without_leaf(name: str) -> str:
+    """A path without a last name that says nothing by itself: `tags[].name` is `tags[]`."""
+    return _LEAF.sub("", name)
 
 
 def tokens(name: str) -> frozenset[str]:
@@ -59,7 +70,12 @@ def field_rank(name: str, field: str) -> int | None:
         return _places(words.FIELDS[field])[plain(name)]
     if tokens(name) & words.NEVER[field]:
         return None
-    return rank(name, words.FIELDS[field])
+    found = rank(name, words.FIELDS[field])
+    if found is None and field == "price" and "." in name:  # pricing.current.value
+        spoken_parts = plain(name).split()
+        if tokens(name) & _MONEY and spoken_parts[-1] in _AMOUNTS:
+            return len(words.FIELDS[field])
+    return found
 
 
 @functools.lru_cache(64)
@@ -86,7 +102,10 @@ def is_technical(name: str) -> bool:
 
 def key_of(name: str) -> str:
     """The key of an attribute from the name of its column."""
-    parts = re.findall(r'"[^"]*"|[^.\[\]]+', _IN_BRACKETS.sub("", name) if "[" not in name else name)
+    name = _WRAPPED.sub("", name)
+    parts = re.findall(
+        r'"[^"]*"|[^.\[\]]+', _IN_BRACKETS.sub("", name) if "[" not in name else name
+    )
     if "[" in name or "." in name:
         useful = [part for part in parts if plain(part) not in ("value", "name", "label", "en", "")]
         name = useful[-1] if useful else name

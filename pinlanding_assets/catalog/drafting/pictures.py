@@ -18,8 +18,7 @@ _LARGEST = ("hi res", "original", "master", "full", "large", "big", "zoom", "mai
 _MEDIUM = frozenset({"medium", "middle", "normal", "web", "regular"})
 _MEMBERS = frozenset(  # of an object that stands for an image, as the stage reads it
     "bytes hi_res large full original master max src url href contentUrl content_url image_url "
-    "imageUrl link image path file file_name filename filePath @id id medium small thumb thumbnail"
-    .split()
+    "imageUrl link image path file file_name filename filePath @id id medium small thumb thumbnail".split()
 )
 
 
@@ -50,7 +49,9 @@ def _all_images(parts: Sequence[str], separator: str) -> bool:
     stated = [part.strip() for part in parts if part.strip()]
     addresses = all(shapes.is_url(part) for part in stated)
     # an address may hold a comma: what follows it is then no address of its own
-    return len(stated) > 1 and (addresses or all(shapes.is_image(part) and "://" not in part for part in stated))
+    return len(stated) > 1 and (
+        addresses or all(shapes.is_image(part) and "://" not in part for part in stated)
+    )
 
 
 def _is_picture(column: Column) -> tuple[bool, str | None]:
@@ -59,7 +60,10 @@ def _is_picture(column: Column) -> tuple[bool, str | None]:
         sure_enough = 0.95
     else:
         sure_enough = 0.6
-    if named & {"alt", "logo", "avatar", "favicon", "icon", "caption", "credit", "icc"} or not column.parts:
+    if (
+        named & {"alt", "logo", "avatar", "favicon", "icon", "caption", "credit", "icc"}
+        or not column.parts
+    ):
         return False, None
     texts = [v for v in column.parts if isinstance(v, str)]
     split = split_of(texts)
@@ -85,11 +89,11 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
         if owner:
             grouped.setdefault(owner, []).append(column)
         else:
-            found[column.name] = Picture(column.name, split, (column.name,), "its values name images")
+            found[column.name] = Picture(
+                column.name, split, (column.name,), "its values name images"
+            )
     for owner, members in grouped.items():
-        covers = tuple(
-            name for name, c in columns.items() if c.parents and _owner_name(c) == owner
-        )
+        covers = tuple(name for name, c in columns.items() if c.parents and _owner_name(c) == owner)
         reason = "objects that name an image"
         if any(shapes.BYTES in v for c in members for v in c.parts if isinstance(v, dict)):
             reason = "the bytes of images"
@@ -110,8 +114,11 @@ def _of_server(picture: Picture, column: Column | None) -> Picture:
 
 def _is_server(value: object) -> bool:
     text = str(value)
-    return "/iiif/" in text and "/full/" not in text and not shapes.is_image(text) and not (
-        text.endswith(".json")
+    return (
+        "/iiif/" in text
+        and "/full/" not in text
+        and not shapes.is_image(text)
+        and not (text.endswith(".json"))
     )
 
 
@@ -129,7 +136,11 @@ def _owner(column: Column) -> str:
     if last not in _MEMBERS:
         return ""
     inner = re.split(r"[.\]]", owner)[-1] or owner
-    if last == "bytes" or tokens(inner) & words.IMAGE_TOKENS or rank(inner, words.IMAGES) is not None:
+    if (
+        last == "bytes"
+        or tokens(inner) & words.IMAGE_TOKENS
+        or rank(inner, words.IMAGES) is not None
+    ):
         return owner
     return ""
 
@@ -137,7 +148,8 @@ def _owner(column: Column) -> str:
 def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
     """Without smaller copies of others, and without bare names of files that are named in full."""
     large = [
-        p for p in found
+        p
+        for p in found
         if not tokens(p.name) & (words.SMALL | _MEDIUM) and "thumb" not in p.name.casefold()
     ]
     kept = large or found
@@ -147,11 +159,7 @@ def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
     full = [p for p in kept if _has_folder(columns.get(p.name))]
     if full:
         names = {_base(v) for p in full for v in columns[p.name].texts}
-        kept = [
-            p
-            for p in kept
-            if p in full or not _names_the_same(columns.get(p.name), names)
-        ]
+        kept = [p for p in kept if p in full or not _names_the_same(columns.get(p.name), names)]
     same: set[tuple] = set()
     unique = []
     for picture in kept:

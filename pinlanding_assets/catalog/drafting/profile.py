@@ -14,8 +14,20 @@ from pinlanding_assets.catalog.values import BYTES, members, several
 _DEPTH = 5
 _MAX_COLUMNS = 1000
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KEYS = {"key", "name", "label", "attribute", "attribute code", "code", "property", "trait", "trait type"}
-_VALUES = {"value", "values", "option", "val", "text", "display value"}
+_KEYS = {
+    "key",
+    "name",
+    "label",
+    "attribute",
+    "attribute code",
+    "code",
+    "property",
+    "trait",
+    "trait type",
+}
+_VALUES = {"value", "values", "option", "options", "val", "text", "display value"}
+_PARAMS = ("param", "attribute", "property", "specification", "spec", "feature")  # of XML
+_ORDER = {plain(language): place for place, language in enumerate(words.LANGUAGES)}
 _STRUCT = {
     *("amount", "value", "currency", "currency code", "price", "unit", "url", "src", "href"),
     *("path", "bytes", "id", "name", "title", "min", "max", "cent amount", "type", "@type", "text"),
@@ -59,7 +71,9 @@ class Column:
         """The values, those of lists one by one."""
         found = []
         for _, value in self.values:
-            found += [v for v in value if not shapes.is_blank(v)] if isinstance(value, list) else [value]
+            found += (
+                [v for v in value if not shapes.is_blank(v)] if isinstance(value, list) else [value]
+            )
         return found
 
     @cached_property
@@ -92,12 +106,41 @@ class Column:
         return self.name.replace("[]", "[0]")
 
 
+def _spelled(path: str, value: Any) -> str:
+    """The path to a text within a member of a pair: `label.en[0]`; "": there is none."""
+    if isinstance(value, dict) and value:
+        language = min(value, key=lambda key: _ORDER.get(plain(key), 99))
+        if plain(language) not in _ORDER:
+            return ""
+        return _spelled(step(path, language), value[language])
+    if isinstance(value, list):
+        return f"{path}[0]" if value and isinstance(value[0], str) else ""
+    return path if isinstance(value, str | int | float) else ""
+
+
+def _pairs_path(path: str, pairs: list[dict[str, Any]]) -> str:
+    """A path that makes {key, value} of pairs that the stage cannot read as they are."""
+    first = pairs[0]
+    key = next((k for k in first if plain(k) in _KEYS and not _is_number(first[k])), None)
+    value = next((k for k in first if plain(k) in _VALUES and k != key), None)
+    if key is None or value is None:
+        return ""
+    shown = [_spelled(step("", k)[1:], first[k]) for k in (key, value)]
+    return f"[{path}][].{{key: {shown[0]}, value: {shown[1]}}}" if all(shown) else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
 def columns_of(records: Sequence[dict[str, Any]]) -> dict[str, Column]:
     """The columns of a table by name, in the order in which they occur."""
     found: dict[str, Column] = {}
     maps = _maps(records)
+    spelled = _spelled_pairs(records, maps)
     for place, record in enumerate(records):
-        for name, value, keyed, parents in _leaves(record, maps):
+        for name, value, keyed, parents in _leaves(record, maps | spelled.keys()):
+            name, keyed = spelled.get(name, name), keyed or name in spelled
             column = found.get(name)
             if column is None:
                 if len(found) >= _MAX_COLUMNS:
@@ -149,7 +192,11 @@ def _parsed(value: Any) -> Any:
     """A list or an object that stands in a cell as JSON, as far as the stage reads it."""
     if isinstance(value, str) and value[:1] == "[":
         parts = several(value, None)
-        return value if parts == [value.strip()] else [p for p in parts if not isinstance(p, dict)] or value
+        return (
+            value
+            if parts == [value.strip()]
+            else [p for p in parts if not isinstance(p, dict)] or value
+        )
     return value
 
 
@@ -172,6 +219,22 @@ def _maps(records: Sequence[dict[str, Any]]) -> set[str]:
                 texts.setdefault(name, []).append(value)
     found = {name for name, seen in keys.items() if _is_map(name, *seen)}  # type: ignore[arg-type]
     return found | {name for name, cells in texts.items() if _is_text_map(name, cells)}
+
+
+def _spelled_pairs(records: Sequence[dict[str, Any]], maps: set[str]) -> dict[str, str]:
+    """Name of lists of keys and values that need a path -> the path."""
+    found: dict[str, str] = {}
+    for record in records[:500]:
+        for name, path, value in _containers(record):
+            pairs = value if isinstance(value, list) else [value]
+            if name in maps or name in found or not all(is_pair(v) for v in pairs):
+                continue
+            by_attribute = any(key.startswith("@") for key in pairs[0])
+            if isinstance(value, dict) and not (by_attribute and name.split(".")[-1] in _PARAMS):
+                continue
+            if spelled := _pairs_path(path, pairs):
+                found[name] = spelled
+    return found
 
 
 def _containers(record: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -198,7 +261,9 @@ def is_pair(value: dict[str, Any]) -> bool:
 
 def _plain_values(found: dict[str, Any]) -> bool:
     return all(
-        not isinstance(part, dict) for v in found.values() for part in (v if isinstance(v, list) else [v])
+        not isinstance(part, dict)
+        for v in found.values()
+        for part in (v if isinstance(v, list) else [v])
     )
 
 

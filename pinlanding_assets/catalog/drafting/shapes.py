@@ -7,7 +7,9 @@ from pinlanding_assets.catalog.values import BYTES
 from pinlanding_assets.catalog.words import is_nothing
 
 NO_WORDS: frozenset[str] = frozenset()
-_ENDING = re.compile(r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|jp2)($|[?#&/])", re.IGNORECASE)
+_ENDING = re.compile(
+    r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|jp2)($|[?#&/])", re.IGNORECASE
+)
 _URL = re.compile(r"(https?:)?//[^/\s]\S*", re.IGNORECASE)
 _HTML = re.compile(r"</?(p|br|div|ul|li|span|strong|b|i|em|h[1-6]|table|a)\b[^>]*>", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")

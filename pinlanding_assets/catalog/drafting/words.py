@@ -33,7 +33,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "pid, item, no, nr, num, number, numero, nummer, sku id, skuid, spu, product uid, ref no,"
         "record id, image, image url, file, url, link, product url, title"
     ),
-    "parent": _list("parent sku, parent id, parent, parent product id, parent product, parent code"),
+    "parent": _list(
+        "parent sku, parent id, parent, parent product id, parent product, parent code"
+    ),
     "operation": _list(
         "operation, op, action, change type, change, event, event type, event name, update delete,"
         "dml type, cdc operation, row kind, rowkind, is deleted, deleted, delete, isdeleted,"
@@ -58,7 +60,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "lange omschrijving, content, details text, text, about, about product, overview,"
         "dc description, product details, summary, abstract, excerpt, short description,"
         "shortdescription, kurzbeschreibung, kurztext, resume, description courte,"
-        "descripcion corta, descrizione breve, korte omschrijving, blurb, caption, story, notes,"
+        "descripcion corta, descrizione breve, korte omschrijving, blurb, caption, story,"
         "features, bullet points, highlights, opis, beskrivning, beskrivelse, kuvaus, popis, leiras,"
         "описание, 説明, 描述, 商品説明"
     ),
@@ -73,7 +75,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "preis netto, prix de vente, prix ttc, prix, prix unitaire, prix eur, precio de venta,"
         "precio, precio final, pvp, precio con iva, prezzo di vendita, prezzo, prezzo al pubblico,"
         "verkoopprijs, prijs, prijs incl btw, stuksprijs, preco, cena, pris, hinta, ar, price raw,"
-        "offers price, price current, prices price, prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
+        "offers price, price text, price current, prices price, prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
     ),
     "currency": _list(
         "currency, currency code, price currency, pricecurrency, currencycode, price currency code,"
@@ -181,14 +183,20 @@ NEVER: dict[str, frozenset[str]] = {
             "effective, interval, achat, compra, acquisto, inkoop, barre, fournisseur, streichpreis, group, list"
         )
     ),
-    "seller": frozenset(_list("id, code, sku, rating, url, link, number, part, count, image, logo")),
+    "seller": frozenset(
+        _list("id, code, sku, rating, url, link, number, part, count, image, logo")
+    ),
     "availability": frozenset(
         _list(
             "date, min, max, minimum, maximum, reserved, threshold, location, bin, lead, time, days,"
             "code, managed, manage, low, alert, warning, unit, order, ordered, since, until, package, incoming, notify"
         )
     ),
-    "url": frozenset(_list("image, img, thumbnail, photo, key, video, api, logo, brand, artist, seller, redirect, category")),
+    "url": frozenset(
+        _list(
+            "image, img, thumbnail, photo, key, video, api, logo, brand, artist, seller, redirect, category"
+        )
+    ),
     "currency": frozenset(_list("rate, symbol position")),
     "operation": frozenset(_list("date, at, by, time, user")),
     "parent": frozenset(_list("category, title, name, group, class")),
@@ -242,6 +250,13 @@ CATEGORY_TOKENS = frozenset(
         "breadcrumb, breadcrumbs, warengruppe"
     )
 )
+SOFTWARE = frozenset(  # a shop software's words for kinds of rows, which shoppers do not know
+    _list(
+        "simple, variable, variation, configurable, bundle, grouped, virtual, downloadable, external,"
+        "product, products, item, manifest, image, physical, digital, standard, default, parent,"
+        "child, variant, giftcard, p, d"
+    )
+)
 AROUND = frozenset(  # what stands within one of these is not about the product as such
     _list(
         "price, prices, offer, offers, shipping, seo, meta, tax, image, images, photo, photos, media,"
@@ -287,10 +302,29 @@ TECHNICAL = frozenset(
 )
 LANGUAGES = (
     *("en", "def", "en_us", "en_gb", "de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "no"),
-    *("nb", "fi", "cs", "sk", "hu", "ro", "bg", "el", "ru", "uk", "tr", "ja", "zh", "ko", "ar", "hr"),
+    *(
+        "nb",
+        "fi",
+        "cs",
+        "sk",
+        "hu",
+        "ro",
+        "bg",
+        "el",
+        "ru",
+        "uk",
+        "tr",
+        "ja",
+        "zh",
+        "ko",
+        "ar",
+        "hr",
+    ),
     *("sl", "et", "lv", "lt", "ga", "ca", "de_de", "de_at", "de_ch", "fr_fr", "es_es", "it_it"),
     *("nl_nl", "none", "und", "mul", "default", "english", "german", "french"),
 )
 LOCALE_COLUMNS = frozenset(
-    _list("language, lang, locale, sprache, langue, idioma, lingua, taal, store view code, store view, language code, lang code, sprachcode, website, market, store code")
+    _list(
+        "language, lang, locale, sprache, langue, idioma, lingua, taal, store view code, store view, language code, lang code, sprachcode, website, market, store code"
+    )
 )
