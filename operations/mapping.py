@@ -3,37 +3,24 @@
 The drafting itself is `pinlanding_assets.catalog.drafting`; here are the files.
 """
 
-import itertools
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import polars as pl
-from fsspec.implementations.local import LocalFileSystem
 
+from operations.mapping_files import chosen_files, find_images, sample_of
 from pinlanding_assets.catalog.drafting.drafter import draft, slug
 from pinlanding_assets.catalog.drafting.files import patterns
 from pinlanding_assets.catalog.drafting.render import render
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
 from pinlanding_assets.catalog.feed import parse_records
-from pinlanding_assets.catalog.rows import at
-from pinlanding_assets.catalog.values import read_images
 from resources.feeds.catalog_config import CatalogConfig
-from resources.feeds.formats import Format, is_feed, open_feed
 from resources.feeds.rows import FeedError, to_json
 
-MAX_RECORDS = 4000  # of a file
-MAX_DAYS = 6  # the first and the last
-MAX_PARTS = 3  # of one table and day
-MAX_FILES = 200
 _SHOWN = 3  # products
-_NOT_FEEDS = ("readme", "license", "licence", "expected", "notice", "changelog", "requirements")
-_MAX_FOLDERS = 2000
-_TRIED = 40  # references of images
 
 
 @dataclass
@@ -59,13 +46,6 @@ class Mapping:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _File:
-    name: str  # as catalog.yaml says it
-    filesystem: Any
-    path: str
-
-
 def map_files(paths: Sequence[str], out: str | Path = "catalog.yaml") -> Mapping:
     """Drafts a mapping.
 
@@ -76,29 +56,43 @@ def map_files(paths: Sequence[str], out: str | Path = "catalog.yaml") -> Mapping
     Raises:
         FeedError: there is no file, or none can be read.
     """
-    folder = Path(out).absolute().parent
-    files = _chosen(_files(paths, folder))
+    files = chosen_files(paths, Path(out))
     if not files:
         raise FeedError(f"{', '.join(map(str, paths))}: no file of a catalog was found")
-    samples, failed = [], dict[str, str]()
+    samples: list[Sample] = []
+    read_as, failed = dict[str, str](), dict[str, str]()
     for file in files:
         try:
-            samples.append(_sample(file))
+            sample = sample_of(file)
         except FeedError as error:
-            failed[file.name] = str(error.description).partition("\nWhat to do")[0]
-    samples = [s for s in samples if not _is_plain_text(s)]
+            failed[file.located.name] = str(error.description).partition("\nWhat to do")[0]
+            continue
+        read_as[file.located.name] = sample.read_as
+        if _is_plain_text(sample):
+            failed[file.located.name] = "a plain text, no table"
+        else:
+            samples.append(sample)
     if not samples:
-        raise FeedError("; ".join(failed.values()) or "the files are plain texts, no tables")
+        raise FeedError("; ".join(f"{name}: {why}" for name, why in failed.items()))
     found = draft(samples)
     for name, why in failed.items():
         found.unused[name] = f"this file is left out: {why}"
-    _find_images(found, samples, files, folder)
-    mapping = Mapping(found, render(found), None, failed=failed)
-    mapping.read_as = {sample.name: sample.read_as for sample in samples}
+    find_images(found, samples, files, Path(out).absolute().parent)
+    mapping = Mapping(found, render(found), None, read_as=read_as, failed=failed)
     if found.usable:
         mapping.config = CatalogConfig.model_validate({"name": _name(samples), **found.settings})
         mapping.products, mapping.rejects = _products(mapping.config, samples)
     return mapping
+
+
+def _is_plain_text(sample: Sample) -> bool:
+    """Whether a file is no table: prose, or a list of words."""
+    single = sample.columns is not None and len(sample.columns) < 2
+    return single and sample.read_as.startswith("csv")
+
+
+def _name(samples: Sequence[Sample]) -> str:
+    return "-".join(part for part in slug(samples).split("_") if part)[:60].strip("-") or "catalog"
 
 
 def report(mapping: Mapping) -> str:
@@ -149,180 +143,6 @@ def _told(product: dict[str, Any]) -> list[str]:
         more = f" and {len(images) - 1} more" if len(images) > 1 else ""
         lines.append(f"    image {_line(images[0])}{more}")
     return lines
-
-
-# the files
-
-
-def _files(paths: Sequence[str], folder: Path) -> Iterator[_File]:
-    for path in paths:
-        if "://" in str(path):
-            filesystem, at_store = fsspec.core.url_to_fs(str(path))
-            if not _looks_like_file(str(path)) and filesystem.isdir(at_store):
-                for found in sorted(filesystem.find(at_store)):
-                    if _is_wanted(found):
-                        yield _File(filesystem.unstrip_protocol(found), filesystem, found)
-            else:
-                yield _File(str(path), filesystem, at_store)
-        elif Path(path).is_dir():
-            for found in _walk(Path(path)):
-                yield _File(os.path.relpath(found, folder), LocalFileSystem(), str(found))
-        elif Path(path).is_file():
-            found = Path(path).absolute()
-            yield _File(os.path.relpath(found, folder), LocalFileSystem(), str(found))
-        else:
-            raise FeedError(f"{path}: there is no such file or folder")
-
-
-def _looks_like_file(path: str) -> bool:
-    return is_feed(path.split("?")[0]) or path.split("?")[0].lower().endswith(".zip")
-
-
-def _is_wanted(path: str) -> bool:
-    base = path.replace("\\", "/").rpartition("/")[2].casefold()
-    hidden = base.startswith((".", "_", "~$"))
-    return not hidden and _looks_like_file(path) and not base.startswith(_NOT_FEEDS)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder.absolute()):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
-        for name in sorted(names):
-            if _is_wanted(name):
-                yield Path(root) / name
-
-
-def _chosen(files: Iterator[_File]) -> list[_File]:
-    """Of each table the first parts, of the first and last days."""
-    found = list(itertools.islice(files, 50_000))
-    named = patterns([file.name for file in found])
-    days: dict[str, set[str]] = {}
-    for pattern, day in named.values():
-        days.setdefault(pattern, set()).add(day or "")
-    wanted = {
-        pattern: {*sorted(of)[: MAX_DAYS // 2], *sorted(of)[-MAX_DAYS // 2 :]}
-        for pattern, of in days.items()
-    }
-    taken: Counter[tuple[str, str]] = Counter()
-    chosen = []
-    for file in found:
-        pattern, day = named[file.name]
-        if (day or "") in wanted[pattern] and taken[pattern, day or ""] < MAX_PARTS:
-            taken[pattern, day or ""] += 1
-            chosen.append(file)
-    return chosen[:MAX_FILES]
-
-
-def _sample(file: _File) -> Sample:
-    records: list[dict[str, Any]] = []
-    broken = 0
-    with open_feed(file.filesystem, file.path, file.name, Format()) as opened:
-        rows = iter(opened.rows)
-        for row in itertools.islice(rows, MAX_RECORDS):
-            value = row.value
-            if value is None:
-                broken += 1
-            else:
-                records.append(value)
-        whole = len(records) + broken < MAX_RECORDS or next(rows, None) is None
-        return Sample(file.name, records, opened.columns, opened.read_as, whole, broken)
-
-
-def _is_plain_text(sample: Sample) -> bool:
-    """Whether a file is no table: prose, or a list of words."""
-    endings = (".txt", ".csv", ".tsv")
-    single = sample.columns is not None and len(sample.columns) < 2
-    return single and sample.name.casefold().endswith(endings)
-
-
-def _name(samples: Sequence[Sample]) -> str:
-    return "-".join(part for part in slug(samples).split("_") if part)[:60].strip("-") or "catalog"
-
-
-# the images
-
-
-def _find_images(
-    found: Draft, samples: Sequence[Sample], files: Sequence[_File], folder: Path
-) -> None:
-    """Sets `images_from` where paths of images lead from another folder than the feed's."""
-    references = _references(found, samples)
-    if not references:
-        return
-    homes = {
-        Path(file.path).parent for file in files if isinstance(file.filesystem, LocalFileSystem)
-    }
-    homes = {home for home in homes if any(file.name in references for file in files)}
-    tried = [reference for of in references.values() for reference in of][:_TRIED]
-    there = sum(
-        _exists(Path(file.path).parent, reference)
-        for file in files
-        if isinstance(file.filesystem, LocalFileSystem)
-        for reference in references.get(file.name, ())
-    )
-    if not homes or there:
-        total = sum(map(len, references.values()))
-        if homes and there < total:
-            found.doubt("columns.images", f"of {total} files tried, {total - there} are not there")
-        return
-    best, most = None, 0
-    for candidate in _folders(homes, folder):
-        hits = sum(_exists(candidate, reference) for reference in tried)
-        if hits > most:
-            best, most = candidate, hits
-    if best is None:
-        shown = _line(tried[0])
-        found.doubt("columns.images", f"no folder was found that files like {shown!r} lie in")
-        return
-    found.settings["images_from"] = os.path.relpath(best, folder)
-    found.reasons["images_from"] = f"{most} of {len(tried)} files that were tried lie there"
-
-
-def _references(found: Draft, samples: Sequence[Sample]) -> dict[str, list[str]]:
-    """File -> paths of images that its first rows name; without addresses and bytes."""
-    columns = found.settings.get("columns", {}).get("images") or []
-    references: dict[str, list[str]] = {}
-    for column in columns if isinstance(columns, list) else [columns]:
-        name, split = (
-            (column, None) if isinstance(column, str) else (column["column"], column.get("split"))
-        )
-        for sample in samples:
-            for record in sample.records[:_TRIED]:
-                for one in read_images(at(record, name), split, frozenset()):
-                    local = isinstance(one, str) and not one.startswith(("bytes:", "//", "data:"))
-                    if local and "://" not in one:
-                        references.setdefault(sample.name, []).append(one)
-    return {name: list(dict.fromkeys(of))[:_TRIED] for name, of in references.items()}
-
-
-def _exists(folder: Path, reference: str) -> bool:
-    """Whether a path leads to a file below a folder; a leading slash is the folder's."""
-    below = reference.replace("\\", "/").lstrip("/")
-    if not below or ".." in below.split("/") or len(below) > 1000 or not below.isprintable():
-        return False
-    try:
-        return (folder / below).is_file()
-    except OSError:
-        return False
-
-
-def _folders(homes: set[Path], folder: Path) -> Iterator[Path]:
-    """Folders that may hold images: below the files' own, then beside them."""
-    seen: set[Path] = set()
-    roots = [*sorted(homes), *sorted({home.parent for home in homes}), folder]
-    for root in roots:
-        for place, folders, _ in os.walk(root):
-            path = Path(place)
-            depth = len(path.relative_to(root).parts)
-            folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < 4 else []
-            if path not in seen:
-                seen.add(path)
-                yield path
-            if len(seen) > _MAX_FOLDERS:
-                return
-
-
-# the products
 
 
 def _products(

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from pinlanding_assets.catalog.drafting import shapes, words
+from pinlanding_assets.catalog.drafting import attribute_words, shapes
 from pinlanding_assets.catalog.drafting.names import (
     attribute_rank,
     is_technical,
@@ -15,24 +15,25 @@ from pinlanding_assets.catalog.drafting.names import (
     without_leaf,
 )
 from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.words import said
 
-_TEXTS = frozenset(
-    "title titles description descriptions titel beschreibung titre titulo titolo descripcion "
-    "descrizione omschrijving headline subtitle".split()
+_TEXTS = said(
+    "title, titles, description, descriptions, titel, beschreibung, titre, titulo, titolo,"
+    "descripcion, descrizione, omschrijving, headline, subtitle"
 )
-_WORDS = frozenset(  # of which several may stand in a text, each a word or two
-    "color colour colors colours farbe farben couleur couleurs kleur kleuren colore colori size sizes "
-    "grosse groesse taille tailles talla tallas taglia taglie maat maten material materials materiale "
-    "matiere stoff gender geschlecht".split()
+_WORDS = said(
+    "color, colour, colors, colours, farbe, farben, couleur, couleurs, kleur, kleuren, colore,"
+    "colori, size, sizes, grosse, groesse, taille, tailles, talla, tallas, taglia, taglie, maat,"
+    "maten, material, materials, materiale, matiere, stoff, gender, geschlecht"
 )
 _ENOUGH = 8  # rows, from which on how often values return says something
-_TYPES = frozenset(
-    "type art typ subcategory sub class label coarse classification object genre species".split()
+_TYPES = said(
+    "type, art, typ, subcategory, sub, class, label, coarse, classification, object, genre,species"
 )
-_MEASURES = frozenset(
-    "size diameter width height depth length capacity volume year groesse grosse durchmesser breite "
-    "hohe lange tiefe largeur hauteur longueur ancho alto larghezza altezza age wattage taille "
-    "jahr talla maat taglia thickness shoe pages kids".split()
+_MEASURES = said(
+    "size, diameter, width, height, depth, length, capacity, volume, year, groesse, grosse,"
+    "durchmesser, breite, hohe, lange, tiefe, largeur, hauteur, longueur, ancho, alto, larghezza,"
+    "altezza, age, wattage, taille, jahr, talla, maat, taglia, thickness, shoe, pages, kids"
 )
 
 
@@ -47,7 +48,7 @@ def why_unused(column: Column) -> str:
     known = attribute_rank(column.name)
     named = tokens(without_leaf(column.name) if column.parents else column.name)
     last = re.split(r"[.\]]", column.name)[-1].strip('"')
-    if column.parents and (last.startswith("@") or _parent_tokens(column) & words.AROUND):
+    if column.parents and (last.startswith("@") or _parent_tokens(column) & attribute_words.AROUND):
         return "is not about the product itself"
     if last == "@type" or last == "@context":
         return "says what the object is, not the product"
@@ -59,7 +60,7 @@ def why_unused(column: Column) -> str:
         return "holds ids"
     if is_technical(column.name) and not _is_known_as_whole(column.name):
         return "says nothing that shoppers ask for"
-    if {text.casefold() for text in column.texts} <= words.SOFTWARE and "type" in named:
+    if {text.casefold() for text in column.texts} <= attribute_words.SOFTWARE and "type" in named:
         return "has words of the software only"
     if "name" in named and not known:
         return "is another title or text"
@@ -93,7 +94,7 @@ def _is_identifier(value: object) -> bool:
 
 def _is_known_as_whole(name: str) -> bool:
     forms = spoken(name)[:2]
-    return any(form in table for table in words.ATTRIBUTES.values() for form in forms)
+    return any(form in table for table in attribute_words.ATTRIBUTES.values() for form in forms)
 
 
 def _why_unknown(column: Column) -> str:
@@ -115,8 +116,10 @@ def split_of(column: Column) -> str | None:
     if not texts or column.keyed:
         return None
     forms = set(spoken(column.name))
-    is_list = bool(forms & words.LISTS)
-    is_path = bool(forms & words.PATHS or tokens(column.name) & words.CATEGORY_TOKENS)
+    is_list = bool(forms & attribute_words.LISTS)
+    is_path = bool(
+        forms & attribute_words.PATHS or tokens(column.name) & attribute_words.CATEGORY_TOKENS
+    )
     if is_path and any(" > " in text or ">>" in text for text in texts):
         mark = ">>" if any(">>" in text for text in texts) else ">"
         nested = [text for text in texts if mark in text]
@@ -154,8 +157,7 @@ def _begins_anew(texts: Iterable[str]) -> bool:
     hits = 0
     shown = list(texts)
     for text in shown:
-        first, *others = [re.split(">", part)[0].strip() for part in text.split(",")]
-        roots[first] += 1
+        roots[re.split("[>,]", text)[0].strip()] += 1
     for text in shown:
         for part in text.split(",")[1:]:
             after += 1

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pinlanding_assets.catalog.drafting.attributes import split_of
-from pinlanding_assets.catalog.drafting.known_exports import Export
+from pinlanding_assets.catalog.drafting.export import Export
 from pinlanding_assets.catalog.drafting.names import plain
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.samples import Draft
@@ -25,7 +25,7 @@ class Recipe:
             self._names.setdefault(plain(name), name)
 
     def _named(self, wanted: str) -> str | None:
-        name = self._names.get(wanted if wanted == plain(wanted) else plain(wanted))
+        name = self._names.get(plain(wanted), "")
         return name if name in self._columns and self._columns[name].values else None
 
     def field(self, field: str) -> list[str] | None:
@@ -78,7 +78,7 @@ class Recipe:
     def values(self, column: Column) -> dict[str, str]:
         """Values that are the shop software's own words for nothing."""
         empty = {"Default Title", "Default"} & set(column.texts)
-        return {value: "" for value in sorted(empty)}
+        return dict.fromkeys(sorted(empty), "")
 
     def product_type(self, chosen: Mapping[str, Column]) -> str | None:
         wanted = self._export.product_type

@@ -7,18 +7,19 @@ from typing import Any
 from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.words import said
 from pinlanding_assets.catalog.prices import BadPrice, read_price
 from pinlanding_assets.catalog.words import read_availability, read_operation
 
-_SALE = frozenset(
-    "sale special discounted discount offer final promo promotional reduced deal angebot "
-    "angebotspreis aktion aktionspreis sonderpreis actie solde oferta saldo".split()
+_SALE = said(
+    "sale, special, discounted, discount, offer, final, promo, promotional, reduced, deal,"
+    "angebot, angebotspreis, aktion, aktionspreis, sonderpreis, actie, solde, oferta, saldo"
 )
-_LIST = frozenset("list msrp rrp uvp mrp recommended retail listenpreis pvp".split())
-_STATES = frozenset(
-    "active draft archived inactive published unpublished publish enabled disabled private".split()
+_LIST = said("list, msrp, rrp, uvp, mrp, recommended, retail, listenpreis, pvp")
+_STATES = said(
+    "active, draft, archived, inactive, published, unpublished, publish, enabled, disabled,private"
 )
-_QUANTITIES = frozenset("quantity qty cantidad quantita aantal quantite menge".split())
+_QUANTITIES = said("quantity, qty, cantidad, quantita, aantal, quantite, menge")
 Ranked = list[tuple[int, Column]]
 
 
@@ -69,7 +70,7 @@ def by_language(best: Column, columns: Iterable[Column]) -> list[Column]:
 
 
 def language_of(name: str) -> tuple[str, str]:
-    """A name without the language at its end, and the language: `title_de` and `title.de` are ("title", "de")."""
+    """A name without the language at its end, and the language: `title_de` is ("title", "de")."""
     match = re.fullmatch(
         r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?', name
     )

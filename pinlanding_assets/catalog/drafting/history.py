@@ -1,5 +1,6 @@
-"""What several days say: columns that were renamed, and whether a day's file is the whole catalog."""
+"""What several days say: renamed columns, and whether a day's file is the whole catalog."""
 
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -44,7 +45,7 @@ def _same_values(old: Column, new: Column) -> bool:
     if old.keyed or new.keyed:
         return old.keyed and new.keyed
     one, other = set(old.texts), set(new.texts)
-    if min(len(one), len(other)) < 2 or shapes.TRUTH >= {t.casefold() for t in one | other}:
+    if min(len(one), len(other)) < 2 or {t.casefold() for t in one | other} <= shapes.TRUTH:
         return False
     return len(one & other) >= 0.5 * min(len(one), len(other)) and _alike(old, new)
 
@@ -80,7 +81,7 @@ def is_full(table: Table, ids: Sequence[str]) -> tuple[bool, str]:
             rows[id_of[place]] = rows.get(id_of[place], "") + json.dumps(record, sort_keys=True)
     repeated = again = shared = known = 0
     days = sorted(by_day)
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in itertools.pairwise(days):
         both = by_day[before].keys() & by_day[after].keys()
         again += len(both)
         known += len(by_day[after])

@@ -7,6 +7,7 @@ from pinlanding_assets.catalog.drafting.fields import is_operation, ranked
 from pinlanding_assets.catalog.drafting.names import plain, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.table import Table
+from pinlanding_assets.catalog.drafting.words import said
 from pinlanding_assets.catalog.schema import MAX_ID
 
 _WEAK = (
@@ -22,8 +23,9 @@ _WEAK = (
     "number",
     "item",
 )
-_IDS = frozenset("id nr no code key number sku nummer uid uuid ref".split())
-_DAYS = frozenset("day date datum jour fecha data snapshot dia giorno dag".split())
+_IDS = said("id, nr, no, code, key, number, sku, nummer, uid, uuid, ref")
+_DAYS = said("day, date, datum, jour, fecha, data, snapshot, dia, giorno, dag")
+_REASON = "its name says so, and no value stands twice on a day"
 _PLACES = ("unnamed", "index", "level 0", "row", "column 1", "row number", "rownum")
 
 
@@ -43,25 +45,25 @@ def identify(table: Table, title: Column | None) -> Identity:
     """The column of the ids of a table; without one, the doubts say why."""
     columns = list(table.columns.values())
     rejected: list[str] = []
-    named = [column for _, column in ranked(columns, "id", lambda c: _may_be_id(table, c))]
+    named = [column for _, column in ranked(columns, "id", lambda c: _may_be_id(c))]
     strong = [c for c in named if plain(c.name) not in _WEAK]
     for column in strong:
         if table.is_unique(column):
-            return Identity(column.name, _reason(column))
+            return Identity(column.name, _REASON)
         found = _of_repeated(table, column, title)
         if found:
             return found
         rejected.append(column.name)
     for column in _with_gaps(table, columns):
         gaps = f"{column.rows - column.filled} of {column.rows} rows have none and are refused"
-        return Identity(column.name, _reason(column), doubts=[("columns.id", gaps)])
+        return Identity(column.name, _REASON, doubts=[("columns.id", gaps)])
     for column in columns:
         also = tokens(column.name) & _IDS and not tokens(column.name) & words.NEVER["id"]
-        if also and column not in named and _may_be_id(table, column) and table.is_unique(column):
+        if also and column not in named and _may_be_id(column) and table.is_unique(column):
             doubt = (
                 "its name says an id and its values differ, but nothing else says that it is one"
             )
-            return Identity(column.name, _reason(column), doubts=[("columns.id", doubt)])
+            return Identity(column.name, _REASON, doubts=[("columns.id", doubt)])
     for column in named:
         if table.is_unique(column) and plain(column.name) in _WEAK:
             doubt = f"no column of ids was found; each row has another {column.name!r}"
@@ -71,11 +73,11 @@ def identify(table: Table, title: Column | None) -> Identity:
 
 def _with_gaps(table: Table, columns: list[Column]) -> list[Column]:
     """Columns that are called after ids and have some in most rows."""
-    named = ranked(columns, "id", lambda c: _may_be_id(table, c, fill=0.5))
+    named = ranked(columns, "id", lambda c: _may_be_id(c, fill=0.5))
     return [c for _, c in named if plain(c.name) not in _WEAK and table.is_unique(c)]
 
 
-def _may_be_id(table: Table, column: Column, fill: float = 0.98) -> bool:
+def _may_be_id(column: Column, fill: float = 0.98) -> bool:
     if column.fill < fill or column.listed or "[" in column.name:
         return False
     texts = [text for text in column.texts if text]
@@ -85,10 +87,6 @@ def _may_be_id(table: Table, column: Column, fill: float = 0.98) -> bool:
     single = all(len(text) <= MAX_ID and text.isprintable() for text in texts)
     truths = column.share(lambda v: isinstance(v, bool)) == 0
     return whole and single and truths and column.share(shapes.is_date) < 0.9
-
-
-def _reason(column: Column) -> str:
-    return "its name says so, and no value stands twice on a day"
 
 
 def _of_repeated(table: Table, column: Column, title: Column | None) -> Identity | None:
@@ -104,11 +102,11 @@ def _of_repeated(table: Table, column: Column, title: Column | None) -> Identity
         doubt = f"{len(groups)} ids stand twice, each time with the same values"
         return Identity(column.name, reason, doubts=[("columns.id", doubt)])
     for other in table.columns.values():
-        if plain(other.name) in words.LOCALE_COLUMNS and _tells_apart(table, column, other, groups):
-            return _of_language(table, column, other)
+        if plain(other.name) in words.LOCALE_COLUMNS and _tells_apart(other, groups):
+            return _of_language(column, other)
     for other in table.columns.values():
         days = tokens(other.name) & _DAYS and other.share(shapes.is_date) == 1 and other.fill == 1
-        if days and _tells_apart(table, column, other, groups):
+        if days and _tells_apart(other, groups):
             doubt = (
                 "rows of one id differ by their day, so each is taken for the product on that day"
             )
@@ -132,13 +130,13 @@ def _of_repeated(table: Table, column: Column, title: Column | None) -> Identity
     return None
 
 
-def _tells_apart(table: Table, column: Column, other: Column, groups: list[list[int]]) -> bool:
+def _tells_apart(other: Column, groups: list[list[int]]) -> bool:
     """Whether rows of one id differ in another column."""
     values = other.by_record()
     return all(len({values.get(place, "") for place in places}) == len(places) for places in groups)
 
 
-def _of_language(table: Table, column: Column, other: Column) -> Identity:
+def _of_language(column: Column, other: Column) -> Identity:
     values = other.by_record()
     ids = column.by_record()
     counts: dict[str, set[str]] = {}
@@ -165,12 +163,10 @@ def _of_language(table: Table, column: Column, other: Column) -> Identity:
 def _by_image(table: Table) -> Identity | None:
     """Data sets of images often have no id: the path of the image is one, or its place."""
     for column in table.columns.values():
-        if column.parents and column.name.endswith(".path") and column.fill == 1:
-            if table.is_unique(column) and not column.listed:
-                doubt = "there is no column of ids; the path of the image is taken"
-                return Identity(
-                    column.name, "different in each row", doubts=[("columns.id", doubt)]
-                )
+        path = column.parents and column.name.endswith(".path") and column.fill == 1
+        if path and table.is_unique(column) and not column.listed:
+            doubt = "there is no column of ids; the path of the image is taken"
+            return Identity(column.name, "different in each row", doubts=[("columns.id", doubt)])
     for column in table.columns.values():
         in_file = column.parents and column.name.endswith(".bytes") and column.fill == 1
         if in_file and len(table.samples) == 1 and table.samples[0][0] is None:

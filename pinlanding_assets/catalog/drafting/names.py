@@ -4,13 +4,14 @@ import functools
 import re
 import unicodedata
 
-from pinlanding_assets.catalog.drafting import words
+from pinlanding_assets.catalog.drafting import attribute_words, words
+from pinlanding_assets.catalog.drafting.words import said
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
 _LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def)$")
-_MONEY = frozenset("price prices pricing preis preise prix precio precios prezzo prijs".split())
-_AMOUNTS = frozenset("value amount gross brutto current min now final text eur usd".split())
+_MONEY = said("price, prices, pricing, preis, preise, prix, precio, precios, prezzo, prijs")
+_AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
 _IN_BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
@@ -88,16 +89,17 @@ def _places(table: tuple[str, ...]) -> dict[str, int]:
 
 def attribute_rank(name: str) -> tuple[str, int] | None:
     """The kind of attribute that a name says (`category`, or `*` for any other), and its place."""
-    for kind, table in words.ATTRIBUTES.items():
+    name = re.sub(r"(?i)(?<=[\w ])[ _]name$", "", name)  # colour name
+    for kind, table in attribute_words.ATTRIBUTES.items():
         place = rank(name, table)
         if place is not None:
             return kind, place
-    return ("category", 999) if tokens(name) & words.CATEGORY_TOKENS else None
+    return ("category", 999) if tokens(name) & attribute_words.CATEGORY_TOKENS else None
 
 
 def is_technical(name: str) -> bool:
     """Whether a name says something that no shopper asks for."""
-    return bool(tokens(name) & words.TECHNICAL)
+    return bool(tokens(name) & attribute_words.TECHNICAL)
 
 
 def key_of(name: str) -> str:
@@ -117,4 +119,4 @@ def key_of(name: str) -> str:
     for noise in ("product_", "item_"):
         if key.startswith(noise) and key != "product_type":
             key = key.removeprefix(noise)
-    return words.SINGULAR.get(key, key) or "attribute"
+    return attribute_words.SINGULAR.get(key, key) or "attribute"

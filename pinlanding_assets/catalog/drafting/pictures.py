@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.names import plain, rank, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.words import said
 
 _SEPARATORS = ("|", ";", ",", "\n", "~", "^", " ")
-_FURTHER = frozenset(
-    "additional other extra more further gallery weitere zusatz secondary alternate alt others back "
-    "side second third".split()
+_FURTHER = said(
+    "additional, other, extra, more, further, gallery, weitere, zusatz, secondary, alternate,"
+    "alt, others, back, side, second, third"
 )
 _LARGEST = ("hi res", "original", "master", "full", "large", "big", "zoom", "main", "primary")
 _MEDIUM = frozenset({"medium", "middle", "normal", "web", "regular"})
-_MEMBERS = frozenset(  # of an object that stands for an image, as the stage reads it
-    "bytes hi_res large full original master max src url href contentUrl content_url image_url "
-    "imageUrl link image path file file_name filename filePath @id id medium small thumb thumbnail".split()
+_MEMBERS = said(
+    "bytes, hi_res, large, full, original, master, max, src, url, href, contentUrl, content_url,"
+    "image_url, imageUrl, link, image, path, file, file_name, filename, filePath, @id, id,"
+    "medium, small, thumb, thumbnail"
 )
 
 
@@ -39,13 +41,13 @@ def split_of(texts: Iterable[str]) -> str | None:
         several = [text for text in shown if separator in text.strip(separator + " ")]
         if not several:
             continue
-        good = sum(_all_images(text.split(separator), separator) for text in several)
+        good = sum(_all_images(text.split(separator)) for text in several)
         if good == len(several):
             return separator
     return None
 
 
-def _all_images(parts: Sequence[str], separator: str) -> bool:
+def _all_images(parts: Sequence[str]) -> bool:
     stated = [part.strip() for part in parts if part.strip()]
     addresses = all(shapes.is_url(part) for part in stated)
     # an address may hold a comma: what follows it is then no address of its own
@@ -56,10 +58,8 @@ def _all_images(parts: Sequence[str], separator: str) -> bool:
 
 def _is_picture(column: Column) -> tuple[bool, str | None]:
     named = tokens(column.name)
-    if named & words.NOT_IMAGES and not named & words.IMAGE_TOKENS:
-        sure_enough = 0.95
-    else:
-        sure_enough = 0.6
+    other = named & words.NOT_IMAGES and not named & words.IMAGE_TOKENS
+    sure_enough = 0.95 if other else 0.6
     if (
         named & {"alt", "logo", "avatar", "favicon", "icon", "caption", "credit", "icc"}
         or not column.parts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pinlanding_assets.catalog.drafting import shapes, words
+from pinlanding_assets.catalog.drafting import attribute_words, shapes, words
 from pinlanding_assets.catalog.drafting.names import plain
 from pinlanding_assets.catalog.values import BYTES, members, several
 
@@ -125,7 +125,7 @@ def _pairs_path(path: str, pairs: list[dict[str, Any]]) -> str:
     value = next((k for k in first if plain(k) in _VALUES and k != key), None)
     if key is None or value is None:
         return ""
-    shown = [_spelled(step("", k)[1:], first[k]) for k in (key, value)]
+    shown = [_spelled(quoted(k), first[k]) for k in (key, value)]
     return f"[{path}][].{{key: {shown[0]}, value: {shown[1]}}}" if all(shown) else ""
 
 
@@ -155,6 +155,11 @@ def step(path: str, name: str) -> str:
     """A path with one more name in it."""
     shown = name if _IDENTIFIER.fullmatch(name) else json.dumps(name, ensure_ascii=False)
     return f"{path}.{shown}"
+
+
+def quoted(name: str) -> str:
+    """A name as a path has it."""
+    return step("", name)[1:]
 
 
 def _leaves(
@@ -205,7 +210,7 @@ def _maps(records: Sequence[dict[str, Any]]) -> set[str]:
     keys: dict[str, list[int | set]] = {}
     texts: dict[str, list[str]] = {}
     for record in records[:500]:
-        for name, path, value in _containers(record):
+        for name, _, value in _containers(record):
             seen = keys.setdefault(name, [0, set(), set(), 0])
             found = members(value, shapes.NO_WORDS)
             named = set(value) if isinstance(value, dict) else set()
@@ -248,9 +253,12 @@ def _containers(record: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
             yield name, path, value
             if depth < _DEPTH:
                 stack += [(step(path, k), step(path, k), v, depth + 1) for k, v in value.items()]
-        elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-            if all(is_pair(v) for v in value):
-                yield name, path, value
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(v, dict) and is_pair(v) for v in value)
+        ):
+            yield name, path, value
 
 
 def is_pair(value: dict[str, Any]) -> bool:
@@ -276,7 +284,7 @@ def _is_map(name: str, times: int, keys: set[str], always: set[str], fitting: in
         return False
     if named <= {plain(language) for language in words.LANGUAGES}:
         return False
-    if last in words.MAPS:
+    if last in attribute_words.MAPS:
         return True
     varying = len(keys) > 2 * max(1, len(always)) and times > 2
     return varying and len(keys) > 5 and last not in words.IMAGE_TOKENS
@@ -286,7 +294,7 @@ def _is_text_map(name: str, cells: list[str]) -> bool:
     """Whether cells are JSON objects, or `k=v,k=v`."""
     shown = cells[:200]
     objects = sum(cell.lstrip()[:1] == "{" or cell.lstrip()[:2] == "[{" for cell in shown)
-    if objects == len(shown) or plain(name) in words.MAPS:
+    if objects == len(shown) or plain(name) in attribute_words.MAPS:
         read = [members(cell, shapes.NO_WORDS) for cell in shown]
         good = [r for r in read if isinstance(r, dict) and r and _plain_values(r)]
         named = {plain(key) for r in good for key in r}

@@ -9,16 +9,17 @@ from pinlanding_assets.catalog.drafting.names import plain, tokens
 from pinlanding_assets.catalog.drafting.pictures import pictures
 from pinlanding_assets.catalog.drafting.profile import Column, is_pair
 from pinlanding_assets.catalog.drafting.table import Table
+from pinlanding_assets.catalog.drafting.words import said
 
-_OPINIONS = frozenset(
-    "review reviews rating ratings comment comments vote votes order orders customer customers "
-    "bewertung bewertungen avis log events sessions clicks".split()
+_OPINIONS = said(
+    "review, reviews, rating, ratings, comment, comments, vote, votes, order, orders, customer,"
+    "customers, bewertung, bewertungen, avis, log, events, sessions, clicks"
 )
 _OTHERS = ("search", "query", "queries", "log", "orders", "order", "customers", "users", "events")
-_QUERY = frozenset("query queries q search term terms searchterm suchbegriff suchanfrage".split())
-_TIMES = frozenset(
-    "n count counts times date day time timestamp at user session results hits frequency anzahl "
-    "searches volume clicks".split()
+_QUERY = said("query, queries, q, search, term, terms, searchterm, suchbegriff, suchanfrage")
+_TIMES = said(
+    "n, count, counts, times, date, day, time, timestamp, at, user, session, results, hits,"
+    "frequency, anzahl, searches, volume, clicks"
 )
 
 
@@ -84,11 +85,15 @@ def join_of(main: Table, other: Table, taken: set[str]) -> Join | None:
             values = set(theirs.texts)
             common = len(values & my_values)
             unique = main.is_unique(mine), other.is_unique(theirs)
-            if common < 2 and min(len(values), len(my_values)) > 1 or not common or not any(unique):
+            if (
+                (common < 2 and min(len(values), len(my_values)) > 1)
+                or not common
+                or not any(unique)
+            ):
                 continue
             covered = max(common / len(values) * unique[0], common / len(my_values) * unique[1])
             named = _named_alike(mine, theirs, other)
-            if covered >= 0.5 and (named or covered >= 0.9 and not _counts(values)):
+            if covered >= 0.5 and (named or (covered >= 0.9 and not _counts(values))):
                 score = covered + named + 0.1 * (unique[0] and mine.fill == 1)
                 if best is None or score > best[0]:
                     best = (score, mine, theirs)

@@ -63,13 +63,14 @@ def _about(draft: Draft, setting: str, indent: str, told: set[str]) -> list[str]
 class _Dumper(yaml.SafeDumper):
     """Without anchors, which few people know."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
 
 def _dumped(value: dict[str, Any], indent: str) -> list[str]:
     """A setting as YAML: what lies within is on one line, an attribute or a table has its own."""
     node = _Dumper(io.StringIO(), default_flow_style=None, sort_keys=False).represent_data(value)
+    assert isinstance(node, yaml.MappingNode)
     node.flow_style = False
     inner = node.value[0][1]
     if isinstance(inner, yaml.MappingNode) and node.value[0][0].value in ("attributes", "tables"):
