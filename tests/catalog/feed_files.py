@@ -35,7 +35,9 @@ def products(mapping: Mapping) -> dict[str, dict[str, Any]]:
             shown.pop(name, None)
         if shown["availability"] == "unknown":
             del shown["availability"]
-        found[product["product_id"]] = {k: v for k, v in shown.items() if v not in (None, "", [], {})}
+        found[product["product_id"]] = {
+            k: v for k, v in shown.items() if v not in (None, "", [], {})
+        }
     return found
 
 

@@ -47,6 +47,8 @@ def is_prose(column: Column) -> bool:
 def is_title(column: Column) -> bool:
     if not is_prose(column) or column.length > 300 or column.share(shapes.is_image) > 0.5:
         return False
+    if column.name.casefold() in ("label", "labels"):  # of a data set: its classes
+        return False
     few = column.filled >= 20 and column.distinct < 0.3 * column.filled
     return not few
 
