@@ -17,7 +17,7 @@ CASES = Path(__file__).resolve().parents[3] / "shared/cases/feeds"
         (["a_20261101.csv", "a_20261102.csv"], {"a_{day}.csv"}),
         (["2026-11-01/p.csv", "2026-11-02/p.csv"], {"{day}/p.csv"}),
         (["2026-11-01/p_20261101.csv"], {"{day}/p_*.csv"}),
-        (["e_2026-11-01_063000.csv", "e_2026-11-02_064501.csv"], {"e_{day}*.csv"}),
+        (["e_2026-11-01_063000.csv", "e_2026-11-02_064501.csv"], {"e_{day}_*.csv"}),
         (["d/20261101/part-0001.csv", "d/20261101/part-0002.csv"], {"d/{day}/part-*.csv"}),
         (["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"], {"train-*.parquet"}),
         (["products_1.csv", "products_2.csv"], {"products_*.csv"}),

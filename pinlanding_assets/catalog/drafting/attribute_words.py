@@ -95,3 +95,8 @@ TECHNICAL = said(
     "copyright, user, sender, imported, exported, domain, store, shop, row, nr, no, num,"
     "percent, handle, code, zip, plz, channel, availability"
 )
+WORDS = said(  # of which several may stand in a text, each a word or two
+    "color, colour, colors, colours, farbe, farben, couleur, couleurs, kleur, kleuren, colore,"
+    "colori, size, sizes, grosse, groesse, taille, tailles, talla, tallas, taglia, taglie, maat,"
+    "maten, material, materials, materiale, matiere, stoff, gender, geschlecht"
+)

@@ -21,15 +21,9 @@ _TEXTS = said(
     "title, titles, description, descriptions, titel, beschreibung, titre, titulo, titolo,"
     "descripcion, descrizione, omschrijving, headline, subtitle"
 )
-_WORDS = said(
-    "color, colour, colors, colours, farbe, farben, couleur, couleurs, kleur, kleuren, colore,"
-    "colori, size, sizes, grosse, groesse, taille, tailles, talla, tallas, taglia, taglie, maat,"
-    "maten, material, materials, materiale, matiere, stoff, gender, geschlecht"
-)
 _ENOUGH = 8  # rows, from which on how often values return says something
-_TYPES = said(
-    "type, art, typ, subcategory, sub, class, label, coarse, classification, object, genre,species"
-)
+_FINER = said("subcategory, sub")
+_TYPES = said("type, art, typ, class, label, coarse, classification, object, genre,species")
 _MEASURES = said(
     "size, diameter, width, height, depth, length, capacity, volume, year, groesse, grosse,"
     "durchmesser, breite, hohe, lange, tiefe, largeur, hauteur, longueur, ancho, alto, larghezza,"
@@ -52,7 +46,7 @@ def why_unused(column: Column) -> str:
         return "is not about the product itself"
     if last == "@type" or last == "@context":
         return "says what the object is, not the product"
-    if named & _TEXTS and not (known and known[1] < 999 and _is_known_as_whole(column.name)):
+    if named & _TEXTS and not known:
         return "is another title or text"
     if column.share(lambda v: shapes.is_image(v) or shapes.is_url(v)) > 0.3:
         return "holds addresses or files"
@@ -62,7 +56,7 @@ def why_unused(column: Column) -> str:
         return "says nothing that shoppers ask for"
     if {text.casefold() for text in column.texts} <= attribute_words.SOFTWARE and "type" in named:
         return "has words of the software only"
-    if "name" in named and not known:
+    if "name" in named and not known and column.filled < _ENOUGH:
         return "is another title or text"
     if column.share(shapes.is_date) > 0.5 and not known:
         return "holds days or times"
@@ -130,7 +124,7 @@ def split_of(column: Column) -> str | None:
         if outer == "," and not _begins_anew(nested):
             outer = None
         return outer or mark
-    simple = bool(tokens(column.name) & _WORDS)
+    simple = bool(tokens(column.name) & attribute_words.WORDS)
     for mark in ("|", ";", "\n", ","):
         with_mark = [text for text in texts if mark in text.strip(mark + " ")]
         if not with_mark or (mark == "|" and is_list and _inner(texts)):
@@ -202,11 +196,11 @@ def product_type(chosen: dict[str, Column], split: dict[str, str | None]) -> str
         if known is None or known[0] != "category":
             continue
         named = tokens(column.name)
-        typed = bool(named & _TYPES)
+        typed = 2 * bool(named & _TYPES) or bool(named & _FINER)
         several = column.listed or split.get(key) is not None
         constant = column.distinct <= 1 and column.filled >= _ENOUGH
         scattered = column.filled >= 20 and column.distinct > 0.6 * column.filled
-        found.append((constant, scattered, several, column.fill < 0.5, not typed, place, key))
+        found.append((constant, scattered, several, column.fill < 0.5, -typed, place, key))
     return min(found)[-1] if found else None
 
 

@@ -12,6 +12,7 @@ from pinlanding_assets.catalog.drafting.table import Table
 from pinlanding_assets.catalog.drafting.words import said
 
 _OWN = "the export's own"
+_IMAGE_IDS = ("image id", "imageid", "photo id", "picture id")
 _WITHDRAWN = ("deleted at", "archived at", "discontinued at")
 _QUANTITIES = said("quantity, qty, menge, cantidad, quantita, aantal")
 _SALES, _DATES = (
@@ -90,6 +91,10 @@ def set_images(state: State) -> None:
         found += [{"column": n, "split": picture.split} if picture.split else n for n in names]
         state.used |= {picture.name, *picture.covers}
         state.result.reasons.setdefault("columns.images", picture.reason)
+    ids = [c.name for c in state.own.values() if plain(c.name) in _IMAGE_IDS and c.values]
+    if ids and not found:
+        told = f"{ids[0]!r} holds ids of images, no addresses; say how an address is made of one"
+        state.result.doubt("columns.images", told)
     if found:
         state.result.settings["columns"]["images"] = found[0] if len(found) == 1 else found[:50]
 
@@ -176,13 +181,17 @@ def _set_availability(state: State) -> None:
     path = fields.availability_path(column)
     state.set("availability", [path], "words or numbers in stock")
     state.used.add(column.name)
-    doubt = state.result.doubt
+    _tell_unknown_words(state, "availability", column)
+    if tokens(column.name) <= _QUANTITIES:
+        told = f"{column.name!r} is taken for goods in stock"
+        state.result.doubt("columns.availability", told)
+
+
+def _tell_unknown_words(state: State, field: str, column: Column) -> None:
     if unknown := fields.unknown_words(column):
         shown = ", ".join(repr(word[:40]) for word in unknown[:8])
         told = f"not sold until words.availability says what they mean: {shown}"
-        doubt("columns.availability", told)
-    if tokens(column.name) <= _QUANTITIES:
-        doubt("columns.availability", f"{column.name!r} is taken for goods in stock")
+        state.result.doubt(f"columns.{field}", told)
 
 
 def _set_price(state: State) -> None:
@@ -194,7 +203,14 @@ def _set_price(state: State) -> None:
     for name, why in doubts:
         doubt("columns.price", f"{name!r}: {why}")
     if not chosen:
+        _tell_of_no_price(state, candidates)
         return
+    words = {word for column in chosen for word in fields.words_of_prices(column)}
+    if words:
+        state.result.settings["nulls"] = sorted(words)
+        state.result.reasons["nulls"] = "stand where a price is missing"
+        if free := sorted(word for word in words if word.casefold() in fields.FREE):
+            doubt("nulls", f"{free[0]!r} is taken for no price, not for a price of 0")
     found = state.ranked("currency", fields.is_currency)
     beside = [c for c in found if c.parents and c.parents == chosen[-1].parents]
     currency = (beside or found or [None])[0]
@@ -208,6 +224,17 @@ def _set_price(state: State) -> None:
     money.describe(state.result, chosen, currency)
 
 
+def _tell_of_no_price(state: State, candidates: list[Column]) -> None:
+    """Names the column that should hold prices, where its values are none."""
+    named = [c for c in fields.ranked(candidates, "price", lambda c: not c.listed) if c[0] < 100]
+    for _, column in named[:1]:
+        amounts = any(any(ch.isdigit() and ch != "0" for ch in text) for text in column.texts)
+        if amounts:
+            shown = column.texts[0][:40]
+            told = f"{column.name!r} is left out: values like {shown!r} are no prices"
+            state.result.doubt("columns.price", told)
+
+
 def _set_field(state: State, name: str, fits: Callable[[Column], bool]) -> None:
     given = state.given(name)
     if state.recipe and name == "status":
@@ -216,3 +243,5 @@ def _set_field(state: State, name: str, fits: Callable[[Column], bool]) -> None:
         state.set(name, given, _OWN)
     elif found := state.ranked(name, fits):
         state.set(name, [found[0].one], "its name and values say so")
+        if name == "status":
+            _tell_unknown_words(state, name, found[0])

@@ -85,7 +85,19 @@ def is_price(column: Column) -> bool:
     """Whether a column holds prices that are not all nothing."""
     if column.share(shapes.is_date) > 0.3 or column.share(lambda v: isinstance(v, bool)) > 0:
         return False
-    return column.share(_reads) >= 0.8 and any(_amount(v) != 0 for v in column.parts)
+    words = words_of_prices(column)
+    read = [value for value in column.parts if str(value).strip() not in words]
+    good = sum(map(_reads, read))
+    return bool(read) and good >= 0.8 * len(read) and any(_amount(v) != 0 for v in read)
+
+
+def words_of_prices(column: Column) -> list[str]:
+    """The texts without a digit in a column of prices: "on request"; none where they are many."""
+    words = sorted({text for text in column.texts if not any(c.isdigit() for c in text)})
+    return words if len(words) <= 5 and all(len(word) <= 40 for word in words) else []
+
+
+FREE = ("free", "gratis", "kostenlos", "gratuit", "gratuito")
 
 
 def _reads(value: Any) -> bool:
@@ -186,8 +198,9 @@ def is_status(column: Column) -> bool:
     if column.share(shapes.is_truth) == 1:
         return True
     numbers = column.share(shapes.is_number) > 0
-    known = all(read_availability(text, {}) for text in set(column.texts))
-    return known and not numbers and not column.listed
+    words = set(column.texts)
+    known = sum(bool(read_availability(text, {})) for text in words)
+    return known >= 0.5 * len(words) and not numbers and not column.listed
 
 
 def unknown_words(column: Column) -> list[str]:

@@ -16,7 +16,7 @@ _PART = re.compile(
     r"[-_.]?)\d+(?:-of-\d+)?(?:-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:-c\d+)?)?",
     re.IGNORECASE,
 )
-_TIME = re.compile(r"(?<=\{day\})[-_T]?\d{4,6}(?=\D|$)")
+_TIME = re.compile(r"(?<=\{day\})([-_T])\d{4,6}(?=\D|$)")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -32,7 +32,7 @@ def day_of(name: str) -> tuple[str, str | None]:
                 mark = f"{{day:{form}}}" if form else "{day}"
                 mark = mark if expression is first else "*"  # one form in one path
                 pattern = pattern[: match.start()] + mark + pattern[match.end() :]
-    return _TIME.sub("*", pattern), day  # the time of an export is another one each day
+    return _TIME.sub(r"\1*", pattern), day  # the time of an export is another one each day
 
 
 def _day(year: str, month: str, day: str) -> str | None:

@@ -49,7 +49,10 @@ def identify(table: Table, title: Column | None) -> Identity:
     strong = [c for c in named if plain(c.name) not in _WEAK]
     for column in strong:
         if table.is_unique(column):
-            return Identity(column.name, _REASON)
+            if _means_the_same_each_day(table, column, title):
+                return Identity(column.name, _REASON)
+            rejected.append(column.name)
+            continue
         found = _of_repeated(table, column, title)
         if found:
             return found
@@ -68,7 +71,9 @@ def identify(table: Table, title: Column | None) -> Identity:
         if table.is_unique(column) and plain(column.name) in _WEAK:
             doubt = f"no column of ids was found; each row has another {column.name!r}"
             return Identity(column.name, "different in each row", doubts=[("columns.id", doubt)])
-    return _by_image(table) or _none(rejected)
+    if rejected:
+        return _none(rejected)
+    return _by_image(table) or _by_place(table, title) or _none([])
 
 
 def _with_gaps(table: Table, columns: list[Column]) -> list[Column]:
@@ -77,11 +82,11 @@ def _with_gaps(table: Table, columns: list[Column]) -> list[Column]:
     return [c for _, c in named if plain(c.name) not in _WEAK and table.is_unique(c)]
 
 
-def _may_be_id(column: Column, fill: float = 0.98) -> bool:
+def _may_be_id(column: Column, fill: float = 0.98, *, named: bool = True) -> bool:
     if column.fill < fill or column.listed or "[" in column.name:
         return False
     texts = [text for text in column.texts if text]
-    if plain(column.name) in _PLACES or len(column.parts) != len(texts):
+    if (named and plain(column.name) in _PLACES) or len(column.parts) != len(texts):
         return False
     whole = all(not isinstance(v, float) or v.is_integer() for v in column.parts)
     single = all(len(text) <= MAX_ID and text.isprintable() for text in texts)
@@ -130,6 +135,20 @@ def _of_repeated(table: Table, column: Column, title: Column | None) -> Identity
     return None
 
 
+def _means_the_same_each_day(table: Table, column: Column, title: Column | None) -> bool:
+    """Whether an id has the same title on the days that it is there; row numbers have not."""
+    if title is None or len(table.days) < 2 or title is column:
+        return True
+    titles, seen = title.by_record(), dict[str, str]()
+    again = same = 0
+    for place, value in column.by_record().items():
+        if place in titles:
+            again += value in seen
+            same += seen.get(value) == titles[place]
+            seen[value] = titles[place]
+    return same >= 0.5 * again
+
+
 def _tells_apart(other: Column, groups: list[list[int]]) -> bool:
     """Whether rows of one id differ in another column."""
     values = other.by_record()
@@ -176,6 +195,21 @@ def _by_image(table: Table) -> Identity | None:
                 "only as long as the file stays as it is"
             )
             return Identity(name, "the place of the row", doubts=[("columns.id", doubt)])
+    return None
+
+
+def _by_place(table: Table, title: Column | None) -> Identity | None:
+    """Without ids: the numbers of the rows, in one file that names no day; else the titles."""
+    for column in table.columns.values():
+        numbers = plain(column.name) in _PLACES or plain(column.name).startswith("unnamed")
+        alone = len(table.samples) == 1 and not table.days
+        if numbers and alone and _may_be_id(column, named=False) and table.is_unique(column):
+            doubt = "no ids were found; the numbers of the rows hold while the file stays as it is"
+            return Identity(column.name, "the number of the row", doubts=[("columns.id", doubt)])
+    short = title is not None and title.fill == 1 and not title.listed and not title.parents
+    if title is not None and short and title.length < MAX_ID and table.is_unique(title):
+        doubt = "no column of ids was found; each row has another title, which is taken"
+        return Identity(title.name, "different in each row", doubts=[("columns.id", doubt)])
     return None
 
 

@@ -10,6 +10,7 @@ from pinlanding_assets.catalog.drafting.words import said
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
 _LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def)$")
+_LAST_WORD = re.compile(r"(?i)(?<=[\w ])[ _](name|titles?|display)$")  # colour_name
 _MONEY = said("price, prices, pricing, preis, preise, prix, precio, precios, prezzo, prijs")
 _AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
@@ -89,12 +90,14 @@ def _places(table: tuple[str, ...]) -> dict[str, int]:
 
 def attribute_rank(name: str) -> tuple[str, int] | None:
     """The kind of attribute that a name says (`category`, or `*` for any other), and its place."""
-    name = re.sub(r"(?i)(?<=[\w ])[ _]name$", "", name)  # colour name
+    name = _LAST_WORD.sub("", name)
     for kind, table in attribute_words.ATTRIBUTES.items():
         place = rank(name, table)
         if place is not None:
             return kind, place
-    return ("category", 999) if tokens(name) & attribute_words.CATEGORY_TOKENS else None
+    if tokens(name) & attribute_words.CATEGORY_TOKENS:
+        return "category", 999
+    return ("*", 999) if tokens(name) & attribute_words.WORDS else None
 
 
 def is_technical(name: str) -> bool:

@@ -16,7 +16,7 @@ _FURTHER = said(
     "alt, others, back, side, second, third"
 )
 _LARGEST = ("hi res", "original", "master", "full", "large", "big", "zoom", "main", "primary")
-_MEDIUM = frozenset({"medium", "middle", "normal", "web", "regular"})
+_MEDIUM = frozenset({"medium", "middle"})
 _MEMBERS = said(
     "bytes, hi_res, large, full, original, master, max, src, url, href, contentUrl, content_url,"
     "image_url, imageUrl, link, image, path, file, file_name, filename, filePath, @id, id,"

@@ -10,7 +10,7 @@ from pinlanding_assets.catalog.drafting.samples import Draft
 _WIDTH = 96
 _ORDER = (
     *("name", "feeds", "format", "tables", "only", "rows", "snapshot", "columns", "decimal"),
-    *("defaults", "attributes", "product_type", "words", "images_from", "collections"),
+    *("defaults", "attributes", "product_type", "words", "nulls", "images_from", "collections"),
 )
 
 

@@ -37,7 +37,9 @@ def is_image(value: Any) -> bool:
     """Whether a value is an image for sure: a file's ending says so, or it is bytes."""
     if isinstance(value, dict):
         return BYTES in value
-    return isinstance(value, str) and len(value) < 2100 and bool(_ENDING.search(value.strip()))
+    if not isinstance(value, str) or len(value) > 2100 or value.startswith("data:"):
+        return False
+    return bool(_ENDING.search(value.strip()))
 
 
 def is_url(value: Any) -> bool:
@@ -45,7 +47,8 @@ def is_url(value: Any) -> bool:
 
 
 def is_path(value: Any) -> bool:
-    return isinstance(value, str) and bool(_LOCAL.fullmatch(value.strip())) and not is_url(value)
+    text = value.strip() if isinstance(value, str) else "data:"
+    return bool(_LOCAL.fullmatch(text)) and not is_url(text) and not text.startswith("data:")
 
 
 def is_number(value: Any) -> bool:

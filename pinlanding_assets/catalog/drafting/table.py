@@ -20,6 +20,7 @@ class Table:
 
     patterns: list[str]
     samples: list[tuple[str | None, Sample]] = field(default_factory=list)
+    _unique: dict[int, bool] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
@@ -58,6 +59,12 @@ class Table:
 
     def is_unique(self, column: Column) -> bool:
         """Whether no value of a column stands twice on one day."""
+        known = self._unique.get(id(column))
+        if known is None:
+            known = self._unique[id(column)] = self._is_unique(column)
+        return known
+
+    def _is_unique(self, column: Column) -> bool:
         seen: set[tuple] = set()
         for place, value in column.by_record().items():
             seen.add((self.day_of[place], value))

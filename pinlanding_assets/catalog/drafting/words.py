@@ -16,14 +16,15 @@ def said(text: str) -> frozenset[str]:
 
 # words that say nothing about what a column means, at the beginning of its name
 NOISE = said(
-    "product, products, item, items, artikel, article, articulo, articolo, produkt, producto,"
+    "prod, product, products, item, items, artikel, article, articulo, articolo, produkt, producto,"
     "produit, prodotto, variant, variants, varianten, goods, node, source, data, our, the,"
     "master, current, object, record, work, artwork, garment, listing, offers, offer"
 )
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "id": listed(
-        "id, product id, productid, item id, sku, product code, item code, artikelnr,"
+        "id, product id, productid, item id, article id, artikel id, sku, artikelnr, product code,"
+        "item code,"
         "artikelnummer, artikel nr, artikel nummer, artikel id, produktnummer, produktnr,"
         "produkt id, bestellnummer, bestellnr, art nr, artnr, article number, item number,"
         "product number, uniq id, unique id, uid, uuid, item sku, asin, parent asin, handle,"
@@ -58,7 +59,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "商品名, 名称, 상품명, название, наименование"
     ),
     "description": listed(
-        "description, long description, product description, item description, full description,"
+        "description, desc, detail desc, detailed description, long description,"
+        "product description, item description, full description,"
         "body html, body, description html, descriptionhtml, body text, beschreibung,"
         "langbeschreibung, artikelbeschreibung, produktbeschreibung, langtext, langbezeichnung,"
         "beschreibungstext, descripcion, descripcion larga, descrizione, descrizione lunga,"
@@ -118,7 +120,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "is published, publish status, listing status, online, is online, visible, is visible,"
         "is visible individually, aktiv, sichtbar, veroffentlicht, actif, visible en ligne,"
         "activo, publicado, attivo, pubblicato, actief, zichtbaar, for sale, is live, live,"
-        "sellable"
+        "sellable, sellable online"
     ),
     "url": listed(
         "url, link, product url, product link, item url, productlink, permalink, canonical url,"
@@ -155,7 +157,7 @@ IMAGE_TOKENS = said(
     "artikelbild"
 )
 SMALL = said(
-    "thumb, thumbnail, thumbnails, small, swatch, icon, mini, tiny, thumbnailurl, smallimage"
+    "thumb, thumbnail, thumbnails, small, swatch, icon, mini, tiny, thumbnailurl, smallimage,header"
 )
 NOT_IMAGES = said(
     "alt, caption, label, title, position, sort, width, height, credit, type, count, logo,"
