@@ -12,7 +12,9 @@ from typing import Any
 import fsspec
 
 from pinlanding_assets.catalog.drafting.files import patterns
+from pinlanding_assets.catalog.drafting.names import plain
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
+from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS
 from pinlanding_assets.catalog.rows import at
 from pinlanding_assets.catalog.values import read_images
 from resources.feeds.formats import Format, is_feed, open_feed
@@ -155,12 +157,18 @@ def find_images(
     best, most = None, 0
     for candidate in _folders(homes, folder):
         hits = sum(_exists(candidate, reference) for reference in tried)
-        if hits > most:
+        below = any(candidate.is_relative_to(home) for home in homes)
+        # elsewhere, files of the same names may be others
+        if hits > most and (below or (hits >= 0.9 * len(tried) and _is_of_images(candidate))):
             best, most = candidate, hits
     if best is None:
         shown = tried[0][:100]
         found.doubt("columns.images", f"no folder was found that files like {shown!r} lie in")
         return
+    if most < len(tried):
+        found.doubt(
+            "columns.images", f"of {len(tried)} files tried, {len(tried) - most} are missing"
+        )
     found.settings["images_from"] = os.path.relpath(best, folder)
     found.reasons["images_from"] = f"{most} of {len(tried)} files that were tried lie there"
 
@@ -180,6 +188,10 @@ def _references(found: Draft, samples: Sequence[Sample]) -> dict[str, list[str]]
                     if local and "://" not in one:
                         references.setdefault(sample.name, []).append(one)
     return {name: list(dict.fromkeys(of))[:_TRIED] for name, of in references.items()}
+
+
+def _is_of_images(folder: Path) -> bool:
+    return bool(set(plain(folder.name).split()) & (IMAGE_TOKENS | {"pub", "assets", "product"}))
 
 
 def _exists(folder: Path, reference: str) -> bool:

@@ -13,7 +13,7 @@ from operations.mapping import map_files, report
 from pinlanding_assets.catalog.drafting.drafter import draft
 from pinlanding_assets.catalog.drafting.samples import Sample
 from resources.feeds.rows import FeedError
-from tests.catalog.feed_files import columns, csv, mapped, products
+from tests.catalog.feed_files import columns, csv, mapped, products, written
 
 
 def parquet(table: dict) -> bytes:
@@ -114,6 +114,42 @@ def test_which_price_is_one(tmp_path, names, rows, chosen):
     lines = [f"{i},Cup {i},{row}" for i, row in enumerate(rows)]
     mapping = mapped(tmp_path, {"p.csv": csv(f"sku,name,{names}", *lines)})
     assert columns(mapping).get("price") == chosen
+
+
+def test_words_in_place_of_a_price_and_columns_that_hold_none(tmp_path):
+    rows = ("1,Cup,4.50", "2,Hat,on request", "3,Mug,5.50")
+    mapping = mapped(tmp_path / "1", {"p.csv": csv("sku,name,price", *rows)})
+    assert mapping.draft.settings["nulls"] == ["on request"]
+    assert set(products(mapping)) == {"1", "2", "3"}
+    rows = ("1,Cup,4.50 - 9.50", "2,Hat,5 - 6")
+    mapping = mapped(tmp_path / "2", {"p.csv": csv("sku,name,price", *rows)})
+    assert "are no prices" in mapping.draft.unsure["columns.price"][0]
+
+
+def test_states_of_a_product(tmp_path):
+    rows = ("1,Cup,active,4", "2,Hat,draft,3", "3,Mug,paused,1")
+    mapping = mapped(tmp_path, {"p.csv": csv("sku,name,status,stock", *rows)})
+    assert columns(mapping)["status"] == "status"
+    assert "paused" in mapping.draft.unsure["columns.status"][0]
+    assert products(mapping)["1"]["availability"] == "in_stock"
+    assert products(mapping)["2"]["availability"] == "out_of_stock"
+
+
+def test_images_lie_below_the_feed_or_in_a_folder_of_images(tmp_path):
+    text = csv("id,name,photo", "1,Cup,a.jpg", "2,Hat,b.jpg")
+    below = {"p.csv": text, "photos/big/a.jpg": b"x", "photos/big/b.jpg": b"x"}
+    assert mapped(tmp_path / "1", below).draft.settings["images_from"] == "photos/big"
+    beside = {"feeds/p.csv": text, "images/a.jpg": b"x", "images/b.jpg": b"x"}
+    assert mapped(tmp_path / "2", beside).draft.settings["images_from"] == "images"
+    others = {"feeds/p.csv": text, "other/a.jpg": b"x", "other/b.jpg": b"x"}
+    mapping = map_files(
+        [str(written(tmp_path / "3", others) / "feeds")], tmp_path / "3/feeds/c.yaml"
+    )
+    assert "images_from" not in mapping.draft.settings
+    assert "columns.images" in mapping.draft.unsure
+    names = csv("id,name,photo", "1,Cup,IMG_1", "2,Hat,IMG_2")
+    mapping = mapped(tmp_path / "4", {"p.csv": names})
+    assert "name no file" in mapping.draft.unsure["columns.images"][0]
 
 
 def test_nested_documents(tmp_path):

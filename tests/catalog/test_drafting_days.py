@@ -120,6 +120,26 @@ def test_tables_are_joined_by_their_keys(tmp_path):
     assert "searches.csv" in mapping.draft.unused
 
 
+def test_variants_under_the_id_of_another_row(tmp_path):
+    text = csv(
+        "id,name,parent_id,color,price",
+        *("1,Shirt,,,", "2,Shirt red,1,red,10", "3,Shirt blue,1,blue,11", "4,Hat,,grey,5"),
+    )
+    mapping = mapped(tmp_path / "1", {"p.csv": text})
+    assert columns(mapping)["parent"] == "parent_id"
+    assert products(mapping)["1"]["attributes"] == {"color": ["red", "blue"]}
+    text = csv("id,title,item_group_id", "1,Shirt red,G", "2,Shirt blue,G", "3,Hat,H")
+    mapping = mapped(tmp_path / "2", {"p.csv": text})
+    assert len(products(mapping)) == 3
+    assert "columns.parent" in mapping.draft.unsure
+
+
+def test_numbers_of_rows_are_no_ids_where_they_change(tmp_path):
+    first = day(1, "id,sku,name", "1,A,Cup", "2,B,Hat", "3,C,Mug")
+    mapping = mapped(tmp_path, first | day(2, "id,sku,name", "1,B,Hat", "2,C,Mug", "3,D,Pot"))
+    assert columns(mapping)["id"] == "sku"
+
+
 def test_shops_with_the_same_columns_are_one_catalog(tmp_path):
     rows = {f"{n}.csv": csv("sku,name,price", f"{n}1,Cup {n},4.5") for n in ("north", "south")}
     mapping = mapped(tmp_path, {**rows})

@@ -24,6 +24,11 @@ class Recipe:
         for name in (*table.names, *columns):
             self._names.setdefault(plain(name), name)
 
+    @property
+    def fields(self) -> Mapping[str, tuple[str, ...]]:
+        """The fields of which the export says something."""
+        return self._export.columns
+
     def _named(self, wanted: str) -> str | None:
         name = self._names.get(plain(wanted), "")
         return name if name in self._columns and self._columns[name].values else None

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from pinlanding_assets.catalog.drafting import attributes, fields, money
+from pinlanding_assets.catalog.drafting import attributes, fields, money, shapes
 from pinlanding_assets.catalog.drafting.identity import Identity, identify
-from pinlanding_assets.catalog.drafting.names import plain, tokens
+from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
 from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
 from pinlanding_assets.catalog.drafting.profile import Column, quoted
 from pinlanding_assets.catalog.drafting.state import State
 from pinlanding_assets.catalog.drafting.table import Table
-from pinlanding_assets.catalog.drafting.words import said
+from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS, NOT_IMAGES, said
 
 _OWN = "the export's own"
-_IMAGE_IDS = ("image id", "imageid", "photo id", "picture id")
+_GROUPS = ("item group id", "group id", "variant group", "parent asin")
 _WITHDRAWN = ("deleted at", "archived at", "discontinued at")
 _QUANTITIES = said("quantity, qty, menge, cantidad, quantita, aantal")
 _SALES, _DATES = (
@@ -91,12 +91,17 @@ def set_images(state: State) -> None:
         found += [{"column": n, "split": picture.split} if picture.split else n for n in names]
         state.used |= {picture.name, *picture.covers}
         state.result.reasons.setdefault("columns.images", picture.reason)
-    ids = [c.name for c in state.own.values() if plain(c.name) in _IMAGE_IDS and c.values]
-    if ids and not found:
-        told = f"{ids[0]!r} holds ids of images, no addresses; say how an address is made of one"
+    named = [c for c in state.own.values() if c.values and _is_called_an_image(c.name)]
+    if named and not found:
+        told = f"{named[0].name!r} is left out: values like {named[0].texts[:1]} name no file"
         state.result.doubt("columns.images", told)
     if found:
         state.result.settings["columns"]["images"] = found[0] if len(found) == 1 else found[:50]
+
+
+def _is_called_an_image(name: str) -> bool:
+    words = tokens(name)
+    return bool(words & IMAGE_TOKENS) and len(words) <= 2 and not words & (NOT_IMAGES - {"id"})
 
 
 def set_fields(state: State, title: Column | None) -> None:
@@ -115,9 +120,27 @@ def set_fields(state: State, title: Column | None) -> None:
     _set_availability(state)
     _set_field(state, "status", fields.is_status)
     _set_field(state, "url", fields.is_url_column)
-    if state.recipe:
+    if state.recipe and "parent" in state.recipe.fields:
         state.recipe.parents(state.set)
+    else:
+        _set_parent(state)
     _set_price(state)
+
+
+def _set_parent(state: State) -> None:
+    """The product that a row is a part of, where that is another row."""
+    ids = set(state.columns[state.id_column].texts) if state.id_column in state.columns else set()
+    for column in state.own.values():
+        groups = field_rank(column.name, "parent") is not None or plain(column.name) in _GROUPS
+        if not groups or not column.values or column.name in state.used:
+            continue
+        found = column.share(lambda v: shapes.text_of(v) in ids)
+        if found >= 0.9 and column.fill < 1:
+            state.set("parent", [column.name], "names the id of another row")
+        elif found < 0.9 and column.distinct < column.filled:
+            told = f"rows with the same {column.name!r} stay products of their own"
+            state.result.doubt("columns.parent", told)
+        return
 
 
 def _titles(state: State, title: Column) -> list[str]:
@@ -227,6 +250,10 @@ def _set_price(state: State) -> None:
 def _tell_of_no_price(state: State, candidates: list[Column]) -> None:
     """Names the column that should hold prices, where its values are none."""
     named = [c for c in fields.ranked(candidates, "price", lambda c: not c.listed) if c[0] < 100]
+    for column in [] if named else candidates:
+        shown = [text for text in column.texts if any(mark in text for mark in ".,€$£")]
+        if fields.is_price(column) and len(shown) > 0.8 * len(column.texts) and not column.listed:
+            state.result.doubt("columns.price", f"{column.name!r} may hold prices")
     for _, column in named[:1]:
         amounts = any(any(ch.isdigit() and ch != "0" for ch in text) for text in column.texts)
         if amounts:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,7 +91,17 @@ class Column:
 
     def share(self, test: Callable[[Any], bool]) -> float:
         """Of its values, how many pass a test."""
-        return sum(map(test, self.parts)) / len(self.parts) if self.parts else 0.0
+        passed = sum(times for value, times in self._counted if test(value))
+        return passed / len(self.parts) if self.parts else 0.0
+
+    @cached_property
+    def _counted(self) -> list[tuple[Any, int]]:
+        """The different values, and how often each is there."""
+        plain_ones = Counter(
+            (type(value), value) for value in self.parts if not isinstance(value, dict | list)
+        )
+        others = [(value, 1) for value in self.parts if isinstance(value, dict | list)]
+        return [(value, times) for (_, value), times in plain_ones.items()] + others
 
     def by_record(self) -> dict[int, str]:
         """Place of a record -> its value as text, of values that are no lists."""
