@@ -21,7 +21,7 @@ from resources.feeds.formats import Format, is_feed, open_feed
 from resources.feeds.located_files import LocatedFile, LocatedFiles
 from resources.feeds.rows import FeedError
 
-MAX_RECORDS = 4000  # of a file
+MAX_RECORDS = 2000  # of a file
 MAX_DAYS = 6  # the first and the last
 MAX_PARTS = 3  # of one table and day
 MAX_FILES = 200
