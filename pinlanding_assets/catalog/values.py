@@ -124,7 +124,7 @@ def read_images(value: Any, split: str | None, nulls: frozenset[str]) -> tuple[A
             continue
         elif not reference.isprintable() or len(reference) > schema.MAX_URL:
             found.append(Problem("images", "not a path or address", reference))
-        else:
+        elif reference.strip() not in found:
             found.append(reference.strip())
         if len(found) > 2 * schema.MAX_IMAGES:
             break
