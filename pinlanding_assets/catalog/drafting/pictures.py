@@ -110,6 +110,8 @@ def _of_server(picture: Picture, column: Column | None) -> Picture:
     before, mark, last = picture.name.rpartition("[].")
     name = last if column.parents or last.isidentifier() else json.dumps(last)
     path = f"{before}{mark}join('', [{name}, '/full/!1024,1024/0/default.jpg'])"
+    if len(path) > 200:
+        return picture
     return Picture(path, None, picture.covers, "addresses of an image server (IIIF)")
 
 
