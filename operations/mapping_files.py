@@ -67,7 +67,8 @@ def chosen_files(paths: Sequence[str], out: Path) -> list[FeedFile]:
             taken[pattern, day] += 1
             for file in located.matching(name):
                 local = "://" not in name
-                home = (out.absolute().parent / _unescaped(name)).parent if local else None
+                path = os.path.normpath(out.absolute().parent / _unescaped(name))
+                home = Path(path).parent if local else None
                 chosen.append(FeedFile(name, file, home))
     return chosen[:MAX_FILES]
 

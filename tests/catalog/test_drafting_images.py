@@ -79,3 +79,12 @@ def test_a_media_library_on_windows(tmp_path):
     assert columns(mapping) == {"id": "File Name", "title": "Caption", "images": "Path"}
     assert products(mapping)["A.jpg"]["attributes"]["keyword"] == ["Places|Europe|Paris", "box"]
     assert "columns.images" not in mapping.draft.unsure
+
+
+def test_the_mapping_may_lie_in_a_folder_that_is_not_there_yet(tmp_path):
+    text = csv("id,name,photo", "1,Cup,a.jpg", "2,Hat,b.jpg")
+    files = {"shop/p.csv": text, "shop/media/a.jpg": b"x", "shop/media/b.jpg": b"x"}
+    folder = written(tmp_path, files)
+    found = map_files([str(folder / "shop/p.csv")], folder / "data/new/catalog.yaml").draft
+    assert found.settings["feeds"] == ["../../shop/p.csv"]
+    assert found.settings["images_from"] == "../../shop/media"
