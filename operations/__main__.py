@@ -167,6 +167,7 @@ def map_(
     if out is None:
         print(mapping.text, end="")
     else:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(mapping.text, encoding="utf-8")
         print(f"written to {out}", file=sys.stderr)
     if mapping.config is None:

@@ -157,7 +157,8 @@ def read_attribute(
             part = number_text(part)
         elif isinstance(part, dict) and BYTES not in part:
             part = next((part[m] for m in (*_VALUE_MEMBERS, "name") if m in part), part)
-            part = number_text(part) if type(part) in (int, float) else part
+            if isinstance(part, int | float) and not isinstance(part, bool):
+                part = number_text(part)
         reason = None
         if not isinstance(part, str):
             reason = f"wrong type: text expected, not {type_name(part)}"
