@@ -28,10 +28,9 @@ from pinlanding_assets.catalog.values import (
     several,
 )
 from pinlanding_assets.catalog.words import is_nothing, read_availability, read_operation
-from resources.feeds.rows import parse_json
+from resources.feeds.rows import at, parse_json
 
 MAX_NOTES = 20  # rejects of one row; a hostile row could cause thousands
-_PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IDENTIFIER = re.compile(r"\w+")
 _CODE = re.compile("[A-Z]{3}")
 _PAIRS = pa.struct([("key", pa.string()), ("value", pa.string())])
@@ -45,39 +44,6 @@ ROWS = {
     **{"images": pl.List(pl.String), "file": pl.String, "row": pl.Int64, "number": pl.Boolean},
 }
 REJECTS = schema.Rejects.create_empty().schema
-
-
-def at(record: Mapping[str, Any], column: str) -> Any:
-    """The value of a column, or at a path (JMESPath), of a record; None where there is none."""
-    found = record.get(column)
-    return _follow(record, column) if found is None and column not in record else found
-
-
-def _follow(record: Mapping[str, Any], column: str) -> Any:
-    if _IDENTIFIER.fullmatch(column):
-        return None
-    if _PLAIN_PATH.fullmatch(column):
-        value: Any = record
-        for part in column.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
-    expression = _compiled(column)
-    try:
-        return expression.search(record) if expression else None
-    except Exception:  # of types that the path does not fit: such a row has no value there
-        return None
-
-
-@functools.lru_cache(512)
-def _compiled(column: str) -> Any:
-    """The path that a text is; None where it is the name of a column and nothing else."""
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-
-    try:
-        return jmespath.compile(column)
-    except JMESPathError:
-        return None
 
 
 @dataclass

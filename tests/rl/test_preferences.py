@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from resources.feeds.rows import Row, to_json
+from resources.feeds.rows import Row
 from resources.feeds.studio import Studio
 from resources.lake import Lake
 from resources.quality import Limits
@@ -39,7 +39,7 @@ def counted(*votes: Vote, keep=lambda file, reference: None):
 
 def read(value: dict | list[dict], format: str = "pairs"):
     values = value if isinstance(value, list) else [value]
-    rows = [Row(i, to_json(v), 0, None) for i, v in enumerate(values, start=1)]
+    rows = [Row(i, json.dumps(v), 0, None) for i, v in enumerate(values, start=1)]
     return read_votes(rows, file="f", format=format)
 
 

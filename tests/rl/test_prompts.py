@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from resources.feeds.rows import Row, to_json
+from resources.feeds.rows import Row
 from resources.feeds.studio import Studio
 from resources.feeds.studio_config import Templates
 from resources.lake import Lake
@@ -200,7 +200,7 @@ def test_articles_and_plurals():
 def test_hostile_text_is_refused_with_a_reason(value, reason):
     with pytest.raises(BadText, match=reason):
         read_text(value)
-    row = Row(3, to_json({"prompt": value}), 0, None)
+    row = Row(3, json.dumps({"prompt": value}), 0, None)
     prompts, rejects = read_prompts([row], file="f", format="lines")
     assert prompts == []
     assert (rejects[0].row, rejects[0].field) == (3, "prompt")
@@ -215,7 +215,7 @@ def test_geneval_states_objects_and_others_do_not():
     ]
     values = [{"prompt": "a dog", "tag": "position", "include": include}]
     values += [{"prompt": "a dog", "include": bad} for bad in (None, [], ["x"], [{"class": 1}])]
-    rows = [Row(i, to_json(value), 0, None) for i, value in enumerate(values, start=1)]
+    rows = [Row(i, json.dumps(value), 0, None) for i, value in enumerate(values, start=1)]
     prompts, rejects = read_prompts(rows, file="g.jsonl", format="geneval")
     assert prompts == [
         Prompt(
