@@ -13,6 +13,7 @@ closer to a half than `CLEAR` (60 of 100 people), the pair is a tie.
 import ast
 import itertools
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
@@ -29,6 +30,7 @@ MAX_RATER = 64  # characters
 MAX_RATED_PROMPT = 2_000  # people rated images of longer prompts than we would draw
 _MAX_REFERENCE = 500
 _MAX_IMAGES = 100  # of one prompt or ranking: pairs grow with the square
+_WHOLE = re.compile(r"\d{1,15}\.0")
 _CLEAR_Z = NormalDist().inv_cdf(CLEAR)
 
 
@@ -110,6 +112,11 @@ class _Reader:
         self._shape: Shape = shape_of(values, format, columns)
         self._columns, self._file = self._shape.columns, file
         self._there = ", ".join(dict.fromkeys(name for value in values[:100] for name in value))
+        self._absent = {
+            field
+            for field, column in (columns or {}).items()
+            if all(at(value, column) is None for value in values)
+        }
         choice = self._columns.get("choice", "choice")
         self._words = ChoiceWords((at(value, choice) for value in values), words)
         self._rated: dict[Any, list[_Rated]] = defaultdict(list)
@@ -167,6 +174,8 @@ class _Reader:
             raise _BadField(
                 field, f"no column says it: name one under `columns:`, of {self._there}", None
             )
+        if field in self._absent:
+            raise _BadField(field, f"no row has {column!r}, which `columns:` names", None)
         return at(value, column)
 
     def _prompt(self, value: dict[str, Any]) -> str:
@@ -183,8 +192,8 @@ class _Reader:
         rater = at(value, self._columns["rater"]) if "rater" in self._columns else None
         if rater is None or rater == "":
             return None
-        if isinstance(rater, float) and rater.is_integer():
-            rater = int(rater)  # of a data frame with a rater missing
+        if _WHOLE.fullmatch(str(rater)):
+            rater = int(float(rater))  # of a data frame with a rater missing
         rater = str(rater) if isinstance(rater, int) else rater
         if not isinstance(rater, str) or not rater.strip() or not rater[:MAX_RATER].isprintable():
             raise _BadField("rater", "no printable text", rater)

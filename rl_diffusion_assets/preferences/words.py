@@ -103,7 +103,7 @@ class ChoiceWords:
 
 
 def _plain(word: str) -> str:
-    return " ".join(re.sub(r"[_-]+", " ", word.casefold()).split()).strip(" .!")
+    return " ".join(re.sub(r"_+|-+(?!\d)", " ", word.casefold()).split()).strip(" .!")
 
 
 def _tokens(plain: str) -> list[str]:

@@ -52,6 +52,10 @@ def read_prompts(
         if value is None:
             rejects.append(Reject.of(file, row.row, "record", row.error or "broken", row.record))
             continue
+        if field is None:
+            reason = f"no column says it: name one under `column:`, of {', '.join(value)}"
+            rejects.append(Reject.of(file, row.row, "prompt", reason, value))
+            continue
         found = at(value, field)
         objects: tuple[Object, ...] = ()
         relation = None
@@ -108,13 +112,13 @@ def _is_word(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _field_of(values: Sequence[dict[str, Any]]) -> str:
+def _field_of(values: Sequence[dict[str, Any]]) -> str | None:
     """The column of the prompts: that which is called so, or the only one."""
     columns = Columns(values)
     found = columns.first(PROMPTS)
     if found is None and len(columns.names()) == 1:
         found = columns.names()[0]
-    return found or "prompt"
+    return found
 
 
 def _family(file: str, format: str, value: dict[str, Any]) -> str:
