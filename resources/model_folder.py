@@ -65,7 +65,7 @@ def weights_variant(parts: Iterable[Path]) -> str | None:
     """The variant (`fp16`) of the weights that folders hold, where one of them has no others.
 
     Args:
-        parts: Folders of a model, or of the parts of a pipeline; those without weights do not count.
+        parts: Folders of a model, or of the parts of a pipeline; some may have no weights.
 
     Raises:
         ValueError: there are several, and nothing says which is meant; or no variant is in all of

@@ -155,7 +155,8 @@ def _refuse_useless(
         name = received.file
         if received.rows and read[name] + before[name] == after[name]:
             own = [Reject(*row) for row in rejects.filter(file=name).iter_rows()]
-            raise refused_whole(name, own, "ratings")
+            advice = "; `pixels: false` says that its images are not there" if read[name] else ""
+            raise refused_whole(name, own, f"ratings in studio.yaml{advice}")
 
 
 def _agreement(built: Preferences) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def prompt_sets(
         settings = received.settings.model_dump(exclude={"path"})
         read, refused = read_prompts(received.rows, file=received.file, **settings)
         if received.rows and not read:
-            raise refused_whole(received.file, refused, "prompts")
+            raise refused_whole(received.file, refused, "prompts in studio.yaml")
         prompts += read
         rejects += refused
     provenance = studio.provenance()

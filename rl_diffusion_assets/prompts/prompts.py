@@ -84,14 +84,20 @@ class Reject(NamedTuple):
         return cls(file, row, field, reason[:MAX_EXCERPT], text.strip())
 
 
-def refused_whole(file: str, rejects: Sequence[Reject], setting: str) -> FeedError:
-    """The error about a file of which nothing can be used, with the commonest reason."""
+def refused_whole(file: str, rejects: Sequence[Reject], where: str) -> FeedError:
+    """The error about a file of which nothing can be used, with the commonest reason.
+
+    Args:
+        file: Its name.
+        rejects: Of its rows.
+        where: Which setting names it, and what may be set.
+    """
     if not rejects:
-        return FeedError(f"{file}: nothing in it can be used ({setting} in studio.yaml)")
+        return FeedError(f"{file}: nothing in it can be compared ({where})")
     (field, reason), count = Counter((r.field, r.reason) for r in rejects).most_common(1)[0]
     return FeedError(
         f"{file}: nothing in it can be used. Most often ({count} of {len(rejects)}): {field}: "
-        f"{reason} ({setting} in studio.yaml)"
+        f"{reason} ({where})"
     )
 
 
