@@ -4,11 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pinlanding_assets.catalog.feed import ParsedFeed
 from resources.quality import ROW_COUNT, SCHEMA, Check, Finding, Limits, at_most
+
+if TYPE_CHECKING:
+    from pinlanding_assets.catalog.feed import ParsedFeed
 
 REJECTS = "`rejects` in the day's metadata counts them by field and reason"
 CHECKS: Mapping[str, Sequence[Check]] = {
@@ -172,7 +175,7 @@ def _field_shares(records: pl.DataFrame, first: int = 1_000) -> Counter[str]:
 
 def catalog_day(
     received: int,
-    parsed: ParsedFeed,
+    parsed: "ParsedFeed",
     rejects: pl.DataFrame,
     known: pl.Series,
     limits: Limits,
@@ -266,7 +269,7 @@ def _unknown_words(rejects: pl.DataFrame) -> Counter[str]:
     return Counter(dict(words.group_by("value").len().iter_rows()))
 
 
-def _images(parsed: ParsedFeed, rejects: pl.DataFrame, limits: Limits) -> Finding:
+def _images(parsed: "ParsedFeed", rejects: pl.DataFrame, limits: Limits) -> Finding:
     named = parsed.image_references.height
     bad = rejects.filter((pl.col("field") == "images") & (pl.col("value") != ""))
     reasons = bad.group_by("reason").len().sort("len", "reason", descending=[True, False])
@@ -275,7 +278,7 @@ def _images(parsed: ParsedFeed, rejects: pl.DataFrame, limits: Limits) -> Findin
     return at_most(share, limits.images_refused, f"share of refused images ({common})")
 
 
-def profile(parsed: ParsedFeed) -> pl.DataFrame:
+def profile(parsed: "ParsedFeed") -> pl.DataFrame:
     """How a day's fields are filled: the share of products that have each, the share of different
     values among them, and the share that are numbers (columns: PROFILE)."""
     upserts = parsed.products.filter(pl.col("operation") == "upsert")

@@ -11,7 +11,7 @@ from pinlanding_assets.catalog.images import ImageResult
 from pinlanding_assets.catalog.joining import join_rows
 from pinlanding_assets.catalog.rows import REJECTS, ROWS, RowReader
 
-_BLOCK_ROWS = 20_000
+_BLOCK_ROWS = 50_000
 _NO_CONTENT = "neither text nor image nor attributes"
 _RESULTS = {
     "file": pl.String,

@@ -1,20 +1,16 @@
-"""Reads the rows of a feed: maps their columns, checks and cleans each value.
-
-A field is read for a block of rows at a time, and each different value once: what is said of a
-value depends on nothing else.
-"""
+"""Reads the rows of a feed: maps their columns, checks and cleans each value."""
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from pinlanding_assets.catalog import schema
+from pinlanding_assets.catalog.cells import Block, Column, column_of, plainly
 from pinlanding_assets.catalog.prices import BadPrice, Price, read_price
 from pinlanding_assets.catalog.text import clean, excerpt
 from pinlanding_assets.catalog.values import (
@@ -30,68 +26,30 @@ from pinlanding_assets.catalog.values import (
 from pinlanding_assets.catalog.words import is_nothing, read_availability, read_operation
 from resources.feeds.rows import at, parse_json
 
-MAX_NOTES = 20  # rejects of one row; a hostile row could cause thousands
-_IDENTIFIER = re.compile(r"\w+")
 _CODE = re.compile("[A-Z]{3}")
-_PAIRS = pa.struct([("key", pa.string()), ("value", pa.string())])
+_AMOUNTS = ("amount", "value", "price", "current", "centAmount", "min")
+_CODES = ("currency", "currencyCode", "currency_code", "priceCurrency", "unit")
+_WHOLE = r"^[0-9]{1,9}$"
+_NUMBER = r"^[0-9]{1,8}(\.[0-9]{1,2})?$"
+_URL = r"^https?://[!-.0-~][!-~]*$"
+_REFERENCE = r"^[!-Z^-z|~]([ -~]*[!-Z\\^-z|~])?$"  # no list, no object
+PAIR = pl.Struct({"key": pl.String, "value": pl.String})
 ROWS = {
     **{"product_id": pl.String, "parent": pl.String, "parent_key": pl.String},
     **{"operation": pl.String, "title": pl.String, "description": pl.String, "price": pl.Float64},
     # of a price that may be read in two ways: its mark, and what it is if that separates thousands
     **{"mark": pl.String, "grouped": pl.Float64, "ambiguous": pl.String, "currency": pl.String},
     **{"seller": pl.String, "availability": pl.String, "status": pl.String, "url": pl.String},
-    "attributes": pl.List(pl.Struct({"key": pl.String, "value": pl.String})),
-    **{"images": pl.List(pl.String), "file": pl.String, "row": pl.Int64, "number": pl.Boolean},
+    **{"attributes": pl.List(PAIR), "images": pl.List(pl.String)},
+    **{"file": pl.String, "row": pl.Int64, "number": pl.Boolean},
 }
 REJECTS = schema.Rejects.create_empty().schema
-
-
-@dataclass
-class _Block:
-    """Rows of a block that could be parsed, their values so far, and the rejects."""
-
-    records: list[dict[str, Any]]
-    files: list[str]
-    numbers: list[int]
-    ids: Sequence[Any] = ()
-    notes: dict[int, list[Problem]] = field(default_factory=dict)
-    refused: set[int] = field(default_factory=set)
-
-    def note(self, place: int, problem: Problem) -> None:
-        self.notes.setdefault(place, []).append(problem)
-        if problem.fatal:
-            self.refused.add(place)
-
-    def forget(self, place: int) -> None:
-        """Of a deletion, only the id has to be right."""
-        kept = [p for p in self.notes.pop(place, []) if p.field in ("id", "operation")]
-        if kept:
-            self.notes[place] = kept
-        if not any(problem.fatal for problem in kept):
-            self.refused.discard(place)
-
-    def read(self, values: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
-        """Each value read, None in place of a problem, which is noted."""
-        memo: dict[Any, Any] = {}
-        found, problems = [], False
-        for value in values:
-            kind = type(value)
-            if kind is dict or kind is list:
-                result = read(value)
-            else:
-                key = value if kind is str else (kind, value)  # 1 and True are equal
-                if key in memo:
-                    result = memo[key]
-                else:
-                    result = memo[key] = read(value)
-            problems = problems or type(result) is Problem
-            found.append(result)
-        if problems:
-            for place, result in enumerate(found):
-                if type(result) is Problem:
-                    self.note(place, result)
-                    found[place] = None
-        return found
+_PRICE = pl.Struct(
+    {
+        **{"amount": pl.Float64, "mark": pl.String, "grouped": pl.Float64},
+        **{"ambiguous": pl.String, "meant": pl.List(pl.String)},
+    }
+)
 
 
 class RowReader:
@@ -124,108 +82,96 @@ class RowReader:
         Args:
             block: Rows of raw_catalog.records.
         """
-        received, broken, left_out = _Block([], [], []), [], 0
-        for file, number, record, error in block["file", "row", "record", "error"].iter_rows():
-            value: Any = None
-            if error is None:
-                try:
-                    value = parse_json(record)
-                except (ValueError, RecursionError) as problem:
-                    error = f"not JSON: {problem}"
-                else:
-                    error = None if isinstance(value, dict) else "not a JSON object"
-            if error is not None:
-                shown = excerpt(record, schema.MAX_EXCERPT)
-                broken.append((file, number, None, "record", error, shown))
-            elif not self._counts(value):
-                left_out += 1
-            else:
-                received.records.append(value)
-                received.files.append(file)
-                received.numbers.append(number)
-        rows = self._rows(received)
-        rejects = [*broken, *self._rejects(received)]
+        block, broken = _readable(block)
+        counted = block.filter(self._counted(block)) if self._only else block
+        received = Block(counted, self._plain_columns())
+        rows, ids = self._rows(received)
+        rejects = [*broken, *received.rejects(ids)]
+        left_out = block.height - counted.height
         return rows, pl.DataFrame(rejects, schema=REJECTS, orient="row"), left_out
 
-    def _counts(self, record: Mapping[str, Any]) -> bool:
+    def _counted(self, block: pl.DataFrame) -> pl.Series:
+        """Which rows count, by `only`."""
+        counts = pl.repeat(True, block.height, eager=True)
+        received = Block(block, list(self._only))
         for column, wanted in self._only.items():
-            value = at(record, column)
-            text = "" if value is None else str(value).strip()
-            if text not in wanted and not ("" in wanted and is_nothing(text, self._nulls)):
-                return False
-        return True
+            values = received.column(column).values()
+            texts = ["" if self._is_nothing(value) else str(value).strip() for value in values]
+            counts &= pl.Series(texts, dtype=pl.String).is_in(wanted)
+        return counts
 
-    def _rows(self, block: _Block) -> pl.DataFrame:
+    def _plain_columns(self) -> list[str]:
+        fields = [c["column"] for columns in self._columns.values() for c in columns]
+        attributes = [
+            column["column"]
+            for key, columns in self._attributes.items()
+            for column in columns
+            if key != "*"
+        ]
+        return [*fields, *attributes]
+
+    def _rows(self, block: Block) -> tuple[pl.DataFrame, list[str | None]]:
         nulls = self._nulls
-        raw = self._values(block, "id")
-        block.ids = ids = block.read(raw, lambda v: read_id(v, nulls))
-        operation = block.read(self._values(block, "operation"), self._operation)
-        deleted = [place for place, name in enumerate(operation) if name == "delete"]
-        texts = {
-            name: block.read(
-                self._values(block, name),
-                functools.partial(self._text, name, schema.MAX_TITLE if limit is None else limit),
-            )
-            for name, limit in (("title", None), ("description", schema.MAX_DESCRIPTION))
-        }
-        sellers = block.read(
-            self._values(block, "seller"),
+        raw_ids = self._column(block, "id")
+        ids = block.read(raw_ids, lambda v: read_id(v, nulls), plain=self._plain(schema.MAX_ID))
+        operation = block.read(self._column(block, "operation"), self._operation)
+        seller = block.read(
+            self._column(block, "seller"),
             lambda v: self._text("seller", schema.MAX_TITLE, v) or self._defaults.get("seller"),
+            plain=self._plain(schema.MAX_TITLE),
         )
-        parents = block.read(self._values(block, "parent"), self._parent)
-        parent_keys = block.read(self._values(block, "parent_key"), self._parent)
         prices, currencies = self._prices(block)
-        urls = block.read(self._values(block, "url"), lambda v: read_url(v, nulls))
-        available = block.read(self._values(block, "availability"), self._availability)
-        status = block.read(self._values(block, "status"), self._status)
-        attributes, images = self._pairs(block), self._images(block)
-        for place in deleted:
-            block.forget(place)
-        kept = [place for place in range(len(ids)) if place not in block.refused]
-        table = {
-            "product_id": ids,
-            "parent": parents,
-            "parent_key": parent_keys,
-            "operation": operation,
-            **texts,
-            "price": [p and p.amount for p in prices],
-            "mark": [(p and p.evidence) or None for p in prices],
-            "grouped": [p.grouped if p and p.amount is None else None for p in prices],
-            "ambiguous": [
-                f"{p.mark}{p.fraction}" if p and p.amount is None else None for p in prices
-            ],
-            "currency": currencies,
-            "seller": sellers,
+        url = pl.col("text").str.contains(_URL) & (pl.col("text").str.len_bytes() <= schema.MAX_URL)
+        frame = block.frame.with_columns(
+            product_id=ids,
+            parent=block.read(self._column(block, "parent"), self._parent),
+            parent_key=block.read(self._column(block, "parent_key"), self._parent),
+            operation=operation,
+            title=self._texts(block, "title", schema.MAX_TITLE),
+            description=self._texts(block, "description", schema.MAX_DESCRIPTION),
+            price=prices["amount"],
+            mark=prices["mark"],
+            grouped=prices["grouped"],
+            ambiguous=prices["ambiguous"],
+            currency=currencies,
+            seller=seller,
             # an unknown word is none that says that it can be bought
-            "availability": ["out_of_stock" if a is None else a for a in available],
-            "status": ["out_of_stock" if s is None else s for s in status],
-            "url": urls,
-            "attributes": attributes,
-            "images": images,
-            "file": block.files,
-            "row": block.numbers,
-            "number": [type(value) is not str for value in raw],
-        }
-        frame = pl.DataFrame(
-            {name: pl.Series(name, column, dtype=ROWS[name]) for name, column in table.items()}
+            availability=block.read(
+                self._column(block, "availability"), self._availability
+            ).fill_null("out_of_stock"),
+            status=block.read(self._column(block, "status"), self._status).fill_null(
+                "out_of_stock"
+            ),
+            url=block.read(self._column(block, "url"), lambda v: read_url(v, nulls), plain=url),
+            number=raw_ids.numbers(),
         )
-        frame = frame[kept] if len(kept) < frame.height else frame
-        return frame if not deleted else _without_content(frame)
+        attributes, images = self._pairs(block, ids.to_list()), self._images(block)
+        frame = frame.with_columns(attributes=attributes, images=images).select(*ROWS)
+        deleted = (operation == "delete").fill_null(False)
+        if deleted.any():
+            for place in deleted.arg_true():
+                block.forget(place)
+            frame = _without_content(frame)
+        if block.refused:
+            kept = ~pl.int_range(block.height, eager=True).is_in(sorted(block.refused))
+            frame = frame.filter(kept)
+        return frame, ids.to_list()
 
-    def _values(self, block: _Block, name: str) -> list[Any]:
+    def _column(self, block: Block, name: str) -> Column:
         """The values of a field: of the first of its columns that is there and not blank."""
         columns = [c["column"] for c in self._of_day(self._columns.get(name) or ())]
         if not columns:
-            return [None] * len(block.records)
-        first = columns[0]
-        values = [record.get(first) for record in block.records]
-        if not _IDENTIFIER.fullmatch(first):
-            values = [at(record, first) for record in block.records]
+            return column_of([None] * block.height)
+        if len(columns) == 1:
+            return block.column(columns[0])
+        values = block.column(columns[0]).values()
         for column in columns[1:]:
-            for place, value in enumerate(values):
-                if self._is_nothing(value) or value == []:
-                    values[place] = at(block.records[place], column)
-        return values
+            others = block.column(column).values()
+            values = [
+                other if self._is_nothing(value) or value == [] else value
+                for value, other in zip(values, others, strict=True)
+            ]
+        return column_of(values)
 
     def _of_day(self, columns: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         return [
@@ -237,6 +183,13 @@ class RowReader:
                 and (not column.get("until") or self._day <= column["until"])
             )
         ]
+
+    def _plain(self, limit: int) -> pl.Expr:
+        return plainly(limit, self._nulls)
+
+    def _texts(self, block: Block, name: str, limit: int) -> pl.Series:
+        read = functools.partial(self._text, name, limit)
+        return block.read(self._column(block, name), read, plain=self._plain(limit))
 
     def _text(self, name: str, limit: int, value: Any) -> Any:
         return read_text(name, limit, value, self._nulls)
@@ -276,44 +229,71 @@ class RowReader:
         found = self._availability(value)
         return found._replace(field="status") if type(found) is Problem else found
 
-    def _prices(self, block: _Block) -> tuple[list[Price | None], list[Any]]:
-        """Prices and their currencies: without a price there is none."""
-        received = self._values(block, "price")
-        named = self._values(block, "currency")
-        for place, value in enumerate(received):
-            if isinstance(value, dict | list):
-                received[place], code = _of_object(value)
-                if named[place] is None:
-                    named[place] = code
-        prices = block.read(received, self._price)
+    def _prices(self, block: Block) -> tuple[pl.DataFrame, pl.Series]:
+        """Prices, and their currencies: without a price there is none."""
+        received, named = self._column(block, "price"), self._column(block, "currency")
+        objects = {p: v for p, v in received.others.items() if isinstance(v, dict | list)}
+        if objects:
+            values, codes = received.values(), named.values()
+            for place, value in objects.items():
+                values[place], code = _of_object(value)
+                codes[place] = code if codes[place] is None else codes[place]
+            received, named = column_of(values), column_of(codes)
+        prices = self._amounts(block, received)
         codes = block.read(named, self._code)
         default = self._defaults.get("currency")
-        currencies: list[Any] = []
-        for place, (price, code) in enumerate(zip(prices, codes, strict=True)):
-            meant = price.currencies if price else ()
-            if price is None:
-                currencies.append(None)
-            elif not meant:
-                currencies.append(code or default)
-            elif code or len(meant) > 1:
-                found = code or default
-                if found and found not in meant:
-                    reason = f"the price says {'/'.join(meant[:3])}, its currency is {found}"
-                    block.note(place, Problem("currency", reason, received[place], fatal=True))
-                currencies.append(found)
-            else:
-                currencies.append(meant[0])
-        return prices, currencies
+        frame = prices.select("meant", code=codes).with_row_index("place")
+        said = frame.filter(pl.col("meant").list.len() > 0).unique(["meant", "code"])
+        decided = [(m, c, *_currency(m, c, default)) for _, m, c in said.iter_rows()]
+        kinds = {"meant": pl.List(pl.String), "code": pl.String}
+        table = pl.DataFrame(
+            decided, schema={**kinds, "currency": pl.String, "reason": pl.String}, orient="row"
+        )
+        frame = frame.join(
+            table, on=["meant", "code"], how="left", nulls_equal=True, maintain_order="left"
+        )
+        for place, reason in frame.filter(pl.col("reason").is_not_null())["place", "reason"].rows():
+            value = received.texts[place] or received.others.get(place)
+            block.note(place, Problem("currency", reason, value, fatal=True))
+        found = frame.select(
+            pl.when(pl.col("meant").is_null())
+            .then(None)
+            .when(pl.col("meant").list.len() > 0)
+            .then("currency")
+            .otherwise(pl.col("code").fill_null(pl.lit(default, pl.String)))
+        ).to_series()
+        return prices, found
+
+    def _amounts(self, block: Block, received: Column) -> pl.DataFrame:
+        """Prices with the columns of _PRICE; plain numbers, which most are, all at once."""
+        text = pl.col("text")
+        number = _WHOLE if self._decimal == "," else _NUMBER
+        frame = pl.DataFrame({"text": received.texts}).with_columns(
+            plain=text.str.contains(number).fill_null(False)
+        )
+        if not frame["plain"].any():
+            return block.read(received, self._price, _PRICE).struct.unnest()
+        rest = Column(received.texts.set(frame["plain"], None), received.others)
+        others = block.read(rest, self._price, _PRICE).struct.unnest()
+        amount = text.cast(pl.Float64, strict=False)
+        mark = pl.when(text.str.contains(".", literal=True)).then(pl.lit("."))
+        plain = pl.col("plain")
+        return pl.concat([frame, others], how="horizontal").select(
+            pl.when(plain).then(amount).otherwise("amount").alias("amount"),
+            pl.when(plain).then(mark).otherwise("mark").alias("mark"),
+            "grouped",
+            "ambiguous",
+            pl.when(plain).then(pl.lit([], pl.List(pl.String))).otherwise("meant").alias("meant"),
+        )
 
     def _price(self, value: Any) -> Any:
         if self._is_nothing(value):
             return None
-        if isinstance(value, float) and value != value:
-            return None
         try:
-            return read_price(value, self._decimal)
+            price = read_price(value, self._decimal)
         except BadPrice as error:
             return Problem("price", str(error), value, fatal=True)
+        return _price_row(price)
 
     def _code(self, value: Any) -> Any:
         if self._is_nothing(value):
@@ -329,84 +309,91 @@ class RowReader:
             return meant[0]
         return Problem("currency", "not a code of three letters (ISO 4217)", value, fatal=True)
 
-    def _images(self, block: _Block) -> list[list[str]]:
-        found: list[dict[str, None]] = [{} for _ in block.records]
+    def _images(self, block: Block) -> pl.Series:
+        frames = []
         for column in self._of_day(self._columns.get("images") or ()):
             split = column.get("split")
-            values = [at(record, column["column"]) for record in block.records]
-            read = block.read(values, lambda v, split=split: read_images(v, split, self._nulls))
-            for place, parts in enumerate(read):
-                for part in parts:
-                    if type(part) is Problem:
-                        block.note(place, part)
-                    else:
-                        found[place][part] = None
-        for place, references in enumerate(found):
-            if len(references) > schema.MAX_IMAGES:
-                extra = list(references)[schema.MAX_IMAGES]
-                reason = f"more than {schema.MAX_IMAGES} images"
-                block.note(place, Problem("images", reason, extra))
-        return [list(references)[: schema.MAX_IMAGES] for references in found]
+            plain = pl.col("text").str.contains(_REFERENCE) & self._plain(schema.MAX_URL)
+            frames.append(
+                block.read_several(
+                    block.column(column["column"]),
+                    functools.partial(read_images, split=split, nulls=self._nulls),
+                    plain & ~pl.col("text").str.contains(split, literal=True) if split else plain,
+                )
+            )
+        return self._bounded(block, frames, schema.MAX_IMAGES, "images", pl.col("value"))
 
-    def _pairs(self, block: _Block) -> pl.Series:
+    def _pairs(self, block: Block, ids: list[str | None]) -> pl.Series:
         """The attributes of each row, as lists of {key, value}."""
-        by_row: list[dict[tuple[str, str], None]] = [{} for _ in block.records]
+        frames = []
+        plain = self._plain(schema.MAX_ATTRIBUTE) & ~pl.col("text").str.starts_with("[")
         for key, columns in self._attributes.items():
             for column in self._of_day(columns):
                 if key == "*":
-                    self._keyed(block, column, by_row)
+                    frames.append(self._keyed(block, column, ids))
                     continue
                 read = functools.partial(self._attribute, key, column)
-                values = [at(record, column["column"]) for record in block.records]
-                for place, parts in enumerate(block.read(values, read)):
-                    for part in parts:
-                        if type(part) is Problem:
-                            block.note(place, part)
-                        else:
-                            by_row[place][key, part] = None
-        keys: list[str] = []
-        values = []
-        ends = [0]
-        for place, pairs in enumerate(by_row):
-            if len(pairs) > schema.MAX_ATTRIBUTES:
-                extra_key, extra = list(pairs)[schema.MAX_ATTRIBUTES]
-                reason = f"more than {schema.MAX_ATTRIBUTES} attributes"
-                block.note(place, Problem(f"attributes.{extra_key}", reason, extra))
-                pairs = dict.fromkeys(list(pairs)[: schema.MAX_ATTRIBUTES])
-            for key, value in pairs:
-                keys.append(key)
-                values.append(value)
-            ends.append(len(keys))
-        structs = pa.StructArray.from_arrays(
-            [pa.array(keys, pa.string()), pa.array(values, pa.string())], fields=list(_PAIRS)
-        )
-        lists = pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), structs)
-        return pl.Series("attributes", pl.from_arrow(lists), dtype=ROWS["attributes"])
+                clean_texts = plain if 0 < len(key) <= schema.MAX_ATTRIBUTE else pl.lit(False)
+                if split := column.get("split"):
+                    clean_texts &= ~pl.col("text").str.contains(split, literal=True)
+                if renamed := column.get("values"):
+                    clean_texts &= ~pl.col("text").is_in(list(renamed))
+                found = block.read_several(block.column(column["column"]), read, clean_texts)
+                frames.append(found.select("place", pl.lit(key).alias("key"), "value"))
+        pair = pl.struct("key", "value")
+        return self._bounded(block, frames, schema.MAX_ATTRIBUTES, "attributes", pair)
+
+    def _bounded(
+        self, block: Block, frames: list[pl.DataFrame], most: int, name: str, member: pl.Expr
+    ) -> pl.Series:
+        """What several columns say of each row, each thing once, as lists of at most `most`."""
+        dtype = ROWS[name]
+        if not frames:
+            return pl.repeat([], block.height, dtype=dtype, eager=True)
+        found = pl.concat(frames)
+        # a stable sort by row keeps the order of the columns; NumPy's is a radix sort
+        found = found[np.argsort(found["place"].to_numpy(), kind="stable")]
+        things = [column for column in ("place", "key", "value") if column in found.columns]
+        twice = pl.struct(things).hash().is_duplicated().any()
+        if (len(frames) > 1 or found.height > block.height) and found.select(twice).item():
+            found = found.unique(things, keep="first", maintain_order=True)
+        counts = np.bincount(found["place"].to_numpy(), minlength=block.height)
+        for place in np.flatnonzero(counts > most).tolist():
+            extra = found.filter(pl.col("place") == place).row(most, named=True)
+            field = f"attributes.{extra['key']}" if "key" in extra else name
+            block.note(place, Problem(field, f"more than {most} {name}", extra["value"]))
+        lists = _as_lists(found.select(member.alias("member")).to_series(), counts)
+        return (lists.list.head(most) if (counts > most).any() else lists).cast(dtype)
 
     def _attribute(self, key: str, column: Mapping[str, Any], value: Any) -> tuple[Any, ...]:
         renamed = column.get("values") or {}
         return read_attribute(key, value, column.get("split"), renamed, self._nulls)
 
     def _keyed(
-        self, block: _Block, column: Mapping[str, Any], by_row: list[dict[tuple[str, str], None]]
-    ) -> None:
+        self, block: Block, column: Mapping[str, Any], ids: list[str | None]
+    ) -> pl.DataFrame:
         """Attributes whose keys stand in the row."""
         renamed = column.get("keys") or {}
+        found: list[tuple[int, str, str]] = []
         for place, record in enumerate(block.records):
-            found = self._members(column, record, block.ids[place])
-            if isinstance(found, Problem):
-                block.note(place, found)
+            pairs = self._members(column, record, ids[place])
+            if isinstance(pairs, Problem):
+                block.note(place, pairs)
                 continue
-            for name, value in found.items():
-                key = clean_key(name)
-                key = renamed.get(key, renamed.get(key.lower(), key.lower()))
-                if not key and clean_key(name):
+            taken = 0
+            for name, value in pairs.items():
+                received = clean(str(name), schema.MAX_ATTRIBUTE + 1)
+                key = renamed.get(received, renamed.get(received.lower(), received.lower()))
+                if received and not key:
                     continue  # left out
                 for part in self._attribute(key, column, value):
                     if type(part) is Problem:
                         block.note(place, part)
-                    elif len(by_row[place]) <= schema.MAX_ATTRIBUTES:
-                        by_row[place][key, part] = None
+                    elif taken <= schema.MAX_ATTRIBUTES:
+                        taken += 1
+                        found.append((place, key, part))
+        schema_of = {"place": pl.UInt32, "key": pl.String, "value": pl.String}
+        return pl.DataFrame(found, schema=schema_of, orient="row")
 
     def _members(self, column: Mapping[str, Any], record: dict[str, Any], owner: Any) -> Any:
         names = column.get("names")
@@ -430,18 +417,60 @@ class RowReader:
         self._named = (owner, {**(self._named[1] if self._named[0] == owner else {}), **said})
         return found
 
-    def _rejects(self, block: _Block) -> Iterable[tuple]:
-        for place, problems in sorted(block.notes.items()):
-            product_id = block.ids[place] if block.ids else None
-            told = problems
-            if place in block.refused:  # the first reason is the row's
-                told = [problem for problem in problems if problem.fatal][:1]
-            for problem in told[:MAX_NOTES]:
-                shown = block.records[place] if problem.field == "id" else problem.value
-                yield (
-                    *(block.files[place], block.numbers[place], product_id),
-                    *(problem.field, problem.reason, excerpt(shown, schema.MAX_EXCERPT)),
-                )
+
+def _readable(block: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple]]:
+    """The rows that are objects, and rejects of the others."""
+    broken = []
+    errors = block["error"].to_list() if block["error"].null_count() < block.height else None
+    objects = block["record"].str.starts_with("{") & block["record"].str.ends_with("}")
+    if errors is None and objects.all():
+        return block, broken
+    whole = []
+    for file, row, record, error in block["file", "row", "record", "error"].iter_rows():
+        if error is None:
+            try:
+                found = parse_json(record)
+                error = None if isinstance(found, dict) else "not a JSON object"
+            except (ValueError, RecursionError) as problem:
+                error = f"not JSON: {problem}"
+        whole.append(error is None)
+        if error is not None:
+            shown = excerpt(record, schema.MAX_EXCERPT)
+            broken.append((file, row, None, "record", error, shown))
+    return block.filter(pl.Series(whole, dtype=pl.Boolean)), broken
+
+
+def _as_lists(values: pl.Series, counts: np.ndarray) -> pl.Series:
+    """Lists of so many of the values each, in order."""
+    import pyarrow as pa
+
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return pl.Series(
+        pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(ends), values.to_arrow()))
+    )
+
+
+def _price_row(price: Price) -> dict[str, Any]:
+    unclear = price.amount is None
+    return {
+        "amount": price.amount,
+        "mark": price.evidence or None,
+        "grouped": price.grouped if unclear else None,
+        "ambiguous": f"{price.mark}{price.fraction}" if unclear else None,
+        "meant": list(price.currencies),
+    }
+
+
+def _currency(
+    meant: list[str], code: str | None, default: str | None
+) -> tuple[str | None, str | None]:
+    """The currency of a price that has a sign, and what is wrong with it."""
+    if len(meant) == 1 and not code:
+        return meant[0], None
+    found = code or default
+    if found and found not in meant:
+        return None, f"the price says {'/'.join(meant[:3])}, its currency is {found}"
+    return found, None
 
 
 def _without_content(frame: pl.DataFrame) -> pl.DataFrame:
@@ -451,30 +480,11 @@ def _without_content(frame: pl.DataFrame) -> pl.DataFrame:
         **{name: pl.lit([], ROWS[name]) for name in ("attributes", "images")},
         "availability": pl.lit("unknown"),
     }
-    nothing = (
-        "price",
-        "mark",
-        "grouped",
-        "ambiguous",
-        "currency",
-        "seller",
-        "url",
-        "parent",
-        "status",
-    )
+    nothing = ("price", "mark", "grouped", "ambiguous", "currency", "seller", "url", "parent")
     return frame.with_columns(
         pl.when(pl.col("operation") == "delete").then(value).otherwise(name).alias(name)
-        for name, value in {**blank, **dict.fromkeys(nothing, pl.lit(None))}.items()
+        for name, value in {**blank, **dict.fromkeys((*nothing, "status"), pl.lit(None))}.items()
     )
-
-
-def clean_key(name: Any) -> str:
-    """The key of an attribute as received, cleaned."""
-    return clean(str(name), schema.MAX_ATTRIBUTE + 1)
-
-
-_AMOUNTS = ("amount", "value", "price", "current", "centAmount", "min")
-_CODES = ("currency", "currencyCode", "currency_code", "priceCurrency", "unit")
 
 
 def _of_object(value: Any) -> tuple[Any, Any]:

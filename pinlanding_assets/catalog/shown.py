@@ -1,21 +1,23 @@
 """What a materialization of the catalog shows in the UI."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pinlanding_assets.catalog.feed import ParsedFeed
 from pinlanding_assets.columns import COLUMNS
 from resources.lake import Lake, Manifest
 from resources.reporting import contact_sheet, markdown_table, rounded, table_metadata
+
+if TYPE_CHECKING:
+    from pinlanding_assets.catalog.feed import ParsedFeed
 
 _PICTURES = 18
 
 
 def day_shown(
     manifest: Manifest,
-    parsed: ParsedFeed,
+    parsed: "ParsedFeed",
     tables: Mapping[str, pl.DataFrame],
     profile: pl.DataFrame,
     records: int,

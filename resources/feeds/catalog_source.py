@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from resources.feeds.catalog_config import OVERRIDES, CatalogConfig, Column, load_overrides
-from resources.feeds.day_spool import RECORDS, DaySpool, record_frames
+from resources.feeds.day_spool import RECORDS, DaySpool
 from resources.feeds.formats import Format, open_feed
 from resources.feeds.image_fetch import (
     ImageUnavailable,
@@ -34,7 +34,7 @@ from resources.feeds.located_files import (
     read_cell,
 )
 from resources.feeds.parquet import CELL, ParquetBytes
-from resources.feeds.rows import FeedError, Row, row_of
+from resources.feeds.rows import BLOCK, FeedError, Row, in_blocks, row_of
 
 if TYPE_CHECKING:
     import httpx
@@ -152,7 +152,8 @@ class CatalogSource(dg.ConfigurableResource):
             else:
                 frames.append(self._by_row(pattern).records(day, day == self._fallback_day))
         unique = {file.name: file for file in dated}
-        frames += self._frames([unique[name] for name in sorted(unique)], day)
+        files = [unique[name] for name in sorted(unique)]
+        frames += self._blocks(files, self._wanted(day), day)
         return pl.concat(frames).sort("file", maintain_order=True)
 
     def mapped(self, day: str) -> list[str]:
@@ -212,7 +213,7 @@ class CatalogSource(dg.ConfigurableResource):
         files = self._log_files(day)
         if log:
             wanted = {"search_log.query": [log.query], "search_log.count": [log.count or log.query]}
-            for _, row in self._read(files, wanted, day):
+            for row in self._rows(files, wanted, day):
                 value = row.value or {}
                 received += 1
                 query = value.get(log.query)
@@ -283,13 +284,9 @@ class CatalogSource(dg.ConfigurableResource):
             files = self._files.matching(pattern)
             columns = [column.column for column in self._config.columns.day]
             spool = DaySpool(stamp, self._config.day_format, columns)
-            spool.fill((file.name, row) for file, row in self._read(files, self._wanted(None)))
+            spool.fill(self._blocks(files, self._wanted(None)))
             self._spools[pattern] = spool
         return spool
-
-    def _frames(self, files: Sequence[LocatedFile], day: str) -> Iterator[pl.DataFrame]:
-        rows = ((file.name, row) for file, row in self._read(files, self._wanted(day), day))
-        return record_frames(rows)
 
     def _wanted(self, day: str | None) -> dict[str, list[str]]:
         """Setting -> the columns of which a day's files have to have one."""
@@ -316,21 +313,31 @@ class CatalogSource(dg.ConfigurableResource):
         wanted |= {f"tables.{name}.of": [table.of] for name, table in config.tables.items()}
         return {setting: columns for setting, columns in wanted.items() if columns}
 
-    def _read(
+    def _rows(
+        self, files: Sequence[LocatedFile], wanted: Mapping[str, Sequence[str]], day: str
+    ) -> Iterator[Row]:
+        for block in self._blocks(files, wanted, day):
+            yield from (Row(*row) for row in block.select(*BLOCK).iter_rows())
+
+    def _blocks(
         self,
         files: Sequence[LocatedFile],
         wanted: Mapping[str, Sequence[str]],
         day: str | None = None,
-    ) -> Iterator[tuple[LocatedFile, Row]]:
-        """The rows of files. One of the columns that a setting wants has to be in one of them."""
+    ) -> Iterator[pl.DataFrame]:
+        """The rows of files, as frames with the columns RECORDS. One of the columns that a setting
+        wants has to be in one of them."""
         headers: list[list[str] | None] = []
         tables = self._tables if any(s.startswith("tables.") for s in wanted) else []
         for file in files:
             with open_feed(file.filesystem, file.path, file.name, self._format) as opened:
                 self._read_as[file.name] = opened.read_as
                 headers.append(opened.columns)
-                for row in opened.rows:
-                    yield file, _with_tables(row, tables) if tables else row
+                blocks = opened.blocks
+                if tables:
+                    blocks = in_blocks(_with_tables(row, tables) for row in opened.rows)
+                for block in blocks:
+                    yield block.select(pl.lit(file.name).alias("file"), *BLOCK)
         if None in headers or not files:  # only rows have names
             return
         known = {name for header in headers if header for name in header}

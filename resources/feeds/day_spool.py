@@ -1,9 +1,9 @@
-"""Rows of feeds as a table, and the rows of a feed with a day column by their day."""
+"""The rows of a feed with a day column, by their day."""
 
 import email.utils
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,34 +11,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from resources.feeds.rows import Row
+from resources.feeds.rows import BLOCK, parse_json
 
-RECORDS = {
-    **{"file": pl.String, "row": pl.Int64, "record": pl.String, "size": pl.Int64},
-    "error": pl.String,
-}
-_BLOCK_BYTES = 16 << 20  # rows are held as Python objects for this long, then as a frame
+RECORDS = {"file": pl.String, **BLOCK}
 _EPOCHS = ((10, 1), (13, 10**3), (16, 10**6), (19, 10**9))  # digits, ticks a second
 _ZONE = re.compile(r"(.+?) ?\(?([A-Za-z]+(?:/[A-Za-z_]+)+|UTC|GMT|Z)\)?")
-
-
-def record_frames(rows: Iterable[tuple[str, Row]]) -> Iterator[pl.DataFrame]:
-    """Rows, each with the name of its file, as frames of the columns RECORDS."""
-    held: list[tuple[Any, ...]] = []
-    size = 0
-    for file, row in rows:
-        held.append((file, *row))
-        size += len(row.record)
-        if size > _BLOCK_BYTES:
-            yield _frame(held)
-            held, size = [], 0
-    yield _frame(held)
-
-
-def _frame(held: list[tuple[Any, ...]], schema: dict[str, Any] | None = None) -> pl.DataFrame:
-    schema = schema or RECORDS
-    columns = zip(*held, strict=True) if held else [[] for _ in schema]
-    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
 
 
 class DaySpool:
@@ -56,35 +33,33 @@ class DaySpool:
         self._form, self._columns = form, columns
         self._folder = tempfile.TemporaryDirectory(prefix="feed-days-")
 
-    def fill(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take all rows of the feed."""
-        schema = {**RECORDS, "day": pl.String}
-        held: list[tuple[Any, ...]] = []
-        size = parts = 0
-        for file, row in rows:
-            value = row.value or {}
-            shown = next((value[c] for c in self._columns if value.get(c) is not None), None)
-            day = read_day(shown, self._form)
-            error = row.error or (None if day else f"unreadable day: {shown!r:.80}")
-            held.append((file, row.row, row.record, row.size, error, day))
-            size += len(row.record)
-            if day:
-                self.days.add(day)
-            if size > _BLOCK_BYTES:
-                self._write(_frame(held, schema), parts)
-                held, size, parts = [], 0, parts + 1
-        self._write(_frame(held, schema), parts)
-
-    def _write(self, frame: pl.DataFrame, part: int) -> None:
-        path = Path(self._folder.name) / f"{part:06}.parquet"
-        frame.sort("day", maintain_order=True).write_parquet(path, row_group_size=10_000)
+    def fill(self, blocks: Iterable[pl.DataFrame]) -> None:
+        """Take all rows of the feed, as frames with the columns RECORDS."""
+        for part, block in enumerate(blocks):
+            days, errors = [], []
+            for record, error in block["record", "error"].iter_rows():
+                value = None if error else parse_json(record)
+                shown = next(
+                    (v for c in self._columns if (v := (value or {}).get(c)) is not None), None
+                )
+                day = read_day(shown, self._form)
+                days.append(day)
+                errors.append(error or (None if day else f"unreadable day: {shown!r:.80}"))
+            self.days.update(day for day in days if day)
+            path = Path(self._folder.name) / f"{part:06}.parquet"
+            block.with_columns(
+                pl.Series("error", errors, pl.String), pl.Series("day", days, pl.String)
+            ).sort("day", maintain_order=True).write_parquet(path, row_group_size=10_000)
 
     def records(self, day: str, with_unreadable: bool) -> pl.DataFrame:
         """The rows of a day (columns: RECORDS), and those whose day cannot be read, if wanted."""
         chosen = pl.col("day") == day
         if with_unreadable:
             chosen = chosen | pl.col("day").is_null()
-        rows = pl.scan_parquet(Path(self._folder.name) / "*.parquet").filter(chosen)
+        parts = sorted(Path(self._folder.name).iterdir())
+        if not parts:
+            return pl.DataFrame(schema=RECORDS)
+        rows = pl.scan_parquet(parts).filter(chosen)
         return rows.select(*RECORDS).sort("file", "row").collect()
 
 

@@ -11,7 +11,9 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO, Any, Protocol
+
+import polars as pl
 
 from resources.feeds.rows import (
     EXCERPT_CHARACTERS,
@@ -19,12 +21,14 @@ from resources.feeds.rows import (
     FeedError,
     Opened,
     Row,
+    in_blocks,
     oversize,
     to_json,
 )
 
 SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01")
 _CHUNK = 1 << 16
+_CHUNK_BYTES = 2 << 20
 _SNIFFED = 200  # records
 _MAX_HEADER = 40  # lines before the header, at most
 _MAX_HELD = 8 << 20  # characters of one record: several long cells are too much
@@ -150,7 +154,8 @@ def open_delimited(
     # than bytes, so what fits is read; the bytes are looked at afterwards. The setting is the csv
     # module's, process-wide.
     csv.field_size_limit(MAX_RECORD_BYTES)
-    records = _Records(bounded_lines(stream, encoding, dialect.quote), dialect)
+    source = _Source(stream, encoding, dialect.quote)
+    records = _Records(source, dialect)
     for _ in range(dialect.header - 1):
         records.skip_line()
     first = next(iter(records), None)
@@ -159,12 +164,74 @@ def open_delimited(
         raise FeedError(f"{name}: has no readable header in line {dialect.header}{fault}")
     columns = [field.strip() for field in first.fields]
     named = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
-    return Opened(_rows(records, columns, named), [*dict.fromkeys(named)], read_as)
+    blocks = _blocks(source, records, columns, named, dialect)
+    return Opened(blocks, [*dict.fromkeys(named)], read_as)
 
 
-def _rows(records: "_Records", columns: list[str], named: list[str]) -> Iterator[Row]:
+def _blocks(
+    source: "_Source", records: "_Records", columns: list[str], named: list[str], dialect: Dialect
+) -> Iterator[pl.DataFrame]:
+    """The records, a chunk of the file at a time: as a whole where nothing in it is quoted."""
+    plain = len(set(named)) == len(named) > 1 and all(columns)
+    number = 0
+    while chunk := source.chunk(_CHUNK_BYTES):
+        block = _plain_block(chunk, named, dialect, number) if plain else None
+        if block is None:
+            source.take_back(chunk)
+            rows = _rows(records, columns, named, number, source.read + len(chunk))
+            for block in in_blocks(rows):
+                number += block.height
+                yield block
+        else:
+            source.read += len(chunk)
+            number += block.height
+            yield block
+
+
+def _plain_block(
+    chunk: bytes, named: list[str], dialect: Dialect, before: int
+) -> pl.DataFrame | None:
+    """The rows of a chunk without quotes and without faults; None of any other.
+
+    Polars splits it at its separators, as the csv module would.
+    """
+    ends = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+    quirks = [dialect.quote or "\0", dialect.escape or "\0", "\0", "\ufffd"]
+    if (
+        any(quirk.encode() in chunk for quirk in quirks)
+        or chunk.count(b"\r") != chunk.count(b"\r\n")
+        or chunk.count(dialect.separator.encode()) != ends * (len(named) - 1)
+    ):
+        return None
+    try:
+        frame = pl.read_csv(
+            *(chunk,),
+            **{"has_header": False, "new_columns": named, "infer_schema": False},
+            **{"separator": dialect.separator, "quote_char": None, "empty_string_is_null": False},
+        )
+    except pl.exceptions.PolarsError:  # too many fields, or no UTF-8
+        return None
+    if frame.height != ends or frame.width != len(named):
+        return None
+    size = pl.sum_horizontal(pl.all().str.len_bytes()) + len(named)
+    lines = frame.select(
+        pl.int_range(before + 1, before + ends + 1, dtype=pl.Int64).alias("row"),
+        pl.struct(pl.all()).struct.json_encode().alias("record"),
+        (size + (b"\r" in chunk)).cast(pl.Int64).alias("size"),
+        pl.lit(None, pl.String).alias("error"),
+        pl.any_horizontal(pl.all().is_null()).alias("short"),
+    )
+    if lines["short"].any() or lines["size"].max() > MAX_RECORD_BYTES:  # type: ignore[operator]
+        return None
+    return lines.drop("short")
+
+
+def _rows(
+    records: "_Records", columns: list[str], named: list[str], before: int, end: int
+) -> Iterator[Row]:
+    """The rows that begin before the byte `end` of the file."""
     width, plain = len(columns), len(set(named)) == len(named) and all(columns)
-    for number, record in enumerate(records, start=1):
+    for number, record in enumerate(records.until(end), start=before + 1):
         fields, fault = record.fields, record.fault
         if not fault and len(fields) != width:
             if len(fields) > width and not any(field.strip() for field in fields[width:]):
@@ -220,8 +287,8 @@ class _Records:
     field at its size limit, so they are few enough to be held.
     """
 
-    def __init__(self, lines: Iterator[tuple[str, int, str | None]], dialect: Dialect):
-        self._lines, self._dialect = lines, dialect
+    def __init__(self, source: "_Source", dialect: Dialect):
+        self._lines, self._dialect, self._source = source.lines(), dialect, source
         self._again: deque[tuple[str, int, str | None]] = deque()
         self._held: list[tuple[str, int, str | None]] = []
         self._held_characters = 0
@@ -241,8 +308,12 @@ class _Records:
             yield line[0]
 
     def __iter__(self) -> Iterator[_Record]:
+        return self.until(None)
+
+    def until(self, end: int | None) -> Iterator[_Record]:
+        """The records that begin before a byte of the file."""
         reader, held = self._dialect.reader(self._line()), self._held
-        while True:
+        while end is None or self._again or self._source.read < end:
             held.clear()
             self._held_characters = 0
             try:
@@ -314,8 +385,56 @@ class _Records:
         return None
 
 
+class _Source:
+    """A stream that is read in chunks of whole lines, or line by line; `read` counts the bytes."""
+
+    def __init__(self, stream: IO[bytes], encoding: str, quote: str):
+        self._stream, self._encoding, self._quote = stream, encoding, quote
+        self._held = b""
+        self._at = 0
+        self.read = 0
+
+    def chunk(self, size: int) -> bytes:
+        """The next lines, some `size` bytes, and all of the last line unless it is oversize."""
+        held, self._held, self._at = self._held[self._at :], b"", 0
+        data = held + self._stream.read(max(0, size - len(held)))
+        if data and not data.endswith(b"\n"):
+            data += self._stream.readline(MAX_RECORD_BYTES + 1)
+        return data
+
+    def take_back(self, data: bytes) -> None:
+        """Bytes that are to be read again, line by line."""
+        self._held, self._at = data, 0
+
+    def readline(self, limit: int) -> bytes:
+        """As a stream's own."""
+        end = self._held.find(b"\n", self._at, self._at + limit) + 1
+        if end:
+            line = self._held[self._at : end]
+        else:
+            line = self._held[self._at : self._at + limit]
+            if len(line) < limit:
+                line += self._stream.readline(limit - len(line))
+        self._at += len(line)
+        if self._at >= len(self._held):
+            self._held, self._at = b"", 0
+        return line
+
+    def lines(self) -> Iterator[tuple[str, int, str | None]]:
+        """`bounded_lines`, counted."""
+        for line in bounded_lines(self, self._encoding, self._quote):
+            self.read += line[1]
+            yield line
+
+
+class Lines(Protocol):
+    """What lines are read from: a binary stream."""
+
+    def readline(self, limit: int, /) -> bytes: ...
+
+
 def bounded_lines(
-    stream: IO[bytes], encoding: str = "utf-8", quote: str = '"'
+    stream: Lines, encoding: str = "utf-8", quote: str = '"'
 ) -> Iterator[tuple[str, int, str | None]]:
     """Yields (text, bytes, what is wrong with it) of each line; of an oversize one its start.
 

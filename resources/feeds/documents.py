@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from resources.feeds.delimited import bounded_lines
-from resources.feeds.rows import FeedError, Opened, Row, parse_json, row_of, row_of_text
+from resources.feeds.rows import FeedError, Opened, Row, in_blocks, parse_json, row_of, row_of_text
 
 WHOLE_BYTES = 32 << 20
 _SEARCHED_EVENTS = 2_000_000  # of a document, for the list of its records
@@ -17,7 +17,7 @@ _TITLES = ("title", "name", "product_name", "productName")
 def open_json_lines(stream: IO[bytes], read_as: str, encoding: str = "utf-8") -> Opened:
     """The rows of a file with one JSON object a line; each is kept as received. The stream is UTF-8
     now, `encoding` is what it was."""
-    return Opened(_lines(stream, encoding), None, read_as)
+    return Opened(in_blocks(_lines(stream, encoding)), None, read_as)
 
 
 def _lines(stream: IO[bytes], encoding: str) -> Iterator[Row]:
@@ -56,7 +56,7 @@ def open_json_document(stream: IO[bytes], name: str, records: str | None) -> Ope
     except (ijson.JSONError, ValueError, RecursionError) as error:
         raise FeedError(f"{name}: not JSON: {error}") from None
     where = "one object" if records is None else f"records at {records or 'the top'}"
-    return Opened(rows, None, f"json, {where}")
+    return Opened(in_blocks(rows), None, f"json, {where}")
 
 
 def _whole(document: Any, name: str, records: str | None) -> Iterator[Row]:
@@ -171,4 +171,4 @@ def open_lines(stream: IO[bytes], read_as: str, encoding: str = "utf-8") -> Open
                     else row_of(number, {"line": text})._replace(size=size)
                 )
 
-    return Opened(rows(), ["line"], read_as)
+    return Opened(in_blocks(rows()), ["line"], read_as)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Any
 
-from resources.feeds.rows import FeedError, Opened, Row, row_of
+from resources.feeds.rows import FeedError, Opened, Row, in_blocks, row_of
 
 _SEARCHED = 20_000  # elements that say which one is repeated
 _MAX_DEPTH = 30
@@ -25,7 +25,7 @@ def open_markup(stream: IO[bytes], name: str, records: str | None) -> Opened:
     if records is None:
         records = _repeated(stream, name)
         stream.seek(0)
-    return Opened(_rows(stream, name, records), None, f"xml, records <{records}>")
+    return Opened(in_blocks(_rows(stream, name, records)), None, f"xml, records <{records}>")
 
 
 def _events(stream: IO[bytes], name: str, events: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

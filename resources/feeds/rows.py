@@ -3,12 +3,13 @@
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import dagster as dg
 import orjson
+import polars as pl
 
 MAX_RECORD_BYTES = 1 << 20  # 1 MiB: a product's row with a long description has a few KiB
 EXCERPT_CHARACTERS = 200
@@ -48,19 +49,48 @@ class Row(NamedTuple):
         return None if self.error else parse_json(self.record)
 
 
+BLOCK = {"row": pl.Int64, "record": pl.String, "size": pl.Int64, "error": pl.String}
+_BLOCK_BYTES = 8 << 20  # rows are held as Python objects for this long, then as a frame
+
+
 @dataclass
 class Opened:
     """A feed file that is being read.
 
     Attributes:
-        rows: Its rows, read once.
+        blocks: Its rows in frames with the columns BLOCK, read once.
         columns: The names of its columns; None where only the rows have names (JSON, XML).
         read_as: How it is read, for people: `csv, separator ';', cp1252`.
     """
 
-    rows: Iterator[Row]
+    blocks: Iterator[pl.DataFrame]
     columns: list[str] | None
     read_as: str
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """Its rows one by one, instead of in blocks."""
+        return (Row(*row) for block in self.blocks for row in block.iter_rows())
+
+
+def in_blocks(rows: Iterable[Row]) -> Iterator[pl.DataFrame]:
+    """Rows as frames with the columns BLOCK."""
+    held: list[Row] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += len(row.record)
+        if size > _BLOCK_BYTES:
+            yield block_of(held)
+            held, size = [], 0
+    if held:
+        yield block_of(held)
+
+
+def block_of(rows: Sequence[Row]) -> pl.DataFrame:
+    """Rows as a frame with the columns BLOCK."""
+    columns = zip(*rows, strict=True) if rows else [[] for _ in BLOCK]
+    return pl.DataFrame(dict(zip(BLOCK, columns, strict=True)), schema=BLOCK)
 
 
 def parse_json(text: str) -> Any:
@@ -114,11 +144,8 @@ def oversize(size: int) -> str:
 
 def at(record: Mapping[str, Any], column: str) -> Any:
     """The value of a column, or at a path (JMESPath), of a record; None where there is none."""
-    found = record.get(column)
-    return _follow(record, column) if found is None and column not in record else found
-
-
-def _follow(record: Mapping[str, Any], column: str) -> Any:
+    if column in record:
+        return record[column]
     if _IDENTIFIER.fullmatch(column):
         return None
     if _PLAIN_PATH.fullmatch(column):
@@ -143,3 +170,10 @@ def _compiled(column: str) -> Any:
         return jmespath.compile(column)
     except JMESPathError:
         return None
+
+
+def is_path(column: str) -> bool:
+    """Whether a column may be a path, where no column has that name."""
+    return not _IDENTIFIER.fullmatch(column) and (
+        _PLAIN_PATH.fullmatch(column) is not None or _compiled(column) is not None
+    )

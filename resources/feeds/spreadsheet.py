@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import IO, Any
 
 from resources.feeds.delimited import folded, header_place
-from resources.feeds.rows import FeedError, Opened, Row, row_of
+from resources.feeds.rows import FeedError, Opened, Row, in_blocks, row_of
 
 
 def open_spreadsheet(
@@ -45,7 +45,7 @@ def open_spreadsheet(
     if not columns:
         raise FeedError(f"{name}: has no header in row {place} of sheet {one!r}")
     named = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
-    rows = _rows(cells[place:], columns, named)
+    rows = in_blocks(_rows(cells[place:], columns, named))
     return Opened(rows, [*dict.fromkeys(named)], f"excel, sheet {one!r}, header in row {place}")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.feed import finish, parse_records
+from resources.feeds.catalog_config import CatalogConfig
 
 SCRIPTS = ["a", "é", "赤", "𐍈", "👟"]  # of 1, 2, 3, 4 and 4 bytes
 HASH = "0" * 32
@@ -23,6 +24,7 @@ PRODUCT = {
     "availability": "unknown",
     "url": "https://shop.example/",
     "attributes": [{"key": "k", "value": "v"}],
+    "snapshot": False,
     "file": "f",
     "row": 1,
 }
@@ -114,9 +116,13 @@ def test_a_long_text_of_another_script_leaves_the_day_whole(letter):
         },
         schema=schema.Records.create_empty().schema,
     )
-    columns = {"id": "sku", "title": "name", "description": "text", "seller": "shop"}
-    attributes = {"colour": {"column": "colour"}, "size": {"column": "size"}}
-    day = finish(parse_records(frame, {"columns": columns, "attributes": attributes}), [])
+    settings = {
+        **{"name": "test", "feeds": ["f.jsonl"]},
+        "columns": {"id": "sku", "title": "name", "description": "text", "seller": "shop"},
+        "attributes": {"colour": "colour", "size": "size"},
+    }
+    mapping = CatalogConfig.model_validate(settings).model_dump()
+    day = finish(parse_records(frame, mapping), [])
     assert day.products.height == 51
     kept = day.products.filter(product_id=long["sku"]).row(0, named=True)
     assert kept["title"] == letter * schema.MAX_TITLE

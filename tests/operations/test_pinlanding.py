@@ -77,7 +77,7 @@ def test_a_catalog_without_feeds_says_so(chosen):
 
 def test_the_report_keeps_the_other_system_and_invents_nothing(chosen, monkeypatch, capsys):
     lake = Lake(root=chosen.lake)
-    products = pl.DataFrame({"product_id": ["1"], "operation": ["upsert"]})
+    products = pl.DataFrame({"product_id": ["1"], "operation": ["upsert"], "snapshot": [False]})
     rejects = pl.DataFrame({"row": [3, 4]})
     lake.commit("catalog", {"products": products, "rejects": rejects}, partition=DAYS[0])
     lake.commit("published_collections", {"pages": pl.DataFrame({"slug": ["a", "b"]})})
