@@ -84,6 +84,6 @@ def weights_variant(parts: Iterable[Path]) -> str | None:
         return common.pop()
     there = "; ".join(f"{name}: {', '.join(sorted(found))}" for name, found in needed.items())
     raise ValueError(
-        f"the weights are there only as variants, and {'no' if not common else 'more than'} one is "
-        f"in each part ({there}): keep the files of one, or rename them to names without it"
+        f"the weights are there only as variants, and {'several are' if common else 'none is'} in "
+        f"each part ({there}): keep the files of one, or take its name out of theirs"
     )

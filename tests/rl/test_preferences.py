@@ -377,6 +377,19 @@ def test_columns_say_what_a_file_is(value, expected, format):
         assert rejects == []
 
 
+def test_the_documented_ratings_are_read():
+    text = (REPOSITORY / "docs" / "rl.md").read_text(encoding="utf-8")
+    shown = text.split("## Your prompts and ratings")[1].split("```\n")
+    (block,) = [part for part in shown if part.startswith("1  {")]
+    for line in block.splitlines():
+        number, _, row = line.partition("  ")
+        value = json.loads(row)
+        values = [value, value | ({"image": "2.png"} if number == "7" else {"name": "2.jpg"})]
+        votes, rejects = read(values if number in "78" else value)
+        assert votes
+        assert rejects == []
+
+
 def test_annotators_that_name_images_in_order_are_not_taken_for_ranks():
     order = {"raw_annotations": [[2, 3, 1], [2, 3, 1]]}  # the second is the best one
     value = CUP | {"image_path": ["p", "q", "r"], "rank": [3, 1, 2]}
