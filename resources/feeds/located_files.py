@@ -190,7 +190,7 @@ def _members(file: LocatedFile) -> list[LocatedFile]:
     if not file.path.lower().endswith(".zip"):
         return [file]
     try:
-        inside = ZipFileSystem(file.filesystem.open(file.path, "rb"))
+        inside = ZipFileSystem(cast(Any, file.filesystem.open(file.path, "rb")))
         members = sorted(path for path in inside.find("") if is_feed(path))
     except (OSError, zipfile.BadZipFile) as error:
         raise FeedError(f"{file.name}: cannot be read: {error}") from error

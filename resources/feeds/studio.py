@@ -279,6 +279,8 @@ def _is_text(file: LocatedFile, guessed: bool) -> bool:
         raise FeedError(f"{file.name}: cannot be read: {error}") from error
     if start.startswith((b"PAR1", b"PK\x03\x04")):
         return False
+    if guessed and b"\t" in start.partition(b"\n")[0].strip():  # the header of a table
+        return False
     return not _begins_as_json(start)
 
 
@@ -304,17 +306,15 @@ def _begins_as_json(start: bytes) -> bool:
 
 def _text_row(row: Row) -> Row:
     """A row that is a text alone, as a row with a `prompt`."""
-    value = row.value
-    if row.error == "not a JSON object":  # a line of JSON
-        try:
-            text = parse_json(row.record)
-        except (ValueError, RecursionError):
-            return row
-        return (
-            row._replace(record=to_json({"prompt": text}), error=None)
-            if (isinstance(text, str))
-            else row
-        )
-    if value and value.keys() == {"line"} and isinstance(value["line"], str):
-        return row._replace(record=to_json({"prompt": value["line"]}))
-    return row
+    if row.error == "not a JSON object":  # maybe a line of JSON that is a text
+        text = parse_json(row.record) if row.record.startswith('"') else None
+    elif row.error is None and row.record.startswith('{"line":'):
+        value = parse_json(row.record)
+        text = value["line"] if len(value) == 1 else None
+    else:
+        return row
+    return (
+        row._replace(record=to_json({"prompt": text}), error=None)
+        if (isinstance(text, str))
+        else row
+    )

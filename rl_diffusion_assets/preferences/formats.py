@@ -19,9 +19,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
+from resources.feeds.column_names import is_image, plain
 from resources.feeds.parquet import BYTES, CELL
 from resources.feeds.rows import Row, at, parse_json
-from rl_diffusion_assets.preferences.shapes import Shape, is_image, plain, shape_of
+from rl_diffusion_assets.preferences.shapes import Shape, shape_of
 from rl_diffusion_assets.preferences.words import ChoiceWords, UnknownWord
 from rl_diffusion_assets.prompts.prompts import BadText, Reject, prompt_id, read_text
 

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from resources.feeds.column_names import Columns
 from resources.feeds.rows import Row, at
-from rl_diffusion_assets.preferences.shapes import PROMPTS, Columns
 from rl_diffusion_assets.prompts.prompts import BadText, Object, Prompt, Reject, read_text
 
+# what the column of the prompts is called, the likeliest first
+PROMPTS = (
+    *("prompt", "caption", "text", "prompt text", "text prompt", "input prompt", "prompts"),
+    *("captions", "instruction", "query"),
+)
 _MAX_OBJECTS = 20  # a prompt
 _FIELDS = {"parti": "Prompt", "geneval": "prompt", "compbench": "prompt"}
 _COMPBENCH = {

@@ -289,6 +289,7 @@ def test_prompt_sets_merges_files_and_templates(tmp_path):
             {"column": "data.t", "format": "csv"},
         ),
         ("p.txt", "a red cup\na blue hat\n", {}),
+        ("p.txt", "id\tprompt\n1\ta red cup\n2\ta blue hat\n", {}),
         ("p.csv", "id,Caption\n1,a red cup\n2,a blue hat\n", {}),
         ("p.csv", "words\na red cup\na blue hat\n", {}),
         ("p.csv", "one;other\na red cup;1\na blue hat;2\n", {"column": "one"}),
