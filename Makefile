@@ -1,5 +1,6 @@
 # make demo                 the sandbox: both systems, one after the other
-# make demo CATALOG=c.yaml  the first system on your own products
+# make demo CATALOG=products.csv  the first system on your own products: a file, a folder, an
+#                           address, or a catalog.yaml that says how they are read
 # make pinlanding [WORLD=0] the first alone: a catalog becomes a published site; WORLD: its seed
 # make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
@@ -110,5 +111,6 @@ sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.raters
 	$(BIN)/python -m sandbox.train.clip
 
+# a drafted catalog.yaml is its owner's, and stays
 clean:
-	rm -rf .data
+	rm -rf .data/*/ .data/report.json

@@ -19,7 +19,19 @@ import polars as pl
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WORDS = [
-    *("red", "blue", "green", "dark", "light", "cotton", "wool", "linen", "leather", "steel", "oak"),
+    *(
+        "red",
+        "blue",
+        "green",
+        "dark",
+        "light",
+        "cotton",
+        "wool",
+        "linen",
+        "leather",
+        "steel",
+        "oak",
+    ),
     *("glass", "soft", "warm", "classic", "slim", "wide", "summer", "winter", "travel", "office"),
     *("garden", "kitchen", "shirt", "hat", "cup", "lamp", "chair", "table", "bag", "shoe", "coat"),
 ]

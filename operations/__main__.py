@@ -1,7 +1,7 @@
-"""`python -m operations demo | pinlanding | rl | dev | rate | rate-collections | validate |
-bootstrap | prune | doctor | plan`.
+"""The command line: `python -m operations --help` lists the commands.
 
-For the Makefile, and for the units of `deploy/systemd`.
+The Makefile and the units of `deploy/systemd` call it. Most commands take their options from the
+environment (`resources/profiles.py`).
 """
 
 import importlib
@@ -11,8 +11,12 @@ import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from operations.doctor import doctor
+from operations.files import use_files
 from operations.instance import (
     DAGSTER,
     LOCATIONS,
@@ -24,10 +28,13 @@ from operations.instance import (
 )
 from operations.pinlanding import pinlanding
 from operations.plan import plan
+from operations.products import print_products
 from operations.rating import run, serve
 from operations.retention import delete, superseded
 from operations.rl import rl
 from operations.sheet import Sheet, take_items
+from resources.feeds.catalog_config import CatalogConfigError
+from resources.feeds.rows import FeedError
 from resources.feeds.studio_config import StudioConfigError
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
@@ -37,6 +44,7 @@ KEEP_DAYS = 30
 
 def demo() -> None:
     """The first system; with the sandbox's catalog the second, too, at its default size."""
+    use_files()
     pinlanding()
     if settings().truth:
         rl()
@@ -44,6 +52,7 @@ def demo() -> None:
 
 def dev() -> None:
     """Dagster's UI and daemon on 127.0.0.1, over the data of the catalog."""
+    use_files()
     chosen = settings()
     env = environment(chosen)
     with only_one(chosen):
@@ -138,12 +147,58 @@ def prune() -> None:
     print(f"{len(records)} superseded runs {'would be' if dry else 'were'} deleted")
 
 
+def map_(
+    files: Annotated[list[str], typer.Argument(help="Files, folders or addresses of one catalog.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the catalog.yaml; else it is printed.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Write over a file that is there.")] = False,
+) -> None:
+    """Draft the catalog.yaml of files, and show the first products. Nothing else is written."""
+    from operations.mapping import map_files, report
+
+    if out is not None and out.exists() and not force:
+        sys.exit(f"{out} is there already: take another name, or --force")
+    try:
+        mapping = map_files(files, out or Path("catalog.yaml"))
+    except FeedError as error:
+        sys.exit(str(error.description))
+    print(report(mapping), file=sys.stderr)
+    if out is None:
+        print(mapping.text, end="")
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(mapping.text, encoding="utf-8")
+        print(f"written to {out}", file=sys.stderr)
+    if mapping.config is None:
+        sys.exit("no column can be the id of a product: name one under `columns:`")
+
+
+def products(
+    catalog: Annotated[Path, typer.Argument(help="A catalog.yaml.")],
+    day: Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default every day.")] = None,
+) -> None:
+    """Print what the catalog stage makes of a feed as JSON Lines, and the rejects on stderr."""
+    try:
+        print_products(catalog, day, sys.stdout, sys.stderr)
+    except (FeedError, CatalogConfigError) as error:
+        sys.exit(str(error.description))
+    except BrokenPipeError:  # whoever read it has seen enough
+        sys.stderr.close()
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A catalog becomes collections, and a text-to-image model is tuned.",
+)
+for command in (demo, pinlanding, rl, dev, rate, rate_collections, validate, bootstrap, prune):
+    app.command(command.__name__.replace("_", "-"))(command)
+for command in (doctor, plan, products):
+    app.command(command.__name__)(command)
+app.command("map")(map_)
+
+
 if __name__ == "__main__":
-    commands = (
-        *(demo, pinlanding, rl, dev, rate, rate_collections, validate, bootstrap, prune),
-        *(doctor, plan),
-    )
-    chosen = {command.__name__.replace("_", "-"): command for command in commands}
-    if len(sys.argv) != 2 or sys.argv[1] not in chosen:
-        sys.exit(__doc__)
-    chosen[sys.argv[1]]()
+    app(prog_name="python -m operations")

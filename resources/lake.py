@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import dagster as dg
 import polars as pl
@@ -26,6 +26,7 @@ from resources.object_store import Store, open_store
 Answer = TypeVar("Answer")
 
 MANIFEST = "manifest.json"
+_WRITTEN: Any = {"compression": "zstd", "compression_level": 1, "statistics": True}
 PART_ROWS = 1 << 18  # of `read_in_parts`: as many as Polars writes in a row group
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
@@ -264,7 +265,7 @@ class Lake(dg.ConfigurableResource):
 
 def _parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", statistics=True)
+    frame.write_parquet(buffer, **_WRITTEN)
     return buffer.getvalue()
 
 

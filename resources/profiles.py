@@ -129,6 +129,12 @@ def platform_file() -> PlatformSettings:
     return load(Path(named).absolute() if named else None)
 
 
+def data_root(file: PlatformSettings | None = None) -> Path:
+    """The folder of the data of all catalogs: PLATFORM_DATA, `data:` of platform.yaml, or .data."""
+    file = file or platform_file()
+    return Path(os.environ.get("PLATFORM_DATA") or file.data or REPOSITORY / ".data")
+
+
 def settings() -> Settings:
     """Where things are, and the profile with what overrides it.
 
@@ -144,7 +150,7 @@ def settings() -> Settings:
     _check_keys()
     _refuse_secrets({name: os.environ[name] for name in os.environ if name.startswith("PLATFORM_")})
     file = platform_file()
-    root = Path(os.environ.get("PLATFORM_DATA") or file.data or REPOSITORY / ".data")
+    root = data_root(file)
     own = os.environ.get("PLATFORM_CATALOG", file.catalog or "")
     catalog = Path(own).resolve() if own else root / "sandbox" / SANDBOX_WORLD / "catalog.yaml"
     body = _yaml(catalog)

@@ -6,6 +6,8 @@ and texts that are plainly clean (`PLAIN`) are not looked at one by one.
 """
 
 import functools
+import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +19,13 @@ from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.text import excerpt
 from pinlanding_assets.catalog.values import Problem
 from pinlanding_assets.catalog.words import NULLS
-from resources.feeds.rows import at, is_path, parse_json, to_json
+from resources.feeds.rows import at, is_path, parse_json
 
 MAX_NOTES = 20  # rejects of one row; a hostile row could cause thousands
 # printable letters that NFKC leaves alone, and none that marks or entities begin with
 _LETTERS = r"!-%'-;=-Z\]-~À-ÖØ-öø-ıĹ-ľŃ-ňŊ-žА-яЁё一-鿿ぁ-んァ-ヶー"
 PLAIN = rf"^[{_LETTERS}]+( [{_LETTERS}]+)*$"
+_NO_TEXT = r'":[^"]'  # a value that begins with no quote, or a text that looks like one
 _LONGEST_NULL = max(map(len, NULLS))
 
 
@@ -234,23 +237,49 @@ def _extracted(records: pl.Series, columns: Sequence[str]) -> dict[str, Column]:
     named = [column for column in dict.fromkeys(columns) if not is_path(column)]
     if not named or not records.len():
         return {name: column_of([None] * records.len()) for name in named}
-    paths = "[" + ", ".join(_json_path(name) for name in named) + "]"
-    with duckdb.connect(config={"threads": 1}) as connection:
-        table = pl.DataFrame({"record": records}).to_arrow()
-        connection.register("block", table)
+    only_texts = not records.str.contains(_NO_TEXT).any()
+    if only_texts:
+        shape = json.dumps(dict.fromkeys(named, "VARCHAR")).replace("'", "''")
+        query = f"SELECT from_json(record, '{shape}') AS v FROM block"
+    else:
+        paths = "[" + ", ".join(_json_path(name) for name in named) + "]"
         wanted = f"json_extract_string(record, {paths}) AS v, json_type(record, {paths}) AS t"
         query = f"SELECT {wanted} FROM block"
-        try:
-            found = connection.sql(query).to_arrow_table()
-        except duckdb.Error:  # a text that only Python takes for JSON (lone surrogates)
-            clean = [to_json(parse_json(text)) for text in records]
-            connection.register("block", pl.DataFrame({"record": clean}).to_arrow())
-            found = connection.sql(query).to_arrow_table()
+    connection = _connection()
+    connection.register("block", pl.DataFrame({"record": records}).to_arrow())
+    try:
+        found = connection.sql(query).to_arrow_table()
+    except duckdb.Error:  # a text that only Python takes for JSON (lone surrogates)
+        clean = [_without_surrogates(text) for text in records]
+        connection.register("block", pl.DataFrame({"record": clean}).to_arrow())
+        found = connection.sql(query).to_arrow_table()
+    finally:
+        connection.unregister("block")
     frame = pl.DataFrame(pl.from_arrow(found))
+    if only_texts:
+        columns_of = frame["v"].struct.unnest()
+        return {name: Column(columns_of.to_series(i)) for i, name in enumerate(named)}
     return {
         name: _column(frame["v"].list.get(i), frame["t"].list.get(i))
         for i, name in enumerate(named)
     }
+
+
+_local = threading.local()
+
+
+def _connection() -> Any:
+    """DuckDB for this thread."""
+    import duckdb
+
+    if not hasattr(_local, "connection"):
+        _local.connection = duckdb.connect(config={"threads": 1})
+    return _local.connection
+
+
+def _without_surrogates(record: str) -> str:
+    text = json.dumps(parse_json(record), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _json_path(name: str) -> str:
@@ -290,6 +319,7 @@ def _value(kind: str, text: str) -> Any:
 def plainly(limit: int, nulls: frozenset[str]) -> pl.Expr:
     """Texts that are clean as they are, are no word for nothing, and keep to a length."""
     text = pl.col("text")
-    short = text.str.len_bytes() <= max(_LONGEST_NULL, *map(len, nulls), 0) * 4
-    word = short & text.str.to_lowercase().is_in([*NULLS, *nulls])
+    longest = max(_LONGEST_NULL, *map(len, nulls), 0)
+    start = text.str.head(longest + 1).str.to_lowercase()  # a whole text is seldom so short
+    word = start.is_in([*NULLS, *nulls])
     return text.str.contains(PLAIN) & (text.str.len_chars() <= limit) & ~word & (text != "NA")

@@ -123,6 +123,11 @@ PROFILE = {
 }
 _PROFILED_ROWS = 20  # a day of fewer says nothing about shares
 _PROFILED_KEYS = 40  # keys of attributes, the commonest
+_SHARES = (
+    pl.len().alias("count"),
+    (pl.col("value").n_unique() / pl.len()).alias("distinct"),
+    pl.col("value").str.contains(r"^-?[0-9]+([.,][0-9]+)?$").mean().alias("numeric"),
+)
 _CONTENT = (
     *("title", "description", "price", "currency", "seller", "availability", "url"),
     *("attributes", "images"),
@@ -284,30 +289,35 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
     upserts = parsed.products.filter(pl.col("operation") == "upsert")
     total = upserts.height
     pictured = parsed.image_references["product_id"].n_unique()
-    fields = {
-        name: upserts[name].drop_nulls().cast(pl.String)
-        for name in ("title", "description", "price", "seller", "url")
-    }
-    fields["availability"] = upserts["availability"]
-    rows = [("images", pictured / max(1, total), None, None, total)]
-    for name, values in fields.items():
-        rows.append((name, *_shares(values.filter(~values.is_in(["", "unknown"])), total), total))
-    pairs = upserts.select("product_id", "attributes").explode("attributes").unnest("attributes")
-    pairs = pairs.filter(pl.col("key").is_not_null())
-    counts = pairs.group_by("key").len().sort("len", "key", descending=[True, False])
-    for key in counts["key"].head(_PROFILED_KEYS):
-        of_key = pairs.filter(pl.col("key") == key)
-        _, distinct, numeric = _shares(of_key["value"], total)
-        filled = of_key["product_id"].n_unique() / max(1, total)
-        rows.append((f"attributes.{key}", filled, distinct, numeric, total))
-    return pl.DataFrame(rows, schema=PROFILE, orient="row").sort("field")
-
-
-def _shares(values: pl.Series, total: int) -> tuple[float, float | None, float | None]:
-    if not values.len():
-        return 0.0, None, None
-    numbers = values.str.contains(r"^-?[0-9]+([.,][0-9]+)?$").mean()
-    return values.len() / max(1, total), values.n_unique() / values.len(), float(numbers)  # type: ignore[arg-type]
+    texts = ("title", "description", "price", "seller", "url", "availability")
+    said = pl.concat(
+        upserts.select(pl.lit(name).alias("field"), pl.col(name).cast(pl.String).alias("value"))
+        .filter(~pl.col("value").is_in(["", "unknown"]))
+        .group_by("field")
+        .agg(_SHARES)
+        for name in texts
+    )
+    pairs = upserts.select("attributes").explode("attributes", empty_as_null=False)
+    pairs = pairs.unnest("attributes").group_by(field="key").agg(_SHARES)
+    keys = pairs.sort("count", "field", descending=[True, False]).head(_PROFILED_KEYS)
+    keys = keys.with_columns(field=pl.lit("attributes.") + pl.col("field"))
+    rows = pl.concat([said, keys])
+    absent = [name for name in texts if name not in said["field"]]
+    return (
+        pl.concat(
+            [
+                rows.with_columns(filled=pl.col("count") / max(1, total)),
+                pl.DataFrame(
+                    {"field": absent, "filled": [0.0] * len(absent)},
+                    schema={"field": pl.String, "filled": pl.Float64},
+                ),
+                pl.DataFrame({"field": ["images"], "filled": [pictured / max(1, total)]}),
+            ],
+            how="diagonal",
+        )
+        .select("field", "filled", "distinct", "numeric", rows=pl.lit(total, pl.Int64))
+        .sort("field")
+    )
 
 
 def _jumps(profiles: Sequence[pl.DataFrame], limits: Limits) -> Finding:

@@ -321,14 +321,16 @@ class RowReader:
                     plain & ~pl.col("text").str.contains(split, literal=True) if split else plain,
                 )
             )
-        return self._bounded(block, frames, schema.MAX_IMAGES, "images", pl.col("value"))
+        once = len(frames) < 2
+        return self._bounded(block, frames, schema.MAX_IMAGES, "images", once=once)
 
     def _pairs(self, block: Block, ids: list[str | None]) -> pl.Series:
         """The attributes of each row, as lists of {key, value}."""
-        frames = []
+        frames, once = [], True
         plain = self._plain(schema.MAX_ATTRIBUTE) & ~pl.col("text").str.starts_with("[")
         for key, columns in self._attributes.items():
             for column in self._of_day(columns):
+                once = once and key != "*" and len(columns) == 1
                 if key == "*":
                     frames.append(self._keyed(block, column, ids))
                     continue
@@ -340,30 +342,31 @@ class RowReader:
                     clean_texts &= ~pl.col("text").is_in(list(renamed))
                 found = block.read_several(block.column(column["column"]), read, clean_texts)
                 frames.append(found.select("place", pl.lit(key).alias("key"), "value"))
-        pair = pl.struct("key", "value")
-        return self._bounded(block, frames, schema.MAX_ATTRIBUTES, "attributes", pair)
+        return self._bounded(block, frames, schema.MAX_ATTRIBUTES, "attributes", once=once)
 
     def _bounded(
-        self, block: Block, frames: list[pl.DataFrame], most: int, name: str, member: pl.Expr
+        self, block: Block, frames: list[pl.DataFrame], most: int, name: str, *, once: bool
     ) -> pl.Series:
-        """What several columns say of each row, each thing once, as lists of at most `most`."""
+        """What several columns say of each row, each thing once, as lists of at most `most`; it
+        is `once` where no two columns can say the same."""
         dtype = ROWS[name]
         if not frames:
             return pl.repeat([], block.height, dtype=dtype, eager=True)
         found = pl.concat(frames)
         # a stable sort by row keeps the order of the columns; NumPy's is a radix sort
         found = found[np.argsort(found["place"].to_numpy(), kind="stable")]
-        things = [column for column in ("place", "key", "value") if column in found.columns]
-        twice = pl.struct(things).hash().is_duplicated().any()
-        if (len(frames) > 1 or found.height > block.height) and found.select(twice).item():
-            found = found.unique(things, keep="first", maintain_order=True)
+        if not once:
+            found = found.unique(keep="first", maintain_order=True)
         counts = np.bincount(found["place"].to_numpy(), minlength=block.height)
         for place in np.flatnonzero(counts > most).tolist():
             extra = found.filter(pl.col("place") == place).row(most, named=True)
             field = f"attributes.{extra['key']}" if "key" in extra else name
             block.note(place, Problem(field, f"more than {most} {name}", extra["value"]))
-        lists = _as_lists(found.select(member.alias("member")).to_series(), counts)
-        return (lists.list.head(most) if (counts > most).any() else lists).cast(dtype)
+        things = found.drop("place")
+        said = things.to_struct() if "key" in things.columns else things.to_series()
+        lists = _as_lists(said, counts)
+        lists = lists.list.head(most) if (counts > most).any() else lists
+        return lists if lists.dtype == dtype else lists.cast(dtype)
 
     def _attribute(self, key: str, column: Mapping[str, Any], value: Any) -> tuple[Any, ...]:
         renamed = column.get("values") or {}

@@ -124,7 +124,7 @@ def read_images(value: Any, split: str | None, nulls: frozenset[str]) -> tuple[A
             continue
         elif not reference.isprintable() or len(reference) > schema.MAX_URL:
             found.append(Problem("images", "not a path or address", reference))
-        else:
+        elif reference.strip() not in found:
             found.append(reference.strip())
         if len(found) > 2 * schema.MAX_IMAGES:
             break
@@ -157,7 +157,8 @@ def read_attribute(
             part = number_text(part)
         elif isinstance(part, dict) and BYTES not in part:
             part = next((part[m] for m in (*_VALUE_MEMBERS, "name") if m in part), part)
-            part = number_text(part) if type(part) in (int, float) else part
+            if isinstance(part, int | float) and not isinstance(part, bool):
+                part = number_text(part)
         reason = None
         if not isinstance(part, str):
             reason = f"wrong type: text expected, not {type_name(part)}"

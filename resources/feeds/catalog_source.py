@@ -356,10 +356,10 @@ class CatalogSource(dg.ConfigurableResource):
         """
         where = f"({setting} in {Path(self.config_path).name})"
         has = f"it has: {', '.join(sorted(known))}"
-        others = [other for other in self.days() if day and other != day]
-        for other in sorted(others, key=lambda other: (other > day, other)) if day else []:
+        others = [other for other in self.days() if other != day] if day else []
+        for other in sorted(others, key=lambda other: (other > str(day), other)):
             if any(_is_in(c, self._header(other)) for c in columns):
-                if other > day:
+                if other > str(day):
                     return
                 raise FeedError(
                     f"{file}: has no column {columns[0]!r} any more, which {other} had {where}; "

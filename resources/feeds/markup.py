@@ -29,7 +29,7 @@ def open_markup(stream: IO[bytes], name: str, records: str | None) -> Opened:
 
 
 def _events(stream: IO[bytes], name: str, events: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    from lxml import etree
+    from lxml import etree  # type: ignore[attr-defined]
 
     try:
         for event, element in etree.iterparse(
@@ -90,7 +90,7 @@ def _rows(stream: IO[bytes], name: str, records: str) -> Iterator[Row]:
 
 
 def _tag(element: Any) -> str:
-    from lxml import etree
+    from lxml import etree  # type: ignore[attr-defined]
 
     if not isinstance(element.tag, str):
         return ""

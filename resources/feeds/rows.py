@@ -113,8 +113,7 @@ def to_json(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # integers of more than 64 bits, lone surrogates
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-8", "replace").decode()
+        return json.dumps(value, separators=(",", ":"))
 
 
 def row_of(number: int, value: Any) -> Row:

@@ -1,0 +1,274 @@
+"""Gives the fields of a product their columns."""
+
+from collections.abc import Callable
+
+from pinlanding_assets.catalog.drafting import attributes, fields, money, shapes
+from pinlanding_assets.catalog.drafting.identity import Identity, identify
+from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
+from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
+from pinlanding_assets.catalog.drafting.profile import Column, quoted
+from pinlanding_assets.catalog.drafting.state import State
+from pinlanding_assets.catalog.drafting.table import Table
+from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS, NOT_IMAGES, said
+
+_OWN = "the export's own"
+_GROUPS = ("item group id", "group id", "variant group", "parent asin")
+_WITHDRAWN = ("deleted at", "archived at", "discontinued at")
+_QUANTITIES = said("quantity, qty, menge, cantidad, quantita, aantal")
+_SALES, _DATES = (
+    said("sale, special, discount"),
+    said("date, dates, from, to, effective, starts, ends"),
+)
+
+
+def find_title(state: State) -> Column | None:
+    """The column of the titles, which the ids are told by."""
+    given = state.given("title")
+    if given is not None:
+        return state.column(given)
+    if found := state.ranked("title", fields.is_title):
+        return found[0]
+    for column in state.open():
+        wordy = [text for text in column.texts if len(text.split()) > 1]
+        likely = column.fill > 0.9 and fields.is_title(column) and column.length < 120
+        many = column.distinct >= 0.9 * column.filled and column.filled > 2
+        if likely and many and len(wordy) > 0.6 * len(column.texts) and not column.listed:
+            state.result.doubt("columns.title", f"only its texts say that {column.name!r} is it")
+            return column
+    return None
+
+
+def set_identity(state: State, title: Column | None) -> None:
+    """The column of the ids, which rows count, and what several rows of one id are."""
+    result, recipe = state.result, state.recipe
+    given = state.given("id")
+    if recipe and given:
+        identity = Identity(given[0], _OWN, rows=recipe.rows(state.column(given)))
+    else:
+        seen = Table(state.table.patterns, state.table.samples)
+        seen.__dict__["columns"] = state.own
+        identity = identify(seen, title)
+    for setting, doubt in identity.doubts:
+        result.doubt(setting, doubt)
+    for column in state.own.values():
+        # a time at which a row was withdrawn: those without are there
+        if plain(column.name) in _WITHDRAWN and column.fill < 1:
+            identity.only[column.name] = [""]
+            if len(state.table.days) > 1:
+                result.doubt("only", f"what {column.name!r} says is gone stays from days before")
+    only = {**identity.only, **(recipe.only(result) if recipe else {})}
+    if only:
+        result.settings["only"] = only
+        result.reasons["only"] = "other rows are no products of their own, or not for sale"
+        state.used |= set(only)
+    if not identity.column:
+        return
+    state.id_column = identity.column
+    state.set("id", [identity.column], identity.reason)
+    # the export's rows that repeat an id may be those that do not count
+    explained = only and recipe and not recipe.rows(None)
+    if identity.rows and not explained:
+        result.settings["rows"] = identity.rows
+        meant = "parts of one product" if identity.rows == "joined" else "changes of it, in order"
+        result.reasons["rows"] = f"rows with the same id are {meant}"
+    if identity.day:
+        state.set("day", [identity.day], "tells the rows of one id apart")
+
+
+def set_images(state: State) -> None:
+    """The columns of images."""
+    found: list[object] = []
+    given = state.recipe.images() if state.recipe else []
+    for name, split in given:
+        other = split_of(state.columns[name].texts)
+        several = other if other == "|" or not split else split
+        found.append({"column": name, "split": several} if several else name)
+        state.used.add(name)
+        state.result.reasons["columns.images"] = _OWN
+    for picture in [] if given else pictures({c.name: c for c in state.open(but_id=True)}):
+        others = state.columns[picture.name].others if picture.name in state.columns else []
+        names = (picture.name, *others)
+        found += [{"column": n, "split": picture.split} if picture.split else n for n in names]
+        state.used |= {picture.name, *picture.covers}
+        state.result.reasons.setdefault("columns.images", picture.reason)
+    named = [c for c in state.own.values() if c.values and _is_called_an_image(c.name)]
+    if named and not found:
+        told = f"{named[0].name!r} is left out: values like {named[0].texts[:1]} name no file"
+        state.result.doubt("columns.images", told)
+    if found:
+        state.result.settings["columns"]["images"] = found[0] if len(found) == 1 else found[:50]
+
+
+def _is_called_an_image(name: str) -> bool:
+    words = tokens(name)
+    return bool(words & IMAGE_TOKENS) and len(words) <= 2 and not words & (NOT_IMAGES - {"id"})
+
+
+def set_fields(state: State, title: Column | None) -> None:
+    """All other fields."""
+    if title is not None:
+        state.set(
+            "title", state.given("title") or _titles(state, title), "its name and texts say so"
+        )
+    _set_field(state, "operation", fields.is_operation)
+    operation = state.field("operation")
+    if operation and (words := fields.operation_words(operation)):
+        state.result.settings["words"] = {"operation": words}
+        state.result.reasons["words.operation"] = "what its values mean"
+    _set_description(state)
+    _set_field(state, "seller", fields.is_seller)
+    _set_availability(state)
+    _set_field(state, "status", fields.is_status)
+    _set_field(state, "url", fields.is_url_column)
+    if state.recipe and "parent" in state.recipe.fields:
+        state.recipe.parents(state.set)
+    else:
+        _set_parent(state)
+    _set_price(state)
+
+
+def _set_parent(state: State) -> None:
+    """The product that a row is a part of, where that is another row."""
+    ids = set(state.columns[state.id_column].texts) if state.id_column in state.columns else set()
+    for column in state.own.values():
+        groups = field_rank(column.name, "parent") is not None or plain(column.name) in _GROUPS
+        if not groups or not column.values or column.name in state.used:
+            continue
+        found = column.share(lambda v: shapes.text_of(v) in ids)
+        if found >= 0.9 and column.fill < 1:
+            state.set("parent", [column.name], "names the id of another row")
+        elif found < 0.9 and column.distinct < column.filled:
+            told = f"rows with the same {column.name!r} stay products of their own"
+            state.result.doubt("columns.parent", told)
+        return
+
+
+def _titles(state: State, title: Column) -> list[str]:
+    found = fields.by_language(title, state.columns.values())
+    if len(found) > 1:
+        state.result.doubt("columns.title", "there are several languages; the first is taken")
+    elif title.fill < 0.95:
+        others = [c for c in state.ranked("title", fields.is_title) if c is not title]
+        found += [c for c in others if c.fill > 0.5][:1]
+    names = []
+    for column in found:
+        longer = any(isinstance(v, list) and len(v) > 1 for _, v in column.values)
+        if longer and "[]" not in column.name:  # other titles, or the same in other languages
+            names.append(f"{column.name if column.parents else quoted(column.name)}[0]")
+            state.used.add(column.name)
+        names.append(column.one)
+    return names
+
+
+def _set_description(state: State) -> None:
+    given = state.given("description")
+    if given is not None:
+        state.set("description", given, _OWN)
+        return
+    title = state.field("title")
+    found = [
+        column
+        for column in state.ranked("description", fields.is_description)
+        if title is None or column.texts != title.texts
+    ]
+    if found:
+        chosen = fields.by_language(found[0], state.columns.values())
+        chosen += [c for c in found[1:] if c not in chosen and _is_second_text(c)][:1]
+        names = [c.one if "[]" in c.name else c.name for c in chosen]
+        state.set("description", names, "texts under this name")
+        return
+    for column in state.open():
+        long = column.length > 80 and column.distinct > 0.5 * column.filled
+        if long and fields.is_description(column):
+            state.set("description", [column.name], "the longest texts")
+            doubt = "only its long texts say that this is it"
+            state.result.doubt("columns.description", doubt)
+            return
+
+
+def _is_second_text(column: Column) -> bool:
+    """Whether a text may stand for one that is missing, instead of being a list of values."""
+    prose = column.length > 30 and not attributes.split_of(column)
+    return column.listed or prose or "short" in column.name.casefold()
+
+
+def _set_availability(state: State) -> None:
+    given = state.recipe.availability() if state.recipe else None
+    if given is not None:
+        state.set("availability", given, _OWN)
+        return
+    found = state.ranked("availability", fields.is_availability)
+    if not found:
+        return
+    column = found[0]
+    path = fields.availability_path(column)
+    state.set("availability", [path], "words or numbers in stock")
+    state.used.add(column.name)
+    _tell_unknown_words(state, "availability", column)
+    if tokens(column.name) <= _QUANTITIES:
+        told = f"{column.name!r} is taken for goods in stock"
+        state.result.doubt("columns.availability", told)
+
+
+def _tell_unknown_words(state: State, field: str, column: Column) -> None:
+    if unknown := fields.unknown_words(column):
+        shown = ", ".join(repr(word[:40]) for word in unknown[:8])
+        told = f"not sold until words.availability says what they mean: {shown}"
+        state.result.doubt(f"columns.{field}", told)
+
+
+def _set_price(state: State) -> None:
+    doubt, given = state.result.doubt, state.given("price")
+    candidates = [column for column in state.open() if not column.keyed]
+    if given:
+        candidates = [c for name in given if (c := state.column(name)) and c.values]
+    chosen, doubts = fields.prices(candidates)
+    for name, why in doubts:
+        doubt("columns.price", f"{name!r}: {why}")
+    if not chosen:
+        _tell_of_no_price(state, candidates)
+        return
+    words = {word for column in chosen for word in fields.words_of_prices(column)}
+    if words:
+        state.result.settings["nulls"] = sorted(words)
+        state.result.reasons["nulls"] = "stand where a price is missing"
+        if free := sorted(word for word in words if word.casefold() in fields.FREE):
+            doubt("nulls", f"{free[0]!r} is taken for no price, not for a price of 0")
+    found = state.ranked("currency", fields.is_currency)
+    beside = [c for c in found if c.parents and c.parents == chosen[-1].parents]
+    currency = (beside or found or [None])[0]
+    state.set("price", [column.one for column in chosen], "its name and numbers say so")
+    if currency:
+        state.set("currency", [currency.one], "codes of currencies")
+    for column in state.columns.values():
+        named = tokens(column.name)
+        if len(chosen) > 1 and named & _DATES and named & _SALES and column.values:
+            doubt("columns.price", f"the days of a sale ({column.name!r}) are not heeded")
+    money.describe(state.result, chosen, currency)
+
+
+def _tell_of_no_price(state: State, candidates: list[Column]) -> None:
+    """Names the column that should hold prices, where its values are none."""
+    named = [c for c in fields.ranked(candidates, "price", lambda c: not c.listed) if c[0] < 100]
+    for column in [] if named else candidates:
+        shown = [text for text in column.texts if any(mark in text for mark in ".,€$£")]
+        if fields.is_price(column) and len(shown) > 0.8 * len(column.texts) and not column.listed:
+            state.result.doubt("columns.price", f"{column.name!r} may hold prices")
+    for _, column in named[:1]:
+        amounts = any(any(ch.isdigit() and ch != "0" for ch in text) for text in column.texts)
+        if amounts:
+            shown = column.texts[0][:40]
+            told = f"{column.name!r} is left out: values like {shown!r} are no prices"
+            state.result.doubt("columns.price", told)
+
+
+def _set_field(state: State, name: str, fits: Callable[[Column], bool]) -> None:
+    given = state.given(name)
+    if state.recipe and name == "status":
+        given = state.recipe.status()
+    if given is not None:
+        state.set(name, given, _OWN)
+    elif found := state.ranked(name, fits):
+        state.set(name, [found[0].one], "its name and values say so")
+        if name == "status":
+            _tell_unknown_words(state, name, found[0])

@@ -1,0 +1,241 @@
+"""Which columns hold title, description, price and the other fields, by their names and values."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pinlanding_assets.catalog.drafting import shapes, words
+from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
+from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.words import said
+from pinlanding_assets.catalog.prices import BadPrice, read_price
+from pinlanding_assets.catalog.words import read_availability, read_operation
+
+_SALE = said(
+    "sale, special, discounted, discount, offer, final, promo, promotional, reduced, deal,"
+    "angebot, angebotspreis, aktion, aktionspreis, sonderpreis, actie, solde, oferta, saldo"
+)
+_LIST = said("list, msrp, rrp, uvp, mrp, recommended, retail, listenpreis, pvp")
+_STATES = said(
+    "active, draft, archived, inactive, published, unpublished, publish, enabled, disabled,private"
+)
+_QUANTITIES = said("quantity, qty, cantidad, quantita, aantal, quantite, menge")
+Ranked = list[tuple[int, Column]]
+
+
+def ranked(columns: Iterable[Column], field: str, fits: Callable[[Column], bool]) -> Ranked:
+    """The columns whose names and values fit a field, the best first."""
+    found = []
+    for place, column in enumerate(columns):
+        fitting = None if column.keyed or not column.values else field_rank(column.name, field)
+        if fitting is not None and fits(column):
+            found.append(((fitting, column.name.count("."), place), column))
+    return [(key[0], column) for key, column in sorted(found, key=lambda pair: pair[0])]
+
+
+def is_prose(column: Column) -> bool:
+    """Whether a column holds texts, no numbers, addresses, days or truth values."""
+
+    def is_text(value: Any) -> bool:
+        other = shapes.is_number(value) or shapes.is_url(value) or shapes.is_date(value)
+        return isinstance(value, str) and not other and not isinstance(value, bool)
+
+    truth = column.share(lambda v: str(v).casefold() in ("true", "false"))
+    return column.share(is_text) >= 0.8 and truth < 0.5
+
+
+def is_title(column: Column) -> bool:
+    if not is_prose(column) or column.length > 300 or column.share(shapes.is_image) > 0.5:
+        return False
+    if column.name.casefold() in ("label", "labels"):  # of a data set: its classes
+        return False
+    few = column.filled >= 20 and column.distinct < 0.3 * column.filled
+    return not few
+
+
+def is_description(column: Column) -> bool:
+    # words that are the same all over are a class, not a text
+    few = column.filled >= 10 and column.distinct < 0.2 * column.filled and column.length < 60
+    return is_prose(column) and column.share(shapes.is_image) < 0.5 and not few
+
+
+def by_language(best: Column, columns: Iterable[Column]) -> list[Column]:
+    """The best column with the same text in other languages after it, the fullest first."""
+    stem, language = language_of(best.name)
+    if not language:
+        return [best]
+    others = [
+        c for c in columns if language_of(c.name)[0] == stem and language_of(c.name)[1] and c.values
+    ]
+    order = {code: place for place, code in enumerate(words.LANGUAGES)}
+    return sorted(others, key=lambda c: (-round(c.fill, 1), order[language_of(c.name)[1]]))
+
+
+def language_of(name: str) -> tuple[str, str]:
+    """A name without the language at its end, and the language: `title_de` is ("title", "de")."""
+    match = re.fullmatch(
+        r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?', name
+    )
+    if match and (code := match[2].lower().replace("-", "_")) in words.LANGUAGES:
+        return match[1], code
+    return name, ""
+
+
+def is_price(column: Column) -> bool:
+    """Whether a column holds prices that are not all nothing."""
+    if column.share(shapes.is_date) > 0.3 or column.share(lambda v: isinstance(v, bool)) > 0:
+        return False
+    words = words_of_prices(column)
+    read = [value for value in column.parts if str(value).strip() not in words]
+    good = sum(map(_reads, read))
+    return bool(read) and good >= 0.8 * len(read) and any(_amount(v) != 0 for v in read)
+
+
+def words_of_prices(column: Column) -> list[str]:
+    """The texts without a digit in a column of prices: "on request"; none where they are many."""
+    words = sorted({text for text in column.texts if not any(c.isdigit() for c in text)})
+    return words if len(words) <= 5 and all(len(word) <= 40 for word in words) else []
+
+
+FREE = ("free", "gratis", "kostenlos", "gratuit", "gratuito")
+
+
+def _reads(value: Any) -> bool:
+    try:
+        read_price(value)
+    except BadPrice:
+        return False
+    return True
+
+
+def _amount(value: Any) -> float | None:
+    try:
+        price = read_price(value)
+    except BadPrice:
+        return None
+    return price.amount if price.amount is not None else price.grouped
+
+
+def prices(columns: Sequence[Column]) -> tuple[list[Column], list[tuple[str, str]]]:
+    """The columns of the price, that of a sale first, and what is doubtful about others."""
+    doubts: list[tuple[str, str]] = []
+    found = [column for _, column in ranked(columns, "price", is_price)]
+    sale = [c for c in found if tokens(c.name) & _SALE]
+    usual = [c for c in found if c not in sale]
+    usual.sort(key=lambda c: bool(tokens(c.name) & _LIST))  # what others ask for it comes last
+    chosen: list[Column] = usual[:1]
+    for column in sale[:1]:
+        why = _not_a_sale(column, usual[0]) if usual else ""
+        if why:
+            doubts.append((column.name, why))
+        else:
+            chosen.insert(0, column)
+    if not chosen:
+        chosen = sale[:1]
+    if not chosen:
+        inner = [c for c in columns if plain(c.name).endswith("cent amount") and c.parents]
+        whole = [c for c in inner if c.share(lambda v: type(v) is int) == 1]
+        chosen = [_object_of(c) for c in whole[:1]]
+    cents = [
+        c.name
+        for c in columns
+        if tokens(c.name) & {"cent", "cents"} and not chosen and c.share(shapes.is_number) > 0.8
+    ]
+    doubts += [(name, "its amounts may be in cents, so it is left out") for name in cents]
+    return chosen, doubts
+
+
+def _object_of(column: Column) -> Column:
+    """The object around an amount in cents, which says how many digits are behind the point."""
+    owner = column.name.rpartition(".")[0]
+    return Column(owner, column.rows, column.values, parents=column.parents[:-1])
+
+
+def _not_a_sale(sale: Column, usual: Column) -> str:
+    """Why a column is no lower price than the usual one; "": it is one."""
+    if any(_amount(value) == 0 for value in sale.parts):
+        return "says 0 where there is no sale, and 0 would be taken for the price"
+    lower, of_usual = 0, usual.by_record()
+    both = [(p, of_usual[r]) for r, p in sale.by_record().items() if r in of_usual]
+    for one, other in both:
+        amounts = _amount(one), _amount(other)
+        lower += None in amounts or (amounts[0] or 0) <= (amounts[1] or 0)
+    return "" if lower >= 0.9 * len(both) else "is higher than the usual price"
+
+
+def is_seller(column: Column) -> bool:
+    short = column.share(shapes.is_short) >= 0.9
+    return is_prose(column) and short and not column.listed
+
+
+def is_currency(column: Column) -> bool:
+    def means_one(value: Any) -> bool:
+        try:
+            return shapes.is_currency(value) or (
+                isinstance(value, str) and len(read_price(f"{value}1").currencies) == 1
+            )
+        except BadPrice:
+            return False
+
+    return column.share(means_one) >= 0.9
+
+
+def is_availability(column: Column) -> bool:
+    """Whether most different values of a column are known to say whether goods are to be had."""
+    if column.distinct > 50 and column.share(shapes.is_number) < 0.95:
+        return False
+    if {text.casefold() for text in column.texts} & _STATES and "status" in tokens(column.name):
+        return False
+    if tokens(column.name) & _QUANTITIES or column.share(shapes.is_number) > 0.5:
+        return column.share(shapes.is_number) >= 0.95
+    known = [value for value in set(column.texts) if read_availability(value, {})]
+    needed = 0.9 if "status" in tokens(column.name) or plain(column.name) == "stan" else 0.5
+    return bool(column.texts) and len(known) >= needed * column.distinct
+
+
+def is_status(column: Column) -> bool:
+    """Whether a column says whether a product is for sale at all."""
+    if column.share(shapes.is_truth) == 1:
+        return True
+    numbers = column.share(shapes.is_number) > 0
+    words = set(column.texts)
+    known = sum(bool(read_availability(text, {})) for text in words)
+    return known >= 0.5 * len(words) and not numbers and not column.listed
+
+
+def unknown_words(column: Column) -> list[str]:
+    """The values of a column that do not say whether goods are to be had."""
+    return sorted({v for v in set(column.texts) if not read_availability(v, {})})
+
+
+def is_url_column(column: Column) -> bool:
+    images = column.share(shapes.is_image)
+    return column.share(shapes.is_url) >= 0.8 and images < 0.5 and not column.listed
+
+
+def is_operation(column: Column) -> bool:
+    if tokens(column.name) & {"deleted", "isdeleted", "tombstone", "removed", "geloscht", "delete"}:
+        return column.share(shapes.is_truth) == 1
+    known = column.share(lambda v: read_operation(v, {}) is not None)
+    return known == 1 and not column.listed
+
+
+def operation_words(column: Column) -> dict[str, str]:
+    """What truth values of a column like `is_deleted` mean; none for words that are known."""
+    if all(read_operation(text, {}) for text in column.texts):
+        return {}
+    no = {"false", "0", "no", "nein", "non", "n", "f"}
+    return {
+        text: "upsert" if text.casefold() in no else "delete" for text in sorted(set(column.texts))
+    }
+
+
+def availability_path(column: Column) -> str:
+    """The path to one value: of variants, whether any is in stock."""
+    if "[]" not in column.name:
+        return column.name
+    if all(isinstance(value, bool) for value in column.parts):
+        return f"contains({column.name}, `true`)"
+    if all(isinstance(value, int | float) for value in column.parts):
+        return f"max({column.name})"
+    return column.one

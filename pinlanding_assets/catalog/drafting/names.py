@@ -1,0 +1,125 @@
+"""Names of columns: compared without case, accents and marks, and found in the tables of words."""
+
+import functools
+import re
+import unicodedata
+
+from pinlanding_assets.catalog.drafting import attribute_words, words
+from pinlanding_assets.catalog.drafting.words import said
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
+_LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def)$")
+_LAST_WORD = re.compile(r"(?i)(?<=[\w ])[ _](name|titles?|display)$")  # colour_name
+_MONEY = said("price, prices, pricing, preis, preise, prix, precio, precios, prezzo, prijs")
+_AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
+_PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
+_IN_BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
+_UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
+
+
+@functools.lru_cache(4096)
+def plain(name: str) -> str:
+    """A name as words: `Product_Name`, `productName` and `g:product-name` are `product name`."""
+    name = _WRAPPED.sub("", name[:300])
+    name = name.replace("ß", "ss").removeprefix("g:")
+    name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    name = _PLURAL.sub(r"\1S", unicodedata.normalize("NFC", name))  # imageURLs
+    spaced = name if name.isupper() else _CAMEL.sub(" ", name)
+    return " ".join(re.sub(r"[\W_]+", " ", spaced.casefold()).split())
+
+
+@functools.lru_cache(4096)
+def spoken(name: str) -> tuple[str, ...]:
+    """Forms of a name that may stand in the tables of words, the whole one first."""
+    name = _WRAPPED.sub("", name)
+    forms = [plain(name), plain(_IN_BRACKETS.sub(" ", name))]
+    if (bare := without_leaf(name)) != name:
+        forms.append(plain(re.split(r"[.\]]", bare.removesuffix("[]"))[-1]))
+    last = re.split(r"[.\]]", name)[-1].strip('"')
+    for form in list(forms):
+        tokens = form.split()
+        while len(tokens) > 1 and tokens[0] in words.NOISE:
+            tokens = tokens[1:]
+            forms.append(" ".join(tokens))
+        if len(tokens) > 1 and tokens[-1] in ("en", "de", "fr", "es", "it", "nl", "default", "def"):
+            forms.append(" ".join(tokens[:-1]))
+        forms.append(_UNIT.sub("", form).strip())
+    if re.search(r"[.\[]", name) and last:
+        forms += [form for form in (plain(last),) if form not in ("id", "name", "value", "url")]
+    return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def without_leaf(name: str) -> str:
+    """A path without a last name that says nothing by itself: `tags[].name` is `tags[]`."""
+    return _LEAF.sub("", name)
+
+
+def tokens(name: str) -> frozenset[str]:
+    """The words of a name."""
+    return frozenset(plain(name).split())
+
+
+def rank(name: str, table: tuple[str, ...]) -> int | None:
+    """Where a name stands in a table of names; 0 is the best, None: it does not."""
+    found = [_places(table)[form] for form in spoken(name) if form in _places(table)]
+    return min(found, default=None)
+
+
+def field_rank(name: str, field: str) -> int | None:
+    """How well a name fits a field of products; 0 is the best, None: it does not."""
+    if plain(name) in _places(words.FIELDS[field]):
+        return _places(words.FIELDS[field])[plain(name)]
+    if tokens(name) & words.NEVER[field]:
+        return None
+    found = rank(name, words.FIELDS[field])
+    if found is None and field == "price" and "." in name:  # pricing.current.value
+        spoken_parts = plain(name).split()
+        if tokens(name) & _MONEY and spoken_parts[-1] in _AMOUNTS:
+            return len(words.FIELDS[field])
+    return found
+
+
+@functools.lru_cache(64)
+def _places(table: tuple[str, ...]) -> dict[str, int]:
+    places: dict[str, int] = {}
+    for place, name in enumerate(table):
+        places.setdefault(name, place)
+    return places
+
+
+def attribute_rank(name: str) -> tuple[str, int] | None:
+    """The kind of attribute that a name says (`category`, or `*` for any other), and its place."""
+    name = _LAST_WORD.sub("", name)
+    for kind, table in attribute_words.ATTRIBUTES.items():
+        place = rank(name, table)
+        if place is not None:
+            return kind, place
+    if tokens(name) & attribute_words.CATEGORY_TOKENS:
+        return "category", 999
+    return ("*", 999) if tokens(name) & attribute_words.WORDS else None
+
+
+def is_technical(name: str) -> bool:
+    """Whether a name says something that no shopper asks for."""
+    return bool(tokens(name) & attribute_words.TECHNICAL)
+
+
+def key_of(name: str) -> str:
+    """The key of an attribute from the name of its column."""
+    name = _WRAPPED.sub("", name)
+    parts = re.findall(
+        r'"[^"]*"|[^.\[\]]+', _IN_BRACKETS.sub("", name) if "[" not in name else name
+    )
+    if "[" in name or "." in name:
+        useful = [part for part in parts if plain(part) not in ("value", "name", "label", "en", "")]
+        name = useful[-1] if useful else name
+    else:
+        name = _IN_BRACKETS.sub(" ", name) if _IN_BRACKETS.sub("", name).strip() else name
+    name = re.sub(r"^(g|c):", "", name)
+    spaced = name if name.isupper() else _CAMEL.sub(" ", name)
+    key = re.sub(r"[\W_]+", "_", spaced.casefold()).strip("_")[:80]
+    for noise in ("product_", "item_"):
+        if key.startswith(noise) and key != "product_type":
+            key = key.removeprefix(noise)
+    return attribute_words.SINGULAR.get(key, key) or "attribute"
