@@ -21,7 +21,7 @@ from resources.feeds.formats import Format, is_feed, open_feed
 from resources.feeds.located_files import LocatedFile, LocatedFiles
 from resources.feeds.rows import FeedError
 
-MAX_RECORDS = 4000  # of a file
+MAX_RECORDS = 2000  # of a file
 MAX_DAYS = 6  # the first and the last
 MAX_PARTS = 3  # of one table and day
 MAX_FILES = 200
@@ -67,7 +67,8 @@ def chosen_files(paths: Sequence[str], out: Path) -> list[FeedFile]:
             taken[pattern, day] += 1
             for file in located.matching(name):
                 local = "://" not in name
-                home = (out.absolute().parent / _unescaped(name)).parent if local else None
+                path = os.path.normpath(out.absolute().parent / _unescaped(name))
+                home = Path(path).parent if local else None
                 chosen.append(FeedFile(name, file, home))
     return chosen[:MAX_FILES]
 

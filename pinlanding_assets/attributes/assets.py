@@ -172,7 +172,7 @@ def attribute_vocabulary(
         mentions,
         products=products.height,
         embed=sentences.encode,
-        product_type=source.config().product_type or next(iter(source.config().attributes), None),
+        product_type=source.config().type_key,
         overrides=source.overrides(),
     )
     read = trusted_words(products, mentions, found.entries, found.aliases)

@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from resources.addresses import secret_in_address
+
 OVERRIDES = "vocabulary.yaml"  # beside catalog.yaml
 AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "unknown")
 OPERATIONS = ("upsert", "delete")
@@ -264,6 +266,17 @@ class CatalogConfig(_Settings):
                 raise ValueError(f"{key}: {phrase!r} must hold {{value}} once and no other field")
         return phrases
 
+    @model_validator(mode="after")
+    def _addresses_hold_no_secret(self) -> "CatalogConfig":
+        paths = {f"feeds.{index}": path for index, path in enumerate(self.feeds)}
+        paths |= {f"tables.{name}.path": table.path for name, table in self.tables.items()}
+        paths |= {"images_from": self.images_from or ""}
+        paths |= {"search_log.path": self.search_log.path if self.search_log else ""}
+        for setting, path in paths.items():
+            if reason := secret_in_address(path, queries=True):
+                raise ValueError(f"{setting}: {reason}")
+        return self
+
     @field_validator("day_format")
     @classmethod
     def _has_a_day(cls, value: str | None) -> str | None:
@@ -291,6 +304,11 @@ class CatalogConfig(_Settings):
             collections = self.collections.model_copy(update={"min_sellers": 1})
             object.__setattr__(self, "collections", collections)  # frozen from here on
         return self
+
+    @property
+    def type_key(self) -> str | None:
+        """The attribute that says what kind of thing a product is: by default the first."""
+        return self.product_type or next((key for key in self.attributes if key != "*"), None)
 
     @classmethod
     def load(cls, path: str | Path) -> "CatalogConfig":

@@ -93,10 +93,10 @@ def _moment(text: str) -> datetime | None:
         return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:
         pass
+    if "," in text:
+        return email.utils.parsedate_to_datetime(text)
     if named := _ZONE.fullmatch(text):
         zone = UTC if named[2] in ("UTC", "GMT", "Z") else ZoneInfo(named[2])
         found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", named[1]))
         return found.replace(tzinfo=zone)
-    if "," in text:
-        return email.utils.parsedate_to_datetime(text)
     return None

@@ -50,7 +50,8 @@ def has_day(pattern: str) -> bool:
 
 def any_day(pattern: str) -> str:
     """The pattern with every day; of a form with slashes, as many levels."""
-    return _IN_PATTERN.sub(lambda m: re.sub(r"[^/]+", "*", m[1] or "*"), pattern)
+    found = _IN_PATTERN.sub(lambda m: re.sub(r"[^/]+", "*", m[1] or "*"), pattern)
+    return re.sub(r"\*{2,}(?!/)", "*", found)  # `x_{day}*` has one star, not two
 
 
 def of_day(pattern: str, day: str) -> list[str]:

@@ -52,7 +52,8 @@ def why_unused(column: Column) -> str:
         return "holds addresses or files"
     if named & {"id", "ids", "uuid", "guid"} or column.share(_is_identifier) > 0.8:
         return "holds ids"
-    if is_technical(column.name) and not _is_known_as_whole(column.name):
+    category = tokens(column.name) & attribute_words.CATEGORY_TOKENS
+    if is_technical(column.name) and not _is_known_as_whole(column.name) and not category:
         return "says nothing that shoppers ask for"
     if {text.casefold() for text in column.texts} <= attribute_words.SOFTWARE and "type" in named:
         return "has words of the software only"

@@ -13,15 +13,18 @@ from pinlanding_assets.catalog.drafting.field_choice import (
 from pinlanding_assets.catalog.drafting.files import patterns, stem_of
 from pinlanding_assets.catalog.drafting.history import is_full
 from pinlanding_assets.catalog.drafting.joins import join_tables, leave_out_tables
-from pinlanding_assets.catalog.drafting.related import is_log, main_of
+from pinlanding_assets.catalog.drafting.names import plain
+from pinlanding_assets.catalog.drafting.related import is_about_others, is_log, main_of
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
 from pinlanding_assets.catalog.drafting.state import State
 from pinlanding_assets.catalog.drafting.table import Table, alike
+from pinlanding_assets.catalog.drafting.words import said
 
 _ORDER = (
     *("id", "parent", "parent_key", "operation", "title", "description", "images", "price"),
     *("currency", "seller", "availability", "status", "url", "day"),
 )
+_ORDERS = said("order id, order number, order no, customer id, invoice no, invoice number, review")
 _FEW_SELLERS = 12  # of fewer, three in one collection are rare
 
 
@@ -43,6 +46,8 @@ def draft(samples: Sequence[Sample]) -> Draft:
         doubt = "the file looks like a log of searches, which has no products"
         state.result.doubt("columns.id", doubt)
         return state.result
+    if is_about_others(table) or _ORDERS & set(map(plain, table.names)):
+        state.result.doubt("feeds", "the file looks like reviews or orders, not like products")
     join_tables(state, [other for other in tables if other is not table])
     state.recognize()
     title = find_title(state)

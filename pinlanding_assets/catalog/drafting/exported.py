@@ -172,7 +172,7 @@ class Recipe:
             if column.name == "variants[].available" and self._export.name.startswith(
                 "the products"
             ):
-                return ["contains(variants[].available, `true`)"]
+                return ["variants[].available | contains(@, `true`)"]
         return self.field("availability")
 
     def _shopify(self) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pinlanding_assets.catalog.drafting import attributes, fields, money, shapes
 from pinlanding_assets.catalog.drafting.identity import Identity, identify
-from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
+from pinlanding_assets.catalog.drafting.names import field_rank, is_technical, plain, tokens
 from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
 from pinlanding_assets.catalog.drafting.profile import Column, quoted
 from pinlanding_assets.catalog.drafting.state import State
@@ -157,6 +157,9 @@ def _titles(state: State, title: Column) -> list[str]:
             names.append(f"{column.name if column.parents else quoted(column.name)}[0]")
             state.used.add(column.name)
         names.append(column.one)
+        if fields.takes_the_first(column, column.one):
+            told = f"of several {column.name!r} the first is taken"
+            state.result.doubt("columns.title", told)
     return names
 
 
@@ -237,7 +240,12 @@ def _set_price(state: State) -> None:
     found = state.ranked("currency", fields.is_currency)
     beside = [c for c in found if c.parents and c.parents == chosen[-1].parents]
     currency = (beside or found or [None])[0]
-    state.set("price", [column.one for column in chosen], "its name and numbers say so")
+    paths = [fields.price_path(column, currency) for column in chosen]
+    state.set("price", paths, "its name and numbers say so")
+    state.used |= {column.name for column in chosen}
+    for column, path in zip(chosen, paths, strict=True):
+        if fields.takes_the_first(column, path):
+            doubt("columns.price", f"of several {column.name!r} the first is taken")
     if currency:
         state.set("currency", [currency.one], "codes of currencies")
     for column in state.columns.values():
@@ -251,8 +259,8 @@ def _tell_of_no_price(state: State, candidates: list[Column]) -> None:
     """Names the column that should hold prices, where its values are none."""
     named = [c for c in fields.ranked(candidates, "price", lambda c: not c.listed) if c[0] < 100]
     for column in [] if named else candidates:
-        shown = [text for text in column.texts if any(mark in text for mark in ".,€$£")]
-        if fields.is_price(column) and len(shown) > 0.8 * len(column.texts) and not column.listed:
+        sure = not column.listed and column.share(fields.is_surely_a_price) > 0.8
+        if sure and not is_technical(column.name):
             state.result.doubt("columns.price", f"{column.name!r} may hold prices")
     for _, column in named[:1]:
         amounts = any(any(ch.isdigit() and ch != "0" for ch in text) for text in column.texts)

@@ -1,6 +1,7 @@
 """Which columns hold title, description, price and the other fields, by their names and values."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from pinlanding_assets.catalog.words import read_availability, read_operation
 
 _SALE = said(
     "sale, special, discounted, discount, offer, final, promo, promotional, reduced, deal,"
-    "angebot, angebotspreis, aktion, aktionspreis, sonderpreis, actie, solde, oferta, saldo"
+    "angebot, angebotspreis, scontato, offerta, rebajado, aktion, aktionspreis, sonderpreis,"
+    "actie, solde, oferta, saldo"
 )
 _LIST = said("list, msrp, rrp, uvp, mrp, recommended, retail, listenpreis, pvp")
 _STATES = said(
@@ -106,6 +108,16 @@ def _reads(value: Any) -> bool:
     except BadPrice:
         return False
     return True
+
+
+def is_surely_a_price(value: Any) -> bool:
+    """Whether a text has cents, or the sign of a currency."""
+    try:
+        price = read_price(value)
+    except BadPrice:
+        return False
+    cents = isinstance(value, str) and bool(re.search(r"[.,]\d\d\b", value))
+    return cents or bool(price.currencies)
 
 
 def _amount(value: Any) -> float | None:
@@ -235,7 +247,23 @@ def availability_path(column: Column) -> str:
     if "[]" not in column.name:
         return column.name
     if all(isinstance(value, bool) for value in column.parts):
-        return f"contains({column.name}, `true`)"
+        return f"{column.name} | contains(@, `true`)"
     if all(isinstance(value, int | float) for value in column.parts):
-        return f"max({column.name})"
+        return f"{column.name} | max(@)"
     return column.one
+
+
+def price_path(column: Column, currency: Column | None) -> str:
+    """The path to one price: of several the lowest, where all are numbers in one currency."""
+    before, _, last = column.name.rpartition(".")
+    plain_numbers = all(re.fullmatch(r"\d+(\.\d+)?", text) for text in column.texts)
+    mixed = currency is not None and "[]" in currency.name and currency.distinct > 1
+    if "[]" not in before or not plain_numbers or mixed:
+        return column.one
+    return f"{before}.to_number({last}) | min(@)"
+
+
+def takes_the_first(column: Column, path: str) -> bool:
+    """Whether a path leads to the first of several values that a record has."""
+    places = Counter(place for place, _ in column.values)
+    return "[0]" in path and max(places.values(), default=0) > 1

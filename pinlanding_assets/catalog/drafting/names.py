@@ -73,10 +73,10 @@ def field_rank(name: str, field: str) -> int | None:
     if tokens(name) & words.NEVER[field]:
         return None
     found = rank(name, words.FIELDS[field])
-    if found is None and field == "price" and "." in name:  # pricing.current.value
-        spoken_parts = plain(name).split()
-        if tokens(name) & _MONEY and spoken_parts[-1] in _AMOUNTS:
-            return len(words.FIELDS[field])
+    # pricing.current.value, Prezzo pieno
+    amount = "." not in name or plain(name).split()[-1] in _AMOUNTS
+    if found is None and field == "price" and tokens(name) & _MONEY and amount:
+        return len(words.FIELDS[field])
     return found
 
 

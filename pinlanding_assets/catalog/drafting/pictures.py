@@ -16,6 +16,10 @@ _FURTHER = said(
     "alt, others, back, side, second, third"
 )
 _LARGEST = ("hi res", "original", "master", "full", "large", "big", "zoom", "main", "primary")
+_OF_OTHERS = said(
+    "alt, logo, avatar, favicon, icon, caption, credit, icc, category, brand, seller, vendor, shop,"
+    "store, author, user, banner, chart, manufacturer, flag, supplier, kategorie, marke"
+)
 _MEDIUM = frozenset({"medium", "middle"})
 _MEMBERS = said(
     "bytes, hi_res, large, full, original, master, max, src, url, href, contentUrl, content_url,"
@@ -60,10 +64,7 @@ def _is_picture(column: Column) -> tuple[bool, str | None]:
     named = tokens(column.name)
     other = named & words.NOT_IMAGES and not named & words.IMAGE_TOKENS
     sure_enough = 0.95 if other else 0.6
-    if (
-        named & {"alt", "logo", "avatar", "favicon", "icon", "caption", "credit", "icc"}
-        or not column.parts
-    ):
+    if named & _OF_OTHERS or not column.parts:
         return False, None
     texts = [v for v in column.parts if isinstance(v, str)]
     split = split_of(texts)
@@ -109,6 +110,8 @@ def _of_server(picture: Picture, column: Column | None) -> Picture:
     before, mark, last = picture.name.rpartition("[].")
     name = last if column.parents or last.isidentifier() else json.dumps(last)
     path = f"{before}{mark}join('', [{name}, '/full/!1024,1024/0/default.jpg'])"
+    if len(path) > 200:
+        return picture
     return Picture(path, None, picture.covers, "addresses of an image server (IIIF)")
 
 

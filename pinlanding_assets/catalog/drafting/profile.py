@@ -14,6 +14,7 @@ from pinlanding_assets.catalog.values import BYTES, members, several
 
 _DEPTH = 5
 _MAX_COLUMNS = 1000
+_MAX_NAME = 160  # characters; a catalog.yaml names none that is much longer
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS = {
     "key",
@@ -154,7 +155,7 @@ def columns_of(records: Sequence[dict[str, Any]]) -> dict[str, Column]:
             name, keyed = spelled.get(name, name), keyed or name in spelled
             column = found.get(name)
             if column is None:
-                if len(found) >= _MAX_COLUMNS:
+                if len(found) >= _MAX_COLUMNS or not 0 < len(name) <= _MAX_NAME:
                     continue
                 column = found[name] = Column(name, len(records), [], keyed, parents)
             if not shapes.is_blank(value):

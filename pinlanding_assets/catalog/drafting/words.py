@@ -90,7 +90,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "currency": listed(
         "currency, currency code, price currency, pricecurrency, currencycode,"
-        "price currency code, currency iso, wahrung, waehrung, devise, moneda, valuta, divisa,"
+        "price currency code, currency iso, currency unit, wahrung, waehrung, devise, moneda,"
+        "valuta, divisa, "
         "monnaie, iso currency, offers price currency, waluta, moeda"
     ),
     "seller": listed(
@@ -185,6 +186,7 @@ NEVER: dict[str, frozenset[str]] = {
         "seo, meta, image, img, page, category, brand, google, shipping, tax, artist, short"
     ),
     "price": said(
+        "tier, band, level, category, rank, index, rating, score, id, code, max, text, status,"
         "cost, cents, cent, shipping, tax, vat, mwst, date, from, to, old, original,"
         "previous, was, before, compare, wholesale, dealer, purchase, ek, einkaufspreis,"
         "einkauf, per, grundpreis, range, currency, unit, units, type, discount, saving,"

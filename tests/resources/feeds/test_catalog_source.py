@@ -1,12 +1,16 @@
 import gzip
 import hashlib
+import io
 import json
 import shutil
+import zipfile
+from datetime import date, timedelta
 
 import fsspec
 import polars as pl
 import pytest
 import yaml
+from fsspec.implementations.local import LocalFileSystem
 
 from resources.feeds.catalog_config import CatalogConfigError
 from resources.feeds.catalog_source import CatalogSource, feed_version
@@ -204,3 +208,155 @@ def test_a_wrong_catalog_is_reported_when_it_is_used(tmp_path):
     found = CatalogSource(config_path=str(tmp_path / "none.yaml"))
     with pytest.raises(CatalogConfigError, match=r"none\.yaml"):
         found.config()
+
+
+def test_a_feed_with_a_day_column_is_read_once(tmp_path, monkeypatch):
+    first = date(2026, 2, 1)
+    days = [(first + timedelta(days=at)).isoformat() for at in range(280)]
+    rows = "".join(f"{at},{day}\n" for at, day in enumerate(days))
+    settings = {"columns": {"id": "sku", "day": "day"}}
+    found = source(tmp_path, settings, {"feed.csv": f"sku,day\n{rows}"})
+    opened = []
+    read = LocalFileSystem.open
+
+    def counted(self, path, *args, **kwargs):
+        opened.append(path)
+        return read(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(LocalFileSystem, "open", counted)
+    assert found.days() == days
+    for at, day in enumerate(days):
+        assert ids(found, day) == [str(at)]
+        assert found.provenance(day)[0]["file"] == "feed.csv"
+    assert len(opened) == 2  # once for its rows, once for its hash
+    (tmp_path / "feed.csv").write_text("sku,day\n1,2026-02-01\n")
+    assert ids(found, "2026-02-01") == ["1"]
+    assert len(opened) == 3
+    assert found.days() == ["2026-02-01"]
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        *(("2026-11-02", None), ("20261102", None), ("2026-11-02 23:30:00 UTC", None)),
+        *(("1793619000", None), ("1793619000000", None), (1793619000, None), (1793619000.0, None)),
+        *(("2026-11-02T10:00:00.123456789", None), ("Mon, 02 Nov 2026 10:00:00 GMT", None)),
+        *(("2026-11-03 00:30:00 Europe/Berlin", None), ("02.11.2026", "%d.%m.%Y")),
+        ("11/02/26", "%m/%d/%y"),
+    ],
+)
+def test_days_in_any_form(tmp_path, written, form):
+    settings = {"feeds": ["f.jsonl"], "columns": {"id": "sku", "day": "day"}}
+    settings |= {"day_format": form} if form else {}
+    found = source(tmp_path, settings, {"f.jsonl": json.dumps({"sku": "1", "day": written})})
+    assert found.days() == ["2026-11-02"]
+
+
+@pytest.mark.parametrize("written", ["02/11/2026", "soon", "", True, "99999999", "20261345"])
+def test_a_day_that_is_not_clear_is_none(tmp_path, written):
+    settings = {"feeds": ["f.jsonl"], "columns": {"id": "sku", "day": "day"}}
+    found = source(tmp_path, settings, {"f.jsonl": json.dumps({"sku": "1", "day": written})})
+    assert found.days() == ["2026-11-01"]
+    assert "unreadable day" in found.read_records("2026-11-01")["error"][0]
+
+
+@pytest.mark.parametrize(
+    ("feed", "names"),
+    [
+        ("in/products_{day}.csv", ["in/products_20261102.csv"]),
+        ("in/{day}.csv", ["in/2026-11-02.csv"]),
+        ("in/{day:%d.%m.%y}/*.csv", ["in/02.11.26/a.csv", "in/02.11.26/b.csv"]),
+        ("in/{day:%Y/%m/%d}.csv", ["in/2026/11/02.csv"]),
+    ],
+)
+def test_days_of_paths_in_any_form(tmp_path, feed, names):
+    found = source(tmp_path, {"feeds": [feed]}, dict.fromkeys(names, "sku\n1\n"))
+    assert found.days() == ["2026-11-02"]
+    assert ids(found, "2026-11-02") == ["1"] * len(names)
+    assert set(found.stamps([])) == {"2026-11-02"}
+    assert found.has_feed("2026-11-02")
+    assert not found.has_feed("2026-11-03")
+
+
+def test_the_feeds_in_a_zip_are_read_one_by_one(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        packed.writestr("b/two.csv", "sku\n2\n")
+        packed.writestr("one.jsonl", '{"sku":"1"}\n')
+        packed.writestr("readme.md", "no feed")
+    found = source(tmp_path, {"feeds": ["feed.zip"]}, {"feed.zip": buffer.getvalue(), "a.jpg": "x"})
+    records = found.read_records("2026-11-01")
+    assert records["file"].to_list() == ["feed.zip/b/two.csv", "feed.zip/one.jsonl"]
+    assert len(found.provenance("2026-11-01")) == 2
+    assert found.fetch_image("feed.zip/b/two.csv", "a.jpg") == b"x"
+    broken = source(tmp_path, {"feeds": ["x.zip"]}, {"x.zip": "no zip"})
+    with pytest.raises(FeedError, match=r"x\.zip: cannot be read"):
+        broken.read_records("2026-11-01")
+
+
+def test_tables_are_joined_by_their_key(tmp_path):
+    files = {
+        "objects.csv": "id,title\n1,Vase\n2,Bowl\n",
+        "images.csv": "object,url\n1,a.jpg\n1,b.jpg\n3,c.jpg\n",
+    }
+    table = {"photos": {"path": "images.csv", "key": "object", "of": "id"}}
+    settings = {"feeds": ["objects.csv"], "columns": {"id": "id"}, "tables": table}
+    found = source(tmp_path, settings, files)
+    values = [json.loads(text) for text in found.read_records("2026-11-01")["record"]]
+    photos = [{"object": "1", "url": "a.jpg"}, {"object": "1", "url": "b.jpg"}]
+    assert values == [
+        {"id": "1", "title": "Vase", "photos": photos},
+        {"id": "2", "title": "Bowl", "photos": []},
+    ]
+    assert [file["file"] for file in found.provenance("2026-11-01")] == [
+        "images.csv",
+        "objects.csv",
+    ]
+    wrong = {"photos": {"path": "images.csv", "key": "objekt", "of": "id"}}
+    with pytest.raises(FeedError, match=r"no column 'objekt' \(tables\.photos\.key"):
+        source(tmp_path, settings | {"tables": wrong}).read_records("2026-11-01")
+
+
+def test_a_column_may_come_later_but_not_go(tmp_path):
+    settings = {"feeds": ["{day}.csv"], "columns": {"id": "sku", "title": "name"}}
+    files = {"2026-11-01.csv": "sku\n1\n", "2026-11-02.csv": "sku,name\n1,a\n"}
+    found = source(tmp_path, settings, files)
+    assert ids(found, "2026-11-01") == ["1"]
+    (tmp_path / "2026-11-03.csv").write_text("sku,product_name\n1,a\n")
+    gone = source(tmp_path, settings)
+    with pytest.raises(FeedError, match="'name' any more, which 2026-11-02 had"):
+        gone.read_records("2026-11-03")
+    both = {"id": "sku", "title": ["name", "product_name"]}
+    assert ids(source(tmp_path, settings | {"columns": both}), "2026-11-03") == ["1"]
+    until = {"id": "sku", "title": {"column": "name", "until": "2026-11-02"}}
+    assert ids(source(tmp_path, settings | {"columns": until}), "2026-11-03") == ["1"]
+
+
+def test_images_in_cells_and_at_an_address(tmp_path):
+    buffer = io.BytesIO()
+    pl.DataFrame({"sku": [1, 2], "image": [b"\xff\xd8one", b"\xff\xd8two"]}).write_parquet(buffer)
+    found = source(tmp_path, {"feeds": ["f.parquet"]}, {"f.parquet": buffer.getvalue()})
+    assert found.fetch_image("f.parquet", "bytes:image:1") == b"\xff\xd8two"
+    for file, reference in (("f.parquet", "bytes:image:9"), ("g.parquet", "bytes:image:0")):
+        with pytest.raises(ImageUnavailable):
+            found.fetch_image(file, reference)
+    served = source(tmp_path, {"feeds": ["f.parquet"], "images_from": "http://127.0.0.1:1/media"})
+    with pytest.raises(ImageUnavailable, match="not public"):
+        served.fetch_image("f.parquet", "/m/a.jpg")
+
+
+def test_a_search_log_with_counts_of_a_data_frame(tmp_path):
+    files = {"feed.csv": "sku\n1\n", "log.csv": "q,n\nred cup,12.0\nblue cup,7.0\nx,\n"}
+    log = {"path": "log.csv", "query": "q", "count": "n"}
+    found = source(tmp_path, {"search_log": log}, files)
+    assert found.search_log("2026-11-01").rows() == [("blue cup", 7), ("red cup", 12)]
+    none = source(tmp_path, {"search_log": log}, {"log.csv": "q,n\nred cup,many\n"})
+    with pytest.raises(FeedError, match=r"log\.csv: none of its 1 rows has a query"):
+        none.search_log("2026-11-01")
+
+
+@pytest.mark.parametrize("path", ["https://me:pass@shop.example/f.csv", "s3://b/f.csv?token=abc"])
+def test_an_address_with_a_secret_is_refused(tmp_path, path):
+    with pytest.raises(CatalogConfigError, match=r"feeds\.0"):
+        source(tmp_path, {"feeds": [path]}).config()
+    assert source(tmp_path, {"feeds": ["https://shop.example/f?format=csv"]}).config()
