@@ -9,7 +9,14 @@ from typer.testing import CliRunner
 from operations.__main__ import app
 from operations.files import use_files
 
-FEED = "sku;name;preis;farbe\n1;Rote Tasse;4,50 €;rot\n2;Blaue Tasse;1.299,00 €;blau\n3;Tasse;x1x;rot\n"
+FEED = """sku;name;preis;farbe
+1;Rote Tasse;4,50 €;rot
+2;Blaue Tasse;1.299,00 €;blau
+3;Tasse;x1x;rot
+4;Teller;9,90 €;rot
+5;Topf;19,90 €;blau
+6;Glas;3,00 €;rot
+"""
 
 
 def run(*arguments: str):
@@ -48,7 +55,7 @@ def test_products_prints_products_and_rejects(feed, tmp_path):
         **{"description": "", "price": 4.5, "currency": "EUR", "seller": None},
         **{"availability": "unknown", "url": None, "images": [], "attributes": {"farbe": ["rot"]}},
     }
-    assert [line["price"] for line in lines] == [4.5, 1299.0]
+    assert [line["price"] for line in lines] == [4.5, 1299.0, 9.9, 19.9, 3.0]
     assert "artikel.csv row 3 (3): price: not a number: x1x" in found.stderr
     assert "no feed for 2026-12-24" in str(
         run("products", str(out), "--day", "2026-12-24").exception
