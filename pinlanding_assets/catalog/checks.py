@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -134,9 +134,34 @@ _CONTENT = (
 )
 
 
+class Received:
+    """What is seen of a day's records while they pass.
+
+    Attributes:
+        rows, broken: All records, and those that cannot be read.
+        fields: Field -> share of the first records that have it.
+        unreadable: The first that cannot be read, with why.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.broken = 0
+        self.fields: Counter[str] = Counter()
+        self.unreadable: list[dict[str, object]] = []
+
+    def watch(self, blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """The blocks, each seen."""
+        for block in blocks:
+            bad = block.filter(pl.col("error").is_not_null())
+            if not self.fields:
+                self.fields = field_shares(block)
+            self.unreadable += bad.select("file", "row", "error").head(20).to_dicts()
+            self.rows, self.broken = self.rows + block.height, self.broken + bad.height
+            yield block
+
+
 def raw_day(
-    records: pl.DataFrame,
-    before: pl.DataFrame | None,
+    received: Received,
+    before: Mapping[str, float] | None,
     limits: Limits,
     mapped: Sequence[str] = (),
     missing: str = "",
@@ -144,19 +169,17 @@ def raw_day(
     """Findings of a day of raw_catalog.
 
     Args:
-        records: Of the day.
-        before: Of the day before.
+        received: Of the day.
+        before: `field_shares` of the day before.
         limits: From where on data counts as bad.
         mapped: Columns that catalog.yaml maps on this day, whichever may stand for another.
         missing: Why the day has no feed.
     """
-    broken = records["error"].is_not_null().mean() if records.height else 0.0
+    broken = received.broken / max(1, received.rows)
     gone = []
-    if before is not None and records.height:
-        now = _field_shares(records)
-        gone = [
-            name for name, share in _field_shares(before).items() if share > 0.5 > 0 == now[name]
-        ]
+    if before is not None and received.rows:
+        now = received.fields
+        gone = [name for name, share in before.items() if share > 0.5 > 0 == now[name]]
     lost = [name for name in gone if name in mapped]
     return {
         "feed_there": Finding(failure=missing),
@@ -164,12 +187,12 @@ def raw_day(
             len(lost), f"mapped fields that are gone: {', '.join(lost)}" if lost else ""
         ),
         "fields": Finding(len(gone), f"fields that are gone: {', '.join(gone)}" if gone else ""),
-        "broken_rows": at_most(float(broken), limits.reject_rate, "share of unreadable rows"),  # type: ignore[arg-type]
+        "broken_rows": at_most(broken, limits.reject_rate, "share of unreadable rows"),
     }
 
 
-def _field_shares(records: pl.DataFrame, first: int = 1_000) -> Counter[str]:
-    """Field -> share of the first records that have it."""
+def field_shares(records: pl.DataFrame, first: int = 1_000) -> Counter[str]:
+    """Field -> share of the first records that have it; `records`: record, error."""
     shares: Counter[str] = Counter()
     rows = records.filter(pl.col("error").is_null()).head(first)["record"]
     for row in rows:
@@ -286,7 +309,9 @@ def _images(parsed: "ParsedFeed", rejects: pl.DataFrame, limits: Limits) -> Find
 def profile(parsed: "ParsedFeed") -> pl.DataFrame:
     """How a day's fields are filled: the share of products that have each, the share of different
     values among them, and the share that are numbers (columns: PROFILE)."""
-    upserts = parsed.products.filter(pl.col("operation") == "upsert")
+    upserts = parsed.products
+    if (upserts["operation"] != "upsert").any():  # else it would be copied for nothing
+        upserts = upserts.filter(pl.col("operation") == "upsert")
     total = upserts.height
     pictured = parsed.image_references["product_id"].n_unique()
     texts = ("title", "description", "price", "seller", "url", "availability")

@@ -135,7 +135,12 @@ class CatalogSource(dg.ConfigurableResource):
         return provenance(self._log_files(day))
 
     def read_records(self, day: str) -> pl.DataFrame:
-        """The rows of a day as received: file, row (1-based), record, size (bytes), error.
+        """The rows of a day as received: `record_blocks`, all in one."""
+        return pl.concat(self.record_blocks(day))
+
+    def record_blocks(self, day: str) -> Iterator[pl.DataFrame]:
+        """The rows of a day as received, at least one block of them: file, row (1-based), record,
+        size (bytes), error.
 
         A line of JSON is kept as it is, any other row as a JSON object of its columns. Rows that
         are no such object, or too large, have an `error`. With a day column, a row whose day cannot
@@ -144,17 +149,15 @@ class CatalogSource(dg.ConfigurableResource):
         Raises:
             FeedError: a feed is missing or cannot be read, or lacks a mapped column.
         """
-        frames = [pl.DataFrame(schema=RECORDS)]
-        dated: list[LocatedFile] = []
+        dated: dict[str, LocatedFile] = {}
+        by_row = []
         for pattern, files in self._files_of(day):
             if has_day(pattern) or not self._config.columns.day:
-                dated += files
+                dated |= {file.name: file for file in files}
             else:
-                frames.append(self._by_row(pattern).records(day, day == self._fallback_day))
-        unique = {file.name: file for file in dated}
-        files = [unique[name] for name in sorted(unique)]
-        frames += self._blocks(files, self._wanted(day), day)
-        return pl.concat(frames).sort("file", maintain_order=True)
+                by_row.append(self._by_row(pattern).records(day, day == self._fallback_day))
+        yield pl.concat([pl.DataFrame(schema=RECORDS), *by_row]).sort("file", maintain_order=True)
+        yield from self._blocks([dated[name] for name in sorted(dated)], self._wanted(day), day)
 
     def mapped(self, day: str) -> list[str]:
         """The columns that catalog.yaml maps on a day, where no other may stand for them."""
