@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 MANIFEST = "manifest.json"
 _WRITTEN: Any = {"compression": "zstd", "compression_level": 1, "statistics": True}
-PART_ROWS = 1 << 18  # of `read_in_parts`: as many as Polars writes in a row group
+PART_ROWS = 1 << 17  # of `read_in_parts`
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 

@@ -123,10 +123,12 @@ PROFILE = {
 }
 _PROFILED_ROWS = 20  # a day of fewer says nothing about shares
 _PROFILED_KEYS = 40  # keys of attributes, the commonest
+_PART_ROWS = 100_000  # whose attributes are looked at together
+_NUMBER = r"^-?[0-9]+([.,][0-9]+)?$"
 _SHARES = (
     pl.len().alias("count"),
     (pl.col("value").n_unique() / pl.len()).alias("distinct"),
-    pl.col("value").str.contains(r"^-?[0-9]+([.,][0-9]+)?$").mean().alias("numeric"),
+    pl.col("value").str.contains(_NUMBER).mean().alias("numeric"),
 )
 _CONTENT = (
     *("title", "description", "price", "currency", "seller", "availability", "url"),
@@ -322,9 +324,21 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
         .agg(_SHARES)
         for name in texts
     )
-    pairs = upserts.select("attributes").explode("attributes", empty_as_null=False)
-    pairs = pairs.unnest("attributes").group_by(field="key").agg(_SHARES)
-    keys = pairs.sort("count", "field", descending=[True, False]).head(_PROFILED_KEYS)
+    counts = pl.concat(_pair_counts(part) for part in upserts.iter_slices(_PART_ROWS))
+    keys = (
+        counts.group_by("field", "value")
+        .agg(pl.col("count").sum())
+        .with_columns(number=pl.col("value").str.contains(_NUMBER))
+        .group_by("field")
+        .agg(
+            pl.col("count").sum(),
+            (pl.len() / pl.col("count").sum()).alias("distinct"),
+            (pl.col("count").filter("number").sum() / pl.col("count").sum()).alias("numeric"),
+        )
+        .sort("count", "field", descending=[True, False])
+        .head(_PROFILED_KEYS)
+        .cast({"count": pl.UInt32})
+    )
     keys = keys.with_columns(field=pl.lit("attributes.") + pl.col("field"))
     rows = pl.concat([said, keys])
     absent = [name for name in texts if name not in said["field"]]
@@ -343,6 +357,12 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
         .select("field", "filled", "distinct", "numeric", rows=pl.lit(total, pl.Int64))
         .sort("field")
     )
+
+
+def _pair_counts(products: pl.DataFrame) -> pl.DataFrame:
+    """How often each value of each attribute is said."""
+    pairs = products.select("attributes").explode("attributes", empty_as_null=False)
+    return pairs.unnest("attributes").group_by(field="key", value="value").agg(count=pl.len())
 
 
 def _jumps(profiles: Sequence[pl.DataFrame], limits: Limits) -> Finding:

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 KEPT_ROWS = 200_000  # in memory; more are written to disk
-RANGE_ROWS = 100_000  # of `ranges`, some
+RANGE_ROWS = 150_000  # of `ranges`, some
 _GROUP_ROWS = 4096  # of a file on disk: what is read at once
 _FLOAT_ID = r"^-?[0-9]{1,15}\.0$"
 
