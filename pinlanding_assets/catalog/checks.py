@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -125,6 +125,10 @@ _PROFILED_ROWS = 20  # a day of fewer says nothing about shares
 _PROFILED_KEYS = 40  # keys of attributes, the commonest
 _PART_ROWS = 100_000  # whose attributes are looked at together
 _NUMBER = r"^-?[0-9]+([.,][0-9]+)?$"
+_KEYS: Any = {
+    **{"field": pl.String, "count": pl.UInt32},
+    **{"distinct": pl.Float64, "numeric": pl.Float64},
+}
 _SHARES = (
     pl.len().alias("count"),
     (pl.col("value").n_unique() / pl.len()).alias("distinct"),
@@ -324,21 +328,7 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
         .agg(_SHARES)
         for name in texts
     )
-    counts = pl.concat(_pair_counts(part) for part in upserts.iter_slices(_PART_ROWS))
-    keys = (
-        counts.group_by("field", "value")
-        .agg(pl.col("count").sum())
-        .with_columns(number=pl.col("value").str.contains(_NUMBER))
-        .group_by("field")
-        .agg(
-            pl.col("count").sum(),
-            (pl.len() / pl.col("count").sum()).alias("distinct"),
-            (pl.col("count").filter("number").sum() / pl.col("count").sum()).alias("numeric"),
-        )
-        .sort("count", "field", descending=[True, False])
-        .head(_PROFILED_KEYS)
-        .cast({"count": pl.UInt32})
-    )
+    keys = _keys_said(upserts)
     keys = keys.with_columns(field=pl.lit("attributes.") + pl.col("field"))
     rows = pl.concat([said, keys])
     absent = [name for name in texts if name not in said["field"]]
@@ -359,10 +349,26 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
     )
 
 
-def _pair_counts(products: pl.DataFrame) -> pl.DataFrame:
-    """How often each value of each attribute is said."""
-    pairs = products.select("attributes").explode("attributes", empty_as_null=False)
-    return pairs.unnest("attributes").group_by(field="key", value="value").agg(count=pl.len())
+def _keys_said(products: pl.DataFrame) -> pl.DataFrame:
+    """Of the commonest keys of attributes (`field`): how many products have each (`count`), and the
+    shares of its values that are different, and that are numbers."""
+    values, had = [], []
+    for part in products.select("attributes").iter_slices(_PART_ROWS):
+        pairs = part.with_row_index("place").explode("attributes", empty_as_null=False)
+        pairs = pairs.unnest("attributes").rename({"key": "field"})
+        values.append(pairs.group_by("field", "value").agg(said=pl.len()))
+        had.append(pairs.group_by("field").agg(count=pl.col("place").n_unique()))
+    if not had:
+        return pl.DataFrame(schema=_KEYS)
+    said = pl.concat(values).group_by("field", "value").agg(pl.col("said").sum())
+    number = pl.col("value").str.contains(_NUMBER)
+    shares = said.group_by("field").agg(
+        (pl.len() / pl.col("said").sum()).alias("distinct"),
+        (pl.col("said").filter(number).sum() / pl.col("said").sum()).alias("numeric"),
+    )
+    products_of = pl.concat(had).group_by("field").agg(pl.col("count").sum())
+    keys = products_of.join(shares, on="field").sort("count", "field", descending=[True, False])
+    return keys.head(_PROFILED_KEYS).cast(_KEYS)
 
 
 def _jumps(profiles: Sequence[pl.DataFrame], limits: Limits) -> Finding:
