@@ -161,8 +161,8 @@ def map_(
         sys.exit(f"{out} is there already: take another name, or --force")
     try:
         mapping = map_files(files, out or Path("catalog.yaml"))
-    except FeedError as error:
-        sys.exit(str(error.description))
+    except FeedError as error:  # what to do about a feed of the platform is said behind it
+        sys.exit(str(error.description).partition("\nWhat to do")[0])
     print(report(mapping), file=sys.stderr)
     if out is None:
         print(mapping.text, end="")
@@ -171,7 +171,9 @@ def map_(
         out.write_text(mapping.text, encoding="utf-8")
         print(f"written to {out}", file=sys.stderr)
     if mapping.config is None:
-        sys.exit("no column can be the id of a product: name one under `columns:`")
+        empty = "feeds" in mapping.draft.unsure and "feeds" not in mapping.draft.settings
+        why = "no column can be the id of a product: name one under `columns:`"
+        sys.exit("the files have no rows, so nothing can be drafted" if empty else why)
 
 
 def products(
@@ -179,6 +181,8 @@ def products(
     day: Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default every day.")] = None,
 ) -> None:
     """Print what the catalog stage makes of a feed as JSON Lines, and the rejects on stderr."""
+    if catalog.exists() and catalog.suffix not in (".yaml", ".yml"):
+        sys.exit(f"{catalog}: is no catalog.yaml; `python -m operations map {catalog}` drafts one")
     try:
         print_products(catalog, day, sys.stdout, sys.stderr)
     except (FeedError, CatalogConfigError) as error:

@@ -17,6 +17,7 @@ from pinlanding_assets.catalog.drafting.drafter import draft, slug
 from pinlanding_assets.catalog.drafting.files import patterns
 from pinlanding_assets.catalog.drafting.render import render
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
+from pinlanding_assets.catalog.drafting.shapes import is_image, is_number, is_url
 from pinlanding_assets.catalog.feed import parse_records
 from resources.feeds.catalog_config import CatalogConfig
 from resources.feeds.rows import FeedError, to_json
@@ -66,11 +67,18 @@ def map_files(paths: Sequence[str], out: str | Path = "catalog.yaml") -> Mapping
         try:
             sample = sample_of(file)
         except FeedError as error:
-            failed[file.located.name] = str(error.description).partition("\nWhat to do")[0]
+            why = str(error.description).partition("\nWhat to do")[0]
+            size = file.located.filesystem.size(file.located.path)
+            why = "is empty" if size == 0 else why.removeprefix(f"{file.located.name}: ")
+            failed[file.located.name] = why
             continue
         read_as[file.located.name] = sample.read_as
         if _is_plain_text(sample):
             failed[file.located.name] = "a plain text, no table"
+        elif _is_without_names(sample):
+            shown = ", ".join(map(repr, (sample.columns or [])[:3]))
+            why = f"its first line ({_line(shown)}) holds values; put a line with names before it"
+            failed[file.located.name] = why
         else:
             samples.append(sample)
     if not samples:
@@ -90,6 +98,17 @@ def _is_plain_text(sample: Sample) -> bool:
     """Whether a file is no table: prose, or a list of words."""
     single = sample.columns is not None and len(sample.columns) < 2
     return single and sample.read_as.startswith("csv")
+
+
+def _is_without_names(sample: Sample) -> bool:
+    """Whether a table begins with a row of values instead of the names of its columns."""
+    names = sample.columns or []
+    values = [name for name in names if is_number(name) or is_url(name) or is_image(name)]
+    values = [name for name in values if not re.fullmatch(r"(19|20)\d\d", name)]  # years
+    addresses = [name for name in values if not is_number(name)]
+    return not sample.read_as.startswith("parquet") and (
+        len(values) >= 2 and (bool(addresses) or len(values) >= 0.5 * len(names))
+    )
 
 
 def _name(samples: Sequence[Sample]) -> str:

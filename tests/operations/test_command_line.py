@@ -45,6 +45,30 @@ def test_map_prints_a_draft_or_writes_it_once(feed, tmp_path):
     assert "no such file" in str(run("map", str(tmp_path / "none.csv")).exception)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("<!DOCTYPE html><html><body>Log in</body></html>", "is a web page"),
+        (
+            "1,Red shirt,19.90,https://i.example/1.jpg\n2,Hat,9.90,https://i.example/2.jpg\n",
+            "names",
+        ),
+        ("sku,title\n", "no rows"),
+    ],
+)
+def test_a_file_that_cannot_be_mapped_says_why_and_nothing_else(tmp_path, content, message):
+    (tmp_path / "p.csv").write_text(content)
+    said = str(run("map", str(tmp_path / "p.csv")).exception)
+    assert message in said
+    assert "What to do" not in said
+    assert said.count("p.csv") <= 1
+
+
+def test_products_of_a_feed_says_what_drafts_a_catalog(feed):
+    assert "operations map" in str(run("products", str(feed)).exception)
+
+
 def test_products_prints_products_and_rejects(feed, tmp_path):
     out = tmp_path / "catalog.yaml"
     run("map", str(feed), "--out", str(out))
