@@ -69,6 +69,9 @@ def _best_guess(sample: bytes) -> str:
     letters = sum(c.isalpha() or c in "€£§°²³´’‘“”„–—…«»®©½¼¾·×±µ¿¡ºª¹™•" for c in high)
     # Western texts have single accented letters in words of plain ones, not words of high letters
     runs = re.findall(r"[À-ÿ]{3,}", western)
+    turkish = re.search("[ðþýÐÞÝ]", western) and re.search("[üöçÜÖÇ]", western)
+    if turkish and not re.search("[áéíóúæÁÉÍÓÚÆ]", western):  # Icelandic has these
+        return "cp1254"
     if western and _is_central_european(sample, western):
         return "cp1250"
     if western and letters >= 0.9 * len(high) and len(runs) * 10 < len(high):
