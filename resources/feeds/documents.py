@@ -50,6 +50,9 @@ def open_json_document(stream: IO[bytes], name: str, records: str | None) -> Ope
             rows = _streamed(stream, name, records)
         else:
             document = parse_json(start.decode("utf-8-sig"))
+            if records is None and _is_keyed(document):
+                rows = (row_of(i, {"key": k, **v}) for i, (k, v) in enumerate(document.items(), 1))
+                return Opened(in_blocks(rows), None, "json, one object under each key")
             if records is None:
                 records = _longest_list(_lists(document))
             rows = _whole(document, name, records)
@@ -57,6 +60,17 @@ def open_json_document(stream: IO[bytes], name: str, records: str | None) -> Ope
         raise FeedError(f"{name}: not JSON: {error}") from None
     where = "one object" if records is None else f"records at {records or 'the top'}"
     return Opened(in_blocks(rows), None, f"json, {where}")
+
+
+def _is_keyed(document: Any) -> bool:
+    """Whether a document is an object of products, by their ids (as Firebase exports them)."""
+    if not isinstance(document, dict) or len(document) < 2 or _is_record(document):
+        return False
+    members = list(document.values())
+    return all(
+        isinstance(member, dict) and any(isinstance(member.get(t), str) for t in _TITLES)
+        for member in members
+    )
 
 
 def _whole(document: Any, name: str, records: str | None) -> Iterator[Row]:
