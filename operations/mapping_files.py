@@ -13,7 +13,9 @@ import fsspec
 
 from pinlanding_assets.catalog.drafting.files import patterns
 from pinlanding_assets.catalog.drafting.names import plain
+from pinlanding_assets.catalog.drafting.profile import quoted
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
+from pinlanding_assets.catalog.drafting.shapes import is_image, text_of
 from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS
 from pinlanding_assets.catalog.rows import at
 from pinlanding_assets.catalog.values import read_images
@@ -27,6 +29,7 @@ MAX_PARTS = 3  # of one table and day
 MAX_FILES = 200
 _NOT_FEEDS = ("readme", "license", "licence", "expected", "notice", "changelog", "requirements")
 _MAX_FOLDERS = 2000
+_MAX_NAMES = 100_000  # of files in a folder
 _TRIED = 40  # references of images
 
 
@@ -145,6 +148,9 @@ def find_images(
     """Sets `images_from` where paths of images lead from another folder than the feed's."""
     if "://" in str(found.settings.get("images_from", "")):
         return
+    if "images" not in found.settings.get("columns", {}):
+        _find_by_id(found, samples, files, folder)
+        return
     references = _references(found, samples)
     named = [(file, ref) for file in files for ref in references.get(file.name, ()) if file.home]
     if not named:
@@ -174,6 +180,38 @@ def find_images(
         )
     found.settings["images_from"] = os.path.relpath(best, folder)
     found.reasons["images_from"] = f"{most} of {len(tried)} files that were tried lie there"
+
+
+def _find_by_id(
+    found: Draft, samples: Sequence[Sample], files: Sequence[FeedFile], folder: Path
+) -> None:
+    """Images that no column names, where a folder has files that are called after the ids."""
+    column = found.settings.get("columns", {}).get("id")
+    homes = {file.home for file in files if file.home}
+    if not isinstance(column, str) or not homes:
+        return
+    values = [at(record, column) for sample in samples for record in sample.records[:_TRIED]]
+    ids = {text_of(value) for value in values if value is not None}
+    best = Counter[tuple[Path, str]]()
+    for candidate in _folders(homes, folder):
+        if any(candidate.is_relative_to(home) for home in homes):
+            names = itertools.islice(candidate.iterdir(), _MAX_NAMES)
+            there = {name.name for name in names if is_image(name.name)}
+            for ending in {name.rpartition(".")[2] for name in there}:
+                best[candidate, ending] = len({f"{one}.{ending}" for one in ids} & there)
+    if not best:
+        return
+    (place, ending), most = best.most_common(1)[0]
+    if most < 2 or most < 0.5 * len(ids):
+        return
+    path = f"join('', [to_string({column if '.' in column else quoted(column)}), '.{ending}'])"
+    found.settings["columns"]["images"] = path
+    found.reasons["columns.images"] = "files that are called after the ids"
+    found.settings["images_from"] = os.path.relpath(place, folder)
+    found.reasons["images_from"] = f"{most} of {len(ids)} files that were tried lie there"
+    found.unsure.pop("columns.images", None)
+    if most < len(ids):
+        found.doubt("columns.images", f"of {len(ids)} files tried, {len(ids) - most} are missing")
 
 
 def _references(found: Draft, samples: Sequence[Sample]) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Names in many languages, values in odd shapes; and what is not found is said."""
 
 import json
+from datetime import date
 
 import pytest
 
@@ -123,3 +124,63 @@ def test_numbers_that_a_data_set_names_are_words(tmp_path):
     assert [found[f"{n}.jpg"].get("attributes", {}).get("label") for n in range(3)] == [
         *(["men's shirt"], ["boot"], None)
     ]
+
+
+def test_a_document_may_have_its_products_under_their_ids(tmp_path):
+    def one(title, price):
+        return {
+            "title": title,
+            "price": price,
+            "tags": ["a"],
+            "photo": f"https://i.example/{title}",
+        }
+
+    document = {"-N1": one("Globe", 49.5), "-N2": one("Map", 12)}
+    found = products(mapped(tmp_path, {"c.json": json.dumps(document)}))
+    assert {i: p["price"] for i, p in found.items()} == {"-N1": 49.5, "-N2": 12.0}
+
+
+def test_a_day_may_be_three_folders_and_an_image_column_renamed(tmp_path):
+    files = {
+        "2026/11/01/a.csv": csv("ref;titel;bild", "r1;Vase;1.jpg", "r2;Krug;2.jpg"),
+        "2026/11/02/a.csv": csv("ref;titel;bild_url", "r1;Vase;1.jpg", "r3;Topf;3.jpg"),
+    }
+    settings = mapped(tmp_path, files).draft.settings
+    assert settings["feeds"] == ["{day:%Y/%m/%d}/a.csv"]
+    assert settings["columns"]["images"] == [
+        {"column": "bild", "until": date(2026, 11, 1)},
+        {"column": "bild_url", "since": date(2026, 11, 2)},
+    ]
+
+
+def test_images_may_be_called_after_the_ids(tmp_path):
+    images = {f"images/{n}.jpg": b"x" for n in (11, 12, 13)}
+    text = csv("id,productDisplayName,baseColour", *(f"{n},Shirt {n},Blue" for n in (11, 12, 13)))
+    mapping = mapped(tmp_path, {"styles.csv": text, **images})
+    assert mapping.draft.settings["images_from"] == "images"
+    assert products(mapping)["11"]["images"] == ["11.jpg"]
+
+
+def test_texts_in_lists_of_languages_are_found_by_the_name_around_them(tmp_path):
+    def one(number, name, color):
+        values = {
+            "name": [{"locale": "en_US", "data": name}, {"locale": "de_DE", "data": "?"}],
+            "color": [{"locale": None, "data": color}],
+        }
+        return {"identifier": f"a{number}", "enabled": number != 2, "values": values}
+
+    lines = [one(1, "Polo shirt", "navy"), one(2, "Swim shorts", "red"), one(3, "Hat", "red")]
+    found = products(mapped(tmp_path, {"p.jsonl": "\n".join(map(json.dumps, lines))}))
+    assert found["a1"]["title"] == "Polo shirt"
+    assert found["a1"]["attributes"] == {"color": ["navy"]}
+    assert found["a2"]["availability"] == "out_of_stock"
+
+
+def test_states_and_files_that_are_left_out_are_said(tmp_path):
+    files = {
+        "products.csv": csv("sku,title,state", "a,Lamp,7", "b,Desk,8", "c,Chair,7"),
+        "other.csv": csv("zone,rate", "x1,0.5", "x2,0.7"),
+    }
+    unsure = mapped(tmp_path, files).draft.unsure
+    assert any("state" in doubt for doubt in unsure["columns.status"])
+    assert any("other.csv" in doubt for doubt in unsure["feeds"])

@@ -131,3 +131,18 @@ def test_change_events_are_read_within_their_envelope(tmp_path):
     found = products(mapping)
     assert found.keys() == {"1"}
     assert found["1"]["price"] == 8.5
+
+
+def test_magento_1_has_rows_of_parts_and_of_stores_without_an_sku(tmp_path):
+    text = csv(
+        "sku,_store,_attribute_set,_type,_category,color,image,is_in_stock,name,price,qty,status,"
+        "tax_class_id,_media_image",
+        "A,,Default,simple,Shoes,Brown,/b/1.jpg,1,Boots,120.0000,4.0000,1,2,/b/1.jpg",
+        ",,,,Shoes/Winter,,,,,,,,,/b/2.jpg",
+        ",german,,,,,,,Stiefel,,,,,",
+        "B,,Default,simple,Hats,Grey,/h/1.jpg,1,Hat,40.0000,2.0000,2,2,/h/1.jpg",
+    )
+    found = products(mapped(tmp_path, {"catalog_product.csv": text}))
+    assert found["A"]["title"] == "Boots"
+    assert found["A"]["images"] == ["/b/1.jpg", "/b/2.jpg"]
+    assert [found[i]["availability"] for i in "AB"] == ["in_stock", "out_of_stock"]

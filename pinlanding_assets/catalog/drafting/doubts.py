@@ -1,7 +1,7 @@
 """Says which fields of a product no column was found for, and which columns may hold them."""
 
 from pinlanding_assets.catalog.drafting import fields, shapes, words
-from pinlanding_assets.catalog.drafting.names import is_of_money, tokens
+from pinlanding_assets.catalog.drafting.names import field_rank, is_of_money, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.state import State
 from pinlanding_assets.catalog.drafting.words import said
@@ -28,6 +28,9 @@ def tell_of_missing(state: State) -> None:
         _tell(state, "price", [c for c in left if is_of_money(c.name) and _counts(c)])
     if not columns.get("availability"):
         _tell(state, "availability", [c for c in left if tokens(c.name) & _STOCK])
+    if not columns.get("status"):
+        told = [c for c in left if field_rank(c.name, "status") is not None and c.distinct > 1]
+        _tell(state, "status", [c for c in told if c.distinct <= 8 and not c.parents])
     lists = [c for c in left if not c.parents and c.share(_is_code) == 1 and _is_named_a_class(c)]
     for column in lists:
         told = f"{column.name!r} holds numbers that may stand for words"

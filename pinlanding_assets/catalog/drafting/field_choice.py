@@ -1,6 +1,7 @@
 """Gives the fields of a product their columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 
 from pinlanding_assets.catalog.drafting import attributes, fields, money, shapes
 from pinlanding_assets.catalog.drafting.identity import Identity, identify
@@ -92,7 +93,10 @@ def set_images(state: State) -> None:
     for picture in [] if given else pictures({c.name: c for c in state.open(but_id=True)}):
         others = state.columns[picture.name].others if picture.name in state.columns else []
         names = (picture.name, *others)
-        found += [{"column": n, "split": picture.split} if picture.split else n for n in names]
+        for name in names:
+            split = {"split": picture.split} if picture.split else {}
+            days = _days_of(state.table, name, names) if others else {}
+            found.append({"column": name, **split, **days} if split or days else name)
         state.used |= {picture.name, *picture.covers}
         state.result.reasons.setdefault("columns.images", picture.reason)
     named = [c for c in state.own.values() if c.values and _is_called_an_image(c.name)]
@@ -101,6 +105,22 @@ def set_images(state: State) -> None:
         state.result.doubt("columns.images", told)
     if found:
         state.result.settings["columns"]["images"] = found[0] if len(found) == 1 else found[:50]
+
+
+def _days_of(table: Table, name: str, names: Sequence[str]) -> dict[str, date]:
+    """From when and until when a column has its name, where others follow or precede it."""
+    has = {
+        one: {day for day, s in table.samples if day and one in (s.columns or s.records[0])}
+        for one in names
+    }
+    mine, found = has.pop(name), dict[str, date]()
+    later = [min(days) for days in has.values() if days and mine and min(days) > max(mine)]
+    earlier = [max(days) for days in has.values() if days and mine and max(days) < min(mine)]
+    if earlier:
+        found["since"] = date.fromisoformat(max(earlier)) + timedelta(1)
+    if later:
+        found["until"] = date.fromisoformat(min(later)) - timedelta(1)
+    return found
 
 
 def _is_called_an_image(name: str) -> bool:

@@ -9,6 +9,11 @@ _UNDERLINED = re.compile(r"(?<!\d)(20\d\d)_(\d\d)_(\d\d)(?!\d)")
 _COMPACT = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
 _OTHER = (  # form of `{day:...}`, what it looks like; day and month in an order that is certain
     ("%Y.%m.%d", re.compile(r"(?<!\d)(20\d\d)\.(\d\d)\.(\d\d)(?!\d)")),
+    ("%Y/%m/%d", re.compile(r"(?<!\d)(20\d\d)/(\d\d)/(\d\d)(?=/)")),
+    (
+        "%Y/month=%m/day=%d",
+        re.compile(r"(?<=year=)(20\d\d)/month=(\d\d)/day=(\d\d)(?=/)"),
+    ),
     ("%d.%m.%Y", re.compile(r"(?<!\d)(\d\d)\.(\d\d)\.(20\d\d)(?!\d)")),
 )
 _PART = re.compile(

@@ -17,7 +17,9 @@ def join_tables(state: State, others: Sequence[Table]) -> None:
         why = why or ("tells of people, not of products" if is_about_others(other) else "")
         join = None if why else join_of(state.table, other, {j.name for j in state.joins})
         if join is None:
-            why = why or "no column of it is one of the products"
+            if not why:
+                why = "no column of it is one of the products"
+                result.doubt("feeds", f"{shown} is left out: {why}")
             result.unused[shown] = f"this file is left out: {why}"
             continue
         state.joins.append(join)

@@ -156,6 +156,30 @@ SHOPS = (
         ),
     ),
     Export(
+        "a product export of Magento 1",
+        ("sku", "store", "attribute set", "type", "name", "media image|tax class id"),
+        columns={
+            "id": ("sku",),
+            "title": ("name",),
+            "description": ("description", "short description"),
+            "price": ("special price", "price"),
+            "availability": ("is in stock", "qty"),
+            "status": ("\"status\" == '2' && 'no' || ''",),
+            "url": (),
+        },
+        images=(("image", None), ("media image", None)),
+        attributes={"category": ("category", None)},
+        only={"store": ("", "default", "admin")},
+        rows="joined",
+        product_type="category",
+        ignored=(
+            *("attribute set", "type", "product websites", "root category", "media", "image"),
+            *("small image", "thumbnail", "visibility", "tax", "status", "qty", "store", "is in"),
+            *("url", "meta", "use config", "min", "max", "notify", "links", "options", "weight"),
+            *("created", "updated", "has options", "required", "page", "custom", "news", "special"),
+        ),
+    ),
+    Export(
         "a product export of BigCommerce",
         ("item type", "product id", "product name", "product code sku|price"),
         columns={

@@ -9,7 +9,8 @@ from pinlanding_assets.catalog.drafting.words import said
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
-_LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def)$")
+_IS_PATH = re.compile(r"\S[.\[]\S")
+_LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def|data)$")
 _LAST_WORD = re.compile(r"(?i)(?<=[\w ])[ _](name|titles?|display)$")  # colour_name
 _MONEY = said(
     "price, prices, pricing, preis, preise, prix, precio, precios, prezzo, prijs, preco, pris,"
@@ -23,6 +24,7 @@ _SHORT = {  # as columns of warehouses are called
     **{"cd": "code", "nm": "name", "descr": "description", "dsc": "description", "ccy": "currency"},
     **{"curr": "currency", "amt": "amount", "prc": "price", "manuf": "manufacturer"},
 }
+_LEAVES = ("value", "name", "label", "en", "data", "")
 _LINKS = said("de, del, du, des, d, l, le, la, el, do, da, di, dell, dello, van, het, vom")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
 
@@ -59,7 +61,7 @@ def spoken(name: str) -> tuple[str, ...]:
         if len(tokens) > 1 and tokens[-1] in ("en", "de", "fr", "es", "it", "nl", "default", "def"):
             forms.append(" ".join(tokens[:-1]))
         forms.append(_UNIT.sub("", form).strip())
-    if re.search(r"[.\[]", name) and last:
+    if _IS_PATH.search(name) and last:
         forms += [form for form in (plain(last),) if form not in ("id", "name", "value", "url")]
     return tuple(dict.fromkeys(form for form in forms if form))
 
@@ -99,7 +101,7 @@ def field_rank(name: str, field: str) -> int | None:
         return None
     found = rank(name, words.FIELDS[field])
     # pricing.current.value, Prezzo pieno
-    amount = "." not in name or plain(name).split()[-1] in _AMOUNTS
+    amount = not _IS_PATH.search(name) or plain(name).rpartition(" ")[2] in _AMOUNTS
     if found is None and field == "price" and tokens(name) & _MONEY and amount:
         return len(words.FIELDS[field])
     return found
@@ -116,11 +118,12 @@ def _places(table: tuple[str, ...]) -> dict[str, int]:
 
 def attribute_rank(name: str) -> tuple[str, int] | None:
     """The kind of attribute that a name says (`category`, or `*` for any other), and its place."""
+    for form in (name, _LAST_WORD.sub("", name)):
+        for kind, table in attribute_words.ATTRIBUTES.items():
+            place = rank(form, table)
+            if place is not None:
+                return kind, place
     name = _LAST_WORD.sub("", name)
-    for kind, table in attribute_words.ATTRIBUTES.items():
-        place = rank(name, table)
-        if place is not None:
-            return kind, place
     if tokens(name) & attribute_words.CATEGORY_TOKENS:
         return "category", 999
     return ("*", 999) if tokens(name) & attribute_words.WORDS else None
@@ -143,7 +146,7 @@ def key_of(name: str) -> str:
         r'"[^"]*"|[^.\[\]]+', _IN_BRACKETS.sub("", name) if "[" not in name else name
     )
     if "[" in name or "." in name:
-        useful = [part for part in parts if plain(part) not in ("value", "name", "label", "en", "")]
+        useful = [part for part in parts if plain(part) not in _LEAVES]
         name = useful[-1] if useful else name
     else:
         name = _IN_BRACKETS.sub(" ", name) if _IN_BRACKETS.sub("", name).strip() else name

@@ -15,6 +15,7 @@ _OPINIONS = said(
     "review, reviews, rating, ratings, comment, comments, vote, votes, order, orders, customer,"
     "customers, bewertung, bewertungen, avis, log, events, sessions, clicks"
 )
+_ARRANGED = said("sort, sorting, display")
 _OTHERS = ("search", "query", "queries", "log", "orders", "order", "customers", "users", "events")
 _QUERY = said("query, queries, q, search, term, terms, searchterm, suchbegriff, suchanfrage")
 _TIMES = said(
@@ -68,7 +69,8 @@ def is_log(table: Table) -> bool:
 
 def is_about_others(table: Table) -> bool:
     """Whether a table tells of people rather than of products: reviews, orders."""
-    named = set(stem_of(table.patterns[0]).split("_")).union(*map(tokens, table.names))
+    names = [name for name in table.names if not tokens(name) & _ARRANGED]  # sort_order
+    named = set(stem_of(table.patterns[0]).split("_")).union(*map(tokens, names))
     return bool(named & _OPINIONS) and not ranked(table.columns.values(), "price", is_price)
 
 
