@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.names import attribute_rank, field_rank, plain
@@ -66,6 +67,12 @@ def _alike(old: Column, new: Column) -> bool:
     return all(abs(old.share(test) - new.share(test)) < 0.3 for test in tests)
 
 
+def _shown(record: dict[str, Any]) -> str:
+    """A row as text; a number that became a float is the same."""
+    cells = {k: v if isinstance(v, dict | list) else shapes.text_of(v) for k, v in record.items()}
+    return json.dumps(cells, sort_keys=True)
+
+
 def is_full(table: Table, ids: Sequence[str]) -> tuple[bool, str]:
     """Whether each day's file is the whole catalog, and why: later days repeat rows unchanged."""
     by_day: dict[str, dict[str, str]] = {}
@@ -78,7 +85,7 @@ def is_full(table: Table, ids: Sequence[str]) -> tuple[bool, str]:
         day = table.day_of[place]
         if day and place in id_of:
             rows = by_day.setdefault(day, {})
-            rows[id_of[place]] = rows.get(id_of[place], "") + json.dumps(record, sort_keys=True)
+            rows[id_of[place]] = rows.get(id_of[place], "") + _shown(record)
     repeated = again = shared = known = 0
     days = sorted(by_day)
     for before, after in itertools.pairwise(days):
