@@ -40,6 +40,12 @@ def sniff_encoding(sample: bytes, *, code_pages: bool = True) -> str:
     return _best_guess(sample)
 
 
+def _is_latin(western: str) -> bool:
+    """Whether words that have high letters have plain ones, too; in other scripts few have."""
+    words = [word for word in re.findall(r"[^\s,;|\"]+", western) if not word.isascii()]
+    return sum(not c.isascii() for word in words for c in word) <= 0.8 * sum(map(len, words))
+
+
 def _is_central_european(sample: bytes, western: str) -> bool:
     """Whether a text is Polish, Czech, Slovak, Slovenian, Croatian or Hungarian: read as a Western
     one, it has marks within words, or letters beside each other that no Western language has."""
@@ -72,6 +78,8 @@ def _best_guess(sample: bytes) -> str:
     turkish = re.search("[ðþýÐÞÝ]", western) and re.search("[üöçÜÖÇ]", western)
     if turkish and not re.search("[áéíóúæÁÉÍÓÚÆ]", western):  # Icelandic has these
         return "cp1254"
+    if not _is_latin(western):
+        western = ""
     if western and _is_central_european(sample, western):
         return "cp1250"
     if western and letters >= 0.9 * len(high) and len(runs) * 10 < len(high):

@@ -275,6 +275,7 @@ def test_other_code_pages_are_found_out_from_longer_texts(encoding, text):
     [
         *(("cp1250", t) for t in ("Stół;Półka", "Židle;Křeslo;Stůl", "Škarje;Omara črna")),
         *(("cp1250", t) for t in ("tükör;szőnyeg;erős", "Łóżko;1 299,00 zł")),
+        *(("cp949", t) for t in ("상품코드,상품명,상품설명\nK-1,울 코트,따뜻한 코트",)),
         *(("cp1254", t) for t in ("Yün halı;Kırmızı", "Şık çanta;Görsel")),
         *(("cp1252", t) for t in ("Þrír stólar;hús", "köttur;það;skál")),
         *(("cp1252", t) for t in ("5 m²;5 m³ Öl;£5;5×5", "¿Qué?;nº5;¡Años!", "põe;coração;são")),
