@@ -30,12 +30,17 @@ def open_spreadsheet(
         names = book.sheet_names
         if sheet is not None and sheet not in names:
             raise FeedError(f"{name}: has no sheet {sheet!r}; it has: {', '.join(names)}")
+        found = None
         for one in [sheet] if sheet is not None else names:
             cells = book.get_sheet_by_name(one).to_python(skip_empty_area=False)
             if len(cells) > 1 or (sheet is not None and cells):
-                break
-        else:
+                found = found or (one, cells)
+                if sheet is not None or _is_wide(cells):  # not a list of instructions
+                    found = one, cells
+                    break
+        if found is None:
             raise FeedError(f"{name}: has no sheet with a table")
+        one, cells = found
     except (CalamineError, OSError, ValueError) as error:
         raise FeedError(f"{name}: cannot be read: {error}") from None
     place = header or _header(cells)
@@ -48,10 +53,15 @@ def open_spreadsheet(
     rows = in_blocks(_rows(cells[place:], columns, named))
     read_as = f"excel, sheet {one!r}, header in row {place}"
     others = [other for other in names if other != one] if sheet is None else []
-    others = [other for other in others if book.get_sheet_by_name(other).total_height > 1]
+    others = [other for other in others if book.get_sheet_by_name(other).height > 1]
     if others:
         read_as += f"; not read: {', '.join(map(repr, others[:10]))}"
     return Opened(rows, [*dict.fromkeys(named)], read_as)
+
+
+def _is_wide(cells: list[list[Any]]) -> bool:
+    """Whether a row of a sheet has two cells or more."""
+    return any(sum(1 for cell in row if _text(cell).strip()) > 1 for row in cells[:200])
 
 
 def _header(cells: list[list[Any]]) -> int:
