@@ -40,7 +40,7 @@ _AVAILABILITY = {
         # sv da no fi pl cs hu tr ru ja zh ko
         "i lager|finns i lager|på lager|på lagret|varastossa|heti saatavilla|w magazynie|dostępny|"
         "dostępna|dostępne|na stanie|skladem|na skladě|raktáron|készleten|stokta|stokta var|mevcut|"
-        "в наличии|есть в наличии|есть|на складе|"
+        "διαθέσιμο|άμεσα διαθέσιμο|σε απόθεμα|в наличии|есть в наличии|есть|на складе|"
         "在庫あり|在庫有り|在庫有|有货|有貨|现货|現貨|재고 있음|판매중"
     ),
     "out_of_stock": (
@@ -63,7 +63,8 @@ _AVAILABILITY = {
         "ikke på lager|ikke tilgjengelig|loppu|loppunut|loppuunmyyty|ei varastossa|ei saatavilla|"
         "brak|brak w magazynie|niedostępny|niedostępna|niedostępne|wyprzedany|wyprzedane|"
         "vyprodáno|není skladem|nedostupné|elfogyott|nincs raktáron|nincs készleten|stokta yok|"
-        "tükendi|нет в наличии|нет|распродано|отсутствует|снят с производства|"
+        "tükendi|εξαντλημένο|μη διαθέσιμο|εξαντλήθηκε|"
+        "нет в наличии|нет|распродано|отсутствует|снят с производства|"
         "在庫なし|在庫無し|品切れ|売り切れ|売切れ|完売|欠品|"
         "缺货|缺貨|无货|無貨|售罄|已售完|품절|재고 없음|매진"
     ),
