@@ -184,3 +184,45 @@ def test_states_and_files_that_are_left_out_are_said(tmp_path):
     unsure = mapped(tmp_path, files).draft.unsure
     assert any("state" in doubt for doubt in unsure["columns.status"])
     assert any("other.csv" in doubt for doubt in unsure["feeds"])
+
+
+def test_rows_of_an_unknown_export_belong_to_the_row_with_a_title(tmp_path):
+    text = csv(
+        "slug,name,part no,price,size",
+        *("coat,Coat,c1,90.00,S", "coat,,c2,95.00,M", "hat,Hat,h1,20.00,L", "hat,,h2,20.00,XL"),
+    )
+    mapping = mapped(tmp_path, {"p.csv": text})
+    found = products(mapping)
+    assert {i: p["attributes"]["size"] for i, p in found.items()} == {
+        **{"coat": ["S", "M"], "hat": ["L", "XL"]}
+    }
+
+
+def test_products_without_a_title_are_said(tmp_path):
+    rows = ("a,Coat,90.00", "b,,95.00", "c,Hat,20.00", "d,,20.00")
+    mapping = mapped(tmp_path, {"p.csv": csv("sku,name,price", *rows)})
+    assert "2 of 4 rows" in mapping.draft.unsure["columns.title"][0]
+
+
+def test_names_as_warehouses_shorten_them(tmp_path):
+    rows = (f"w{n},Tool {n},{n}9.50,EUR,{'YN'[n % 2]},Bo" for n in (1, 2, 3))
+    text = csv("prod_cd,prod_nm,sell_prc_amt,curr_cd,avl_flg,brnd_nm", *rows)
+    assert columns(mapped(tmp_path, {"p.csv": text})) == {
+        **{"id": "prod_cd", "title": "prod_nm", "price": "sell_prc_amt", "currency": "curr_cd"},
+        **{"seller": "brnd_nm", "availability": "avl_flg"},
+    }
+
+
+def test_a_sheet_of_instructions_is_not_the_table(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.append(["How to fill this in"])
+    book.active.append(["Do not change the header"])
+    sheet = book.create_sheet("Items")
+    for row in (["sku", "title", "price"], ["a", "Knife", 35], ["b", "Fork", 12]):
+        sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    mapping = mapped(tmp_path, {})
+    assert products(mapping).keys() == {"a", "b"}
+    assert "not read" in mapping.draft.unsure["format.sheet"][0]

@@ -146,3 +146,40 @@ def test_magento_1_has_rows_of_parts_and_of_stores_without_an_sku(tmp_path):
     assert found["A"]["title"] == "Boots"
     assert found["A"]["images"] == ["/b/1.jpg", "/b/2.jpg"]
     assert [found[i]["availability"] for i in "AB"] == ["in_stock", "out_of_stock"]
+
+
+def test_shopify_s_newer_template_joins_its_rows(tmp_path):
+    text = csv(
+        "Title,URL handle,Description,Vendor,Type,Tags,Published on online store,Status,SKU,"
+        "Option1 name,Option1 value,Price,Compare-at price,Inventory tracker,Inventory quantity,"
+        "Continue selling when out of stock,Product image URL,Gift card",
+        "Sock,sock,<p>Warm.</p>,Fuss,Socks,wool,TRUE,Active,S1,Size,S,12.00,15.00,shopify,0,DENY,"
+        "https://i.example/1.jpg,FALSE",
+        ",sock,,,,,,,S2,,M,13.00,,shopify,6,DENY,https://i.example/2.jpg,",
+        "Tie,tie,,Fuss,Ties,,FALSE,Active,T1,Title,Default Title,30.00,,shopify,4,DENY,"
+        "https://i.example/3.jpg,FALSE",
+        "Cap,cap,,Fuss,Hats,,TRUE,Active,C1,Title,Default Title,9.00,,shopify,0,CONTINUE,"
+        "https://i.example/4.jpg,FALSE",
+    )
+    found = products(mapped(tmp_path, {"export.csv": text}))
+    assert found.keys() == {"sock", "tie", "cap"}
+    assert found["sock"]["attributes"]["size"] == ["S", "M"]
+    assert len(found["sock"]["images"]) == 2
+    assert [found[i]["availability"] for i in ("sock", "tie", "cap")] == [
+        *("in_stock", "out_of_stock", "in_stock")
+    ]
+
+
+def test_woocommerce_in_german_has_variations_named_by_their_sku(tmp_path):
+    text = csv(
+        "ID,Typ,Artikelnummer,Name,Veröffentlicht,Beschreibung,Auf Lager?,Angebotspreis,"
+        "Regulärer Preis,Kategorien,Bilder,Übergeordnetes Produkt,Attribut 1 Name,"
+        "Attribut 1 Wert(e)",
+        '7,variable,W7,Kerze,1,Wachs,1,,,Wohnen,https://i.example/1.jpg,,Farbe,"Rot, Weiß"',
+        '8,variation,W7-R,Kerze - Rot,1,,1,"8,5","9,9",,https://i.example/2.jpg,W7,Farbe,Rot',
+        '9,simple,W9,Halter,0,Eisen,1,,"15,0",Wohnen,https://i.example/3.jpg,,Farbe,Schwarz',
+    )
+    found = products(mapped(tmp_path, {"export.csv": text}))
+    assert found.keys() == {"7", "9"}
+    assert found["7"]["attributes"]["farbe"] == ["Rot", "Weiß"]
+    assert (found["7"]["price"], found["9"]["availability"]) == (8.5, "out_of_stock")

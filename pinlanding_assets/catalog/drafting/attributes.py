@@ -22,6 +22,10 @@ _TEXTS = said(
     "title, titles, description, descriptions, titel, beschreibung, titre, titulo, titolo,"
     "descripcion, descrizione, omschrijving, headline, subtitle"
 )
+_VALUES = (
+    *("value", "values", "value s", "wert", "werte", "wert e", "valeur", "valeurs", "valeur s"),
+    *("valor", "valores", "valor es", "valore", "valori", "valore i", "waarde", "waarde n"),
+)
 _ENOUGH = 8  # rows, from which on how often values return says something
 _FINER = said("subcategory, sub")
 _TYPES = said("type, art, typ, class, label, coarse, classification, object, genre,species")
@@ -225,7 +229,9 @@ def numbered_pairs(columns: Iterable[Column], used: set[str]) -> list[dict[str, 
     for name, column in by_name.items():
         if name.split().count("1") + len(re.findall(r"(?<=[a-z])1\b", name)) != 1:
             continue
-        for word, values_word in itertools.product(("name", "key", "label"), ("value", "values")):
+        for word, values_word in itertools.product(
+            ("name", "key", "label", "nom", "nombre", "nome"), _VALUES
+        ):
             other = by_name.get(re.sub(rf"\b{word}\b", values_word, name))
             if word in name.split() and other and column.count("1") == 1 == other.count("1"):
                 pattern = re.sub(r"1", r"(\\d+)", re.escape(name))

@@ -21,6 +21,11 @@ def tell_of_missing(state: State) -> None:
         likely = [c for c in left if fields.is_prose(c) and c.distinct >= 0.9 * c.filled]
         told = "no column of titles was found"
         result.doubt("columns.title", told + _maybe([c for c in likely if c.length < 120]))
+    title = state.field("title")
+    single = not isinstance(columns.get("title"), list) and "parent" not in columns
+    if title and single and title.fill < 0.98 and result.settings.get("rows") != "joined":
+        told = f"{title.rows - title.filled} of {title.rows} rows have none; are they variants?"
+        result.doubt("columns.title", told)
     if not columns.get("images") and "columns.images" not in result.unsure:
         told = "no column of images was found"
         result.doubt("columns.images", told + _maybe([c for c in left if c.share(shapes.is_url)]))

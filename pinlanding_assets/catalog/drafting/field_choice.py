@@ -161,10 +161,24 @@ def _set_parent(state: State) -> None:
         found = column.share(lambda v: shapes.text_of(v) in ids)
         if found >= 0.9 and column.fill < 1:
             state.set("parent", [column.name], "names the id of another row")
+        elif column.fill < 1 and (key := _key_of_parents(state, column)):
+            state.set("parent", [column.name], f"names the {key.name!r} of another row")
+            state.set("parent_key", [key.name], "what the column of the parent names")
         elif found < 0.9 and column.distinct < column.filled:
             told = f"rows with the same {column.name!r} stay products of their own"
             state.result.doubt("columns.parent", told)
         return
+
+
+def _key_of_parents(state: State, column: Column) -> Column | None:
+    """The column of other rows that the parents are named by; None: there is none."""
+    for key in state.own.values():
+        if key is column or key.listed or not state.table.is_unique(key):
+            continue
+        there = set(key.texts)
+        if field_rank(key.name, "id") is not None and set(column.texts) <= there:
+            return key
+    return None
 
 
 def _titles(state: State, title: Column) -> list[str]:

@@ -47,6 +47,10 @@ def identify(table: Table, title: Column | None) -> Identity:
     rejected: list[str] = []
     named = [column for _, column in ranked(columns, "id", lambda c: _may_be_id(c))]
     strong = [c for c in named if plain(c.name) not in _WEAK]
+    for column in [*strong, *(c for c in columns if c not in named and _may_be_id(c))]:
+        if _begins_with_titles(table, column, title):
+            reason = "its rows follow each other, and the first of each alone has a title"
+            return Identity(column.name, reason, rows="joined")
     for column in strong:
         if table.is_unique(column):
             if _means_the_same_each_day(table, column, title):
@@ -77,6 +81,21 @@ def identify(table: Table, title: Column | None) -> Identity:
     if rejected:
         return _none(rejected)
     return _by_image(table) or _by_place(table, title) or _none([])
+
+
+def _begins_with_titles(table: Table, column: Column, title: Column | None) -> bool:
+    """Whether the rows with a title are just those that begin another value of a column."""
+    if title is None or title is column or not 1 < title.filled < title.rows:
+        return False
+    ids, titles = column.by_record(), title.by_record()
+    files, before = table.file_of, None
+    for place in range(column.rows):
+        here = files[place], ids.get(place)
+        if here[1] is None or (here != before) != (place in titles):
+            return False
+        before = here
+    days = [(table.day_of[place], ids[place]) for place in titles]
+    return len(set(days)) == len(days)
 
 
 def _continues(table: Table, column: Column, title: Column | None) -> bool:

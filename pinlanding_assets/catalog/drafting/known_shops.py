@@ -40,6 +40,41 @@ SHOPS = (
         ),
     ),
     Export(
+        "a product export of Shopify",
+        ("url handle", "title", "option1 name|sku", "inventory quantity|published on online store"),
+        columns={
+            "id": ("url handle",),
+            "title": ("title",),
+            "description": ("description",),
+            "price": ("price",),
+            "seller": ("vendor",),
+            "availability": (
+                "\"continue selling when out of stock\" == 'CONTINUE' && 'yes' || ''",
+                "\"price\" && !\"inventory tracker\" && 'yes' || ''",
+                "inventory quantity",
+            ),
+            "status": (
+                "\"published on online store\" == 'FALSE' && 'no' || ''",
+                "\"published on online store\" == 'false' && 'no' || ''",
+                "status",
+            ),
+            "url": (),
+        },
+        images=(("product image url", None), ("variant image url", None)),
+        attributes={
+            "type": ("type", None),
+            "category": ("product category", ">"),
+            "tag": ("tags", ","),
+        },
+        rows="joined",
+        product_type="type",
+        ignored=(
+            *("sku", "option", "google", "seo", "gift card", "image", "price", "cost", "charge"),
+            *("compare at", "inventory", "continue", "weight", "requires", "fulfillment", "unit"),
+            *("published", "status", "variant", "barcode", "product image", "template"),
+        ),
+    ),
+    Export(
         "the products.json of a Shopify shop",
         ("handle", "title", "variants", "vendor", "body html|product type|published at"),
         columns={

@@ -23,7 +23,10 @@ _LOCALE = re.compile(r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}[")\]]*$')  # name."en-
 _SHORT = {  # as columns of warehouses are called
     **{"cd": "code", "nm": "name", "descr": "description", "dsc": "description", "ccy": "currency"},
     **{"curr": "currency", "amt": "amount", "prc": "price", "manuf": "manufacturer"},
+    **{"brnd": "brand", "clr": "color", "avl": "available", "catg": "category", "cat": "category"},
 }
+_LANGUAGE_BEFORE = re.compile("^(EN|DE|NL|FR|ES|IT|US|UK|PL|SV|DA)_(?=[A-Z])")  # NL_Title_Short
+_KINDS = said("txt, flg, flag, ind, amount, str, val")  # what a value is, at the end of a name
 _LEAVES = ("value", "name", "label", "en", "data", "")
 _LINKS = said("de, del, du, des, d, l, le, la, el, do, da, di, dell, dello, van, het, vom")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
@@ -44,6 +47,7 @@ def plain(name: str) -> str:
 def spoken(name: str) -> tuple[str, ...]:
     """Forms of a name that may stand in the tables of words, the whole one first."""
     name = _WRAPPED.sub("", name)
+    name = _LANGUAGE_BEFORE.sub("", name)
     forms = [plain(name), plain(_IN_BRACKETS.sub(" ", name)), plain(_LOCALE.sub("", name))]
     if (bare := without_leaf(name)) != name:
         forms.append(plain(re.split(r"[.\]]", bare.removesuffix("[]"))[-1]))
@@ -52,6 +56,9 @@ def spoken(name: str) -> tuple[str, ...]:
         tokens = form.split()
         if any(token in _SHORT for token in tokens):
             tokens = [_SHORT.get(token, token) for token in tokens]
+            forms.append(" ".join(tokens))
+        if len(tokens) > 1 and tokens[-1] in _KINDS:
+            tokens = tokens[:-1]
             forms.append(" ".join(tokens))
         forms += _without_noise(tokens)
         while len(tokens) > 1 and tokens[0] in words.NOISE:
@@ -84,7 +91,7 @@ def without_leaf(name: str) -> str:
 
 def tokens(name: str) -> frozenset[str]:
     """The words of a name."""
-    return frozenset(plain(name).split())
+    return frozenset(_SHORT.get(word, word) for word in plain(name).split())
 
 
 def rank(name: str, table: tuple[str, ...]) -> int | None:

@@ -19,7 +19,8 @@ NOISE = said(
     "prod, product, products, item, items, artikel, article, articulo, articolo, produkt, producto,"
     "produit, prodotto, variant, variants, varianten, goods, node, source, data, our, the,"
     "master, current, object, record, work, artwork, garment, listing, offers, offer, sku, produto,"
-    "artigo, produktu, towaru, zbozi, tovaru, urun, produs, товара, 商品, 产品, 상품"
+    "artigo, produktu, towaru, zbozi, tovaru, urun, produs, προιοντοσ, προιον, ειδουσ, товара,"
+    "商品, 产品, 상품"
 )
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -33,7 +34,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "object number, accession number, inventory number, inventarnummer, inventar nr,"
         "referencia, reference, ref, reference produit, codigo, codice, codice articolo,"
         "code article, code, artikelcode, productcode, productnummer, identifier, key,"
-        "custom label, kodu, stok kodu, kod, kod produktu, indeks, symbol, varenummer, varenr,"
+        "custom label, κωδικος, sell code, kodu, stok kodu, kod, kod produktu, indeks, symbol,"
+        "varenummer, varenr,"
         "tuotenumero, tuotekoodi,"
         "cikkszam, cod, sifra, 商品コード, 商品番号, 品番, 型番, 商品id, 商品编号, 货号, 编码,"
         "상품코드, артикул, код,"
@@ -47,7 +49,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "product url, title"
     ),
     "parent": listed(
-        "parent sku, parent id, parent, parent product id, parent product, parent code"
+        "parent sku, parent id, parent, parent product id, parent product, parent code,"
+        "ubergeordnetes produkt, ubergeordnet, produit parent, parent produit, superior,"
+        "producto superior, genitore, prodotto genitore, bovenliggend, hoofdproduct"
     ),
     "operation": listed(
         "operation, op, action, change type, change, event, event type, event name,"
@@ -63,7 +67,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "omschrijving kort, headline, product, produkt, producto, produit, prodotto, artikel,"
         "article, item, object title, dc title, short title, object name, caption, text,"
         "short description, prompt, label, subject, nazwa, namn, navn, nimi, nazev, megnevezes,"
-        "商品名, 名称, 상품명, название, наименование, articulo, articolo, artigo, produto, naziv,"
+        "商品名, title short, title long, ονομα, τιτλος, 品名, 名称, 상품명, название,"
+        "наименование, articulo, articolo, artigo,"
+        "produto, naziv,"
         "denumire, denominacion, benamning, produktnamn, produktnavn, varenavn, varunamn,"
         "tuotenimi, tuote,"
         "termeknev, ime, adı, urun adı, 品名, 产品名称, 商品标题, 商品名称, 商品タイトル,"
@@ -81,7 +87,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "shortdescription, kurzbeschreibung, kurztext, resume, description courte,"
         "descripcion corta, descrizione breve, korte omschrijving, blurb, caption, story,"
         "features, bullet points, highlights, opis, beskrivning, beskrivelse, kuvaus, popis,"
-        "leiras, описание, 説明, 描述, 商品説明, 产品描述, 설명, tuotekuvaus, aciklama, acıklama,"
+        "leiras, описание, 説明, 描述, 商品説明, 产品描述, description long, description short,"
+        "περιγραφη, 설명, tuotekuvaus,"
+        "aciklama, acıklama,"
         "descriere, descricao"
     ),
     "price": listed(
@@ -99,7 +107,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "stuksprijs, preco,"
         "price incl vat, price inc vat, price with vat, price including vat, price vat, cena s dph,"
         "cena z vat, preis inkl mwst, preis mit mwst, pris inkl moms, pris inkl mva,"
-        "prezzo con iva, prezzo ivato, fiyat, pret, cijena,"
+        "regularer preis, angebotspreis, tarif regulier, tarif promo, precio normal,"
+        "precio rebajado,"
+        "prezzo di listino, prezzo in offerta, reguliere prijs, τιμη, prezzo con iva,"
+        "prezzo ivato, fiyat, pret, cijena,"
         "販売価格, 売価, 定価, 售价, 单价, 판매가, стоимость,"
         "cena, pris, hinta, ar, price raw, offers price, price text, price current, prices price,"
         "prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
@@ -135,7 +146,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "lager, auf lager, voorraad, existencias, existencia, giacenza, magazzino, quantite,"
         "quantite en stock, estoque, lagerhalten, stock on hand, on hand, units in stock,"
         "lagersaldo, quantity, qty, cantidad, cantidad disponible, quantita, aantal,"
-        "stan magazynowy, dostepnosc magazynowa, dostupnost, sklad, skladem, stav skladu,"
+        "διαθεσιμοτητα, αποθεμα, available flag, stan magazynowy, dostepnosc magazynowa,"
+        "dostupnost, sklad, skladem, stav skladu,"
         "keszlet, stok,"
         "stok durumu, stoc, stanje, varastosaldo, saldo, lagerstand, lagermenge, lagerantal,"
         "disponibilita magazzino, stock disponible, disponibilite stock, estado de stock,"
@@ -175,7 +187,7 @@ IMAGES = listed(
     "additional image, additional images, additional image link, additional image links,"
     "other images, extra images, gallery, media, media url, media urls, media gallery, asset url,"
     "iiif url, edm preview, preview, edm is shown by, zdjecie, kuva, billede, bilde, kep,"
-    "obrazek, obrazok, gorsel, resim, foto url, bildlank, bildlänk, kuvalinkki,"
+    "εικονα, φωτογραφια, obrazek, obrazok, gorsel, resim, foto url, bildlank, bildlänk, kuvalinkki,"
     "изображение, картинка, 画像, 画像url, 商品画像, 图片, 이미지, pictures,"
     "assets, primary image small,"
     "weitere bilder, zusatzbilder, image2, thumbnail, thumb, thumbnail url, small image,"
