@@ -24,6 +24,7 @@ _WEAK = (
     "item",
 )
 _IDS = said("id, nr, no, code, key, number, sku, nummer, uid, uuid, ref")
+_GROUPS = said("slug, group, family, parent, model, style, permalink, handle")
 _DAYS = said("day, date, datum, jour, fecha, data, snapshot, dia, giorno, dag")
 _REASON = "its name says so, and no value stands twice on a day"
 _PLACES = ("unnamed", "index", "level 0", "row", "column 1", "row number", "rownum")
@@ -47,7 +48,8 @@ def identify(table: Table, title: Column | None) -> Identity:
     rejected: list[str] = []
     named = [column for _, column in ranked(columns, "id", lambda c: _may_be_id(c))]
     strong = [c for c in named if plain(c.name) not in _WEAK]
-    for column in [*strong, *(c for c in columns if c not in named and _may_be_id(c))]:
+    grouping = [c for c in columns if tokens(c.name) & _GROUPS and _may_be_id(c)]
+    for column in [*strong, *grouping]:
         if _begins_with_titles(table, column, title):
             reason = "its rows follow each other, and the first of each alone has a title"
             return Identity(column.name, reason, rows="joined")
@@ -86,6 +88,8 @@ def identify(table: Table, title: Column | None) -> Identity:
 def _begins_with_titles(table: Table, column: Column, title: Column | None) -> bool:
     """Whether the rows with a title are just those that begin another value of a column."""
     if title is None or title is column or not 1 < title.filled < title.rows:
+        return False
+    if column.share(shapes.is_truth) > 0.5:
         return False
     ids, titles = column.by_record(), title.by_record()
     files, before = table.file_of, None
