@@ -7,7 +7,9 @@ the header, and the file then lacks its first row without an error.
 """
 
 import csv
+import io
 import itertools
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +35,7 @@ _SNIFFED = 200  # records
 _MAX_HEADER = 40  # lines before the header, at most
 _MAX_CELL_BYTES = 64 << 20  # a quote that is not closed after so many is open
 _OPEN = "a quote that is never closed"
+_OPENED = r'(?:^|[\n,;\t|^~\x01])"'  # a quote where a cell begins
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,15 @@ def sniff(text: str, **given: Any) -> Dialect:
     The separator is the one whose fields are most even from the header on. The header is the first
     line that names as many columns as most records have fields.
     """
-    lines = text.splitlines(keepends=True)
+    lines = _lines_of(text)
     if "separator" not in given and lines and lines[0].strip()[:4].lower() == "sep=":
         given["separator"] = lines[0].strip().strip('"')[4:5] or ","
         given.setdefault("header", 2)
     if "escape" not in given and text.count('\\"') > text.count('""') and '"' in text:
         given["escape"] = "\\"
     separators = [given["separator"]] if "separator" in given else SEPARATORS
-    quotes = [given["quote"]] if "quote" in given else ['"', "'"][: 1 + ("'" in text)]
+    single = len(re.findall(_OPENED.replace('"', "'"), text)) > len(re.findall(_OPENED, text))
+    quotes = [given["quote"]] if "quote" in given else ['"', "'"][: 1 + single]
     best, best_score = Dialect(**given), -1.0
     for quote, separator in itertools.product(quotes, separators):
         dialect = Dialect(**{**given, "separator": separator, "quote": quote})
@@ -439,9 +443,14 @@ def bounded_lines(
         first = False
 
 
+def _lines_of(text: str) -> list[str]:
+    """Lines as files have them; str.splitlines also ends one at U+2028 and at form feeds."""
+    return io.StringIO(text, newline="").readlines()
+
+
 def first_lines(text: str, count: int = _SNIFFED) -> str:
     """The whole lines at the start of a sample that may end within one."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines_of(text)
     if len(lines) > 1 and not lines[-1].endswith(("\n", "\r")):
         lines = lines[:-1]
     return "".join(itertools.islice(lines, count * 5))

@@ -45,15 +45,14 @@ def _best_guess(sample: bytes) -> str:
     charset-normalizer prefers rarer ones on short texts, so it has to be clearly worse."""
     from charset_normalizer import from_bytes
 
-    try:
-        western = sample.decode("cp1252")
-    except UnicodeDecodeError:
-        western = ""
-    high = re.findall(r"[^\x00-\x7f]", western)
+    # single rows may be broken: bytes that it does not know are few
+    western = sample.decode("cp1252", "replace")
+    unknown = western.count("\ufffd")
+    high = re.findall(r"[^\x00-\x7f\ufffd]", western)
     letters = sum(c.isalpha() or c in "€£§°²³´’‘“”„–—…«»®©½¼·" for c in high)
     # Western texts have single accented letters in words of plain ones, not words of high letters
     runs = re.findall(r"[À-ÿ]{3,}", western)
-    if western and letters >= 0.9 * len(high) and len(runs) * 10 < len(high):
+    if 5 * unknown <= letters >= 0.9 * len(high) and len(runs) * 10 < len(high):
         return "cp1252"
     best = from_bytes(sample[: 1 << 15]).best()
     return best.encoding if best else "cp1252"

@@ -34,7 +34,8 @@ def open_parquet(filesystem: Any, path: str, name: str) -> Opened:
             schema = parquet.schema_arrow
             sample = next(parquet.iter_batches(_SAMPLE), pa.RecordBatch.from_pylist([], schema))
             columns = schema.names
-            twice = sorted({column for column in columns if columns.count(column) > 1})
+            folded = [column.casefold() for column in columns]  # as DuckDB compares them
+            twice = [c for c in columns if folded.count(c.casefold()) > 1]
             if twice:
                 raise FeedError(f"{name}: columns named twice: {', '.join(map(repr, twice))}")
             texts = [
@@ -58,9 +59,11 @@ def _blocks(filesystem: Any, path: str, name: str, members: str) -> Iterator[pl.
         source = location.replace("'", "''")
         # a pattern in a name is none: square brackets are escaped by themselves
         source = "".join(f"[{c}]" if c in "*?[" else c for c in source)
+        # only where it is asked for: a file may have a column of this name
+        numbered = ", file_row_number = true" if BYTES in members else ""
         query = (
             f"SELECT CAST(to_json(struct_pack({members})) AS VARCHAR) AS record "
-            f"FROM read_parquet('{source}', file_row_number = true)"
+            f"FROM read_parquet('{source}'{numbered})"
         )
         number = 0
         try:
