@@ -6,6 +6,7 @@ and csv's sniffers were tried: both take a separator that occurs in texts over o
 the header, and the file then lacks its first row without an error.
 """
 
+import codecs
 import csv
 import io
 import itertools
@@ -35,6 +36,7 @@ _SNIFFED = 200  # records
 _MAX_HEADER = 40  # lines before the header, at most
 _MAX_CELL_BYTES = 64 << 20  # a quote that is not closed after so many is open
 _OPEN = "a quote that is never closed"
+_CLOSED = "a quote that is never opened: the rest of a broken record?"
 _OPENED = r'(?:^|[\n,;\t|^~\x01])"'  # a quote where a cell begins
 
 
@@ -163,6 +165,7 @@ def open_delimited(
         fault = f": {first.fault}" if first and first.fault else ""
         raise FeedError(f"{name}: has no readable header in line {dialect.header}{fault}")
     columns = [field.strip() for field in first.fields]
+    records.width = len(columns)
     named = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
     blocks = _blocks(source, records, columns, named, dialect)
     return Opened(blocks, [*dict.fromkeys(named)], read_as)
@@ -199,6 +202,7 @@ def _plain_block(
     quirks = [dialect.quote or "\0", dialect.escape or "\0", "\0", "\ufffd"]
     if (
         any(quirk.encode() in chunk for quirk in quirks)
+        or chunk.startswith(codecs.BOM_UTF8)  # which Polars leaves out of the first cell
         or chunk.count(b"\r") != chunk.count(b"\r\n")
         or chunk.count(dialect.separator.encode()) != ends * (len(named) - 1)
     ):
@@ -291,12 +295,15 @@ class _Records:
         self._lines, self._dialect, self._source = source.lines(), dialect, source
         self._again: deque[tuple[str, int, str | None]] = deque()
         self._held: list[tuple[str, int, str | None]] = []
+        self._reads_again = False
+        self.width: int | None = None  # columns, when the header has been read
 
     def skip_line(self) -> None:
         next(self._lines, None)
 
     def _line(self) -> Iterator[str]:
         while True:
+            self._reads_again = bool(self._again)
             line = self._again.popleft() if self._again else next(self._lines, None)
             if line is None:
                 return
@@ -319,14 +326,35 @@ class _Records:
                 reader = self._dialect.reader(self._line())
                 yield self._broken(str(error))
                 continue
+            if self._swallowed(fields):
+                reader = self._dialect.reader(self._line())
+                yield self._broken(_OPEN)
+                continue
             if len(held) == 1:
                 text, size, fault = held[0]
+                odd = self._reads_again and text.count(self._dialect.quote or "\0") % 2
+                if odd and not fault and self._dialect.escape is None:
+                    fault = f"not CSV: {_CLOSED}"
             else:
                 text, size = held[0][0] if held else "", sum(line[1] for line in held)
                 fault = next((line[2] for line in held if line[2]), None)
             # the last record ends where the file does, closed or not: strict mode tells
             if fields or fault:
                 yield _Record(fields, text[:EXCERPT_CHARACTERS], size, fault)
+
+    def _swallowed(self, fields: list[str]) -> bool:
+        """Whether a record of several lines is one with an open quote, which the first quote of a
+        later record seemed to close: not as many fields as columns, or an odd number of quotes,
+        and a line in it that is a record."""
+        if len(self._held) < 2 or self.width is None:
+            return False
+        mark, least = self._dialect.separator, self.width - 1
+        quotes = [text.count(self._dialect.quote or "\0") for text, _, _ in self._held]
+        odd = sum(quotes) % 2 and self._dialect.escape is None
+        return bool(odd or len(fields) != self.width) and any(
+            count % 2 == 0 and text.count(mark) >= least
+            for count, (text, _, _) in zip(quotes[1:], self._held[1:], strict=True)
+        )
 
     def _broken(self, error: str) -> _Record:
         """The record that csv could not read; what it swallowed is read again where it looks like

@@ -612,7 +612,7 @@ def change_row(draw: random.Random, kind: Kind, rows: list[Row], place: int) -> 
     if kind.by_line:
         options += ["bytes", "garbage", "fields", "huge"]
     if kind.name == "csv":
-        options += ["quote"]
+        options += ["quote", "stray"]
     if kind.name in ("jsonl", "json", "nested"):
         options += ["missing", "twice"]
     match draw.choice(options):
@@ -678,11 +678,24 @@ def change_row(draw: random.Random, kind: Kind, rows: list[Row], place: int) -> 
             cells = [_cell(row.written[c]) for c in COLUMNS]
             if any("\n" in cell or '"' in cell or kind.separator in cell for cell in cells):
                 return
+            if draw.random() < 0.3 and place + 1 < len(rows):  # what comes next seems to close it
+                later = rows[place + 1]
+                if not later.changes and later.said["operation"].values != ("delete",):
+                    later.written["body"] = f"{kind.separator}x"
+                    later.said["description"] = Said((f"{kind.separator}x".strip(),))
+                    later.changes.append("separator first")
             at = draw.randrange(len(cells))
             cells[at] = '"' + cells[at]
             row.raw = kind.separator.join(cells).encode(_plain(kind))
             row.said, row.shifts = refused, True
             row.changes.append("quote")
+        case "stray":  # quotes that are not doubled
+            cells = [_cells([_cell(row.written[c])], kind).decode(_plain(kind)) for c in COLUMNS]
+            at = draw.randrange(len(cells))
+            cells[at] = '"' + draw.choice(['a "b" c', 'a "b', 'a\nb "c" d', '"a" b', '12" x 5"']) + '"'
+            row.raw = kind.separator.join(cells).encode(_plain(kind))
+            row.said, row.shifts = refused, True
+            row.changes.append("stray")
         case "missing":
             column = draw.choice(["body", "link", "photos"])
             name = {"body": "description", "link": "url", "photos": "images"}[column]
@@ -891,7 +904,7 @@ def _judge(made: list[Row], kind: Kind, parsed: Any, day: Any, received: int) ->
                 for at, product, field, _ in rejects
                 if at == number or (product is not None and product in ids)
             ]
-            if shifted and "record" in fields:
+            if shifted:
                 told += [field for *_, field, _ in rejects]
             if not fields:
                 why = [r for r in rejects if r[0] == number]
