@@ -371,7 +371,7 @@ def plainly(limit: int, nulls: frozenset[str]) -> pl.Expr:
 
 
 def is_null_word(nulls: frozenset[str]) -> pl.Expr:
-    """Texts of letters of PLAIN that are words for nothing; `nulls` are further ones, casefolded."""
+    """Which texts of letters of PLAIN are words for nothing; `nulls`: further ones, casefolded."""
     text = pl.col("text")
     longest = max(_LONGEST_NULL, *map(len, nulls), 0)
     start = text.str.head(longest + 1).str.to_lowercase()  # a whole text is seldom so short

@@ -153,7 +153,11 @@ def _bytes(kind: Any, sql: str, place: str, sample: Any, depth: int) -> str:
     if sum(map(_is_text, seen)) >= 0.8 * len(seen):  # single rows may be broken
         text = f"try(decode({sql}))"
         broken = f"{sql} IS NOT NULL AND {text} IS NULL"
-        return text if depth else f"CASE WHEN {broken} THEN to_json({reference}) ELSE to_json({text}) END"
+        return (
+            text
+            if depth
+            else f"CASE WHEN {broken} THEN to_json({reference}) ELSE to_json({text}) END"
+        )
     if t.is_fixed_size_binary(kind) and kind.byte_width == 16:
         hexes = f"lower(hex({sql}))"
         parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))

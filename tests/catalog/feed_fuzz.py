@@ -90,7 +90,15 @@ STOCK = {
     "vorbestellbar": "preorder",
     "予約": "preorder",
 }
-UNKNOWN_STOCK = ("maybe", "???", "ask us", "lieferbar ab 12.12.", "x" * 300, "'; DROP TABLE p", "七")
+UNKNOWN_STOCK = (
+    "maybe",
+    "???",
+    "ask us",
+    "lieferbar ab 12.12.",
+    "x" * 300,
+    "'; DROP TABLE p",
+    "七",
+)
 SIGNS = {"EUR": "€", "GBP": "£", "USD": "US$", "PLN": "zł", "INR": "₹"}
 NO_PRICE = (
     *("free", "-5", "-5,00", "1e5", "12/kg", "10-20", "12 12", "1.2.3", "1,2,3", "１２", "9" * 50),
@@ -172,7 +180,9 @@ def kind_of(draw: random.Random, name: str) -> Kind:
             draw.choice([pa.int64(), pa.uint64(), pa.float64(), pa.large_string(), pa.binary()]),
             draw.choice([pa.float64(), pa.float32(), pa.decimal128(18, 2), pa.decimal128(38, 10)]),
             draw.choice([pa.list_(pa.string()), pa.large_list(pa.string())]),
-            draw.choice([pa.dictionary(pa.int32(), pa.string()), pa.binary(), pa.list_(pa.string())]),
+            draw.choice(
+                [pa.dictionary(pa.int32(), pa.string()), pa.binary(), pa.list_(pa.string())]
+            ),
             draw.choice([pa.int32(), pa.float64(), pa.float32(), pa.string(), pa.bool_()]),
         )
         return Kind(name, types=types)
@@ -233,7 +243,11 @@ def _price_text(cents: int, mark: str, group: str = "") -> str:
 
 def valid_row(draw: random.Random, kind: Kind, number: int) -> Row:
     """A row that is right, and the product that it is."""
-    sku = str(10_000 + number) if kind.numbered else f"{draw.choice(['A', 'SKU ', 'ж-', 'x/'])}{number}"
+    sku = (
+        str(10_000 + number)
+        if kind.numbered
+        else f"{draw.choice(['A', 'SKU ', 'ж-', 'x/'])}{number}"
+    )
     sku = sku if _written(sku, kind) else f"A{number}"
     if draw.random() < 0.08:
         said = {name: Said((value,)) for name, value in _blank().items()}
@@ -265,7 +279,9 @@ def valid_row(draw: random.Random, kind: Kind, number: int) -> Row:
     if kind.types and kind.types[1] == pa.float32():
         cost = cents / 100 if cents < 100_000 else float(cents // 100)  # seven digits
         cents = round(cost * 100)
-    link = f"https://shop.example/{number}?a=1&b=ü" if draw.random() < 0.3 else f"http://x.y/{number}"
+    link = (
+        f"https://shop.example/{number}?a=1&b=ü" if draw.random() < 0.3 else f"http://x.y/{number}"
+    )
     written = dict(
         zip(
             COLUMNS,
@@ -417,7 +433,12 @@ def change_price(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]:
         ]
     if kind.typed:
         choices += [
-            *((True, refused), (math.nan, Said((None,))), (math.inf, Said((None,), True, ("price",))), (10**400, refused)),
+            *(
+                (True, refused),
+                (math.nan, Said((None,))),
+                (math.inf, Said((None,), True, ("price",))),
+                (10**400, refused),
+            ),
             *((None, Said((None,))), ({}, refused), ([], Said((None,), True, ("price",)))),
             *(([1, 2], refused), ([cents / 100], Said((cents / 100,)))),
             ({"amount": cents / 100, "currency": code}, Said((cents / 100,))),
@@ -491,7 +512,10 @@ def change_stock(draw: random.Random, kind: Kind, _row: Row) -> tuple[Any, Said]
 
 def change_link(draw: random.Random, kind: Kind, _row: Row) -> tuple[Any, Said]:
     texts = [
-        *((" https://a.example/x ", "https://a.example/x"), ("HTTPS://A.example", "https://A.example")),
+        *(
+            (" https://a.example/x ", "https://a.example/x"),
+            ("HTTPS://A.example", "https://A.example"),
+        ),
         *(("//cdn.example/1", "https://cdn.example/1"), ("javascript:alert(1)", None)),
         *(("/p/1", None), ("https://", None), ("https://a b", None), ("https://a\nb", None)),
         *(("https://a\x00", None), ("https://" + "a" * 3000, None), (draw.choice(NOTHING), None)),
@@ -521,10 +545,7 @@ def change_photos(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]
         *((17, ()), (True, ()), ({"src": "a.jpg"}, ("a.jpg",)), ([{"url": "a"}, 3], ("a",))),
         *(([["a"]], ()), ({}, ())),
     ]
-    if kind.types:
-        choices = lists
-    else:
-        choices = [*texts, *lists, *typed] if kind.typed else texts
+    choices = lists if kind.types else [*texts, *lists, *typed] if kind.typed else texts
     raw, value = draw.choice(choices)
     return raw, Said((value,))
 
@@ -554,7 +575,13 @@ def change_op(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]:
     refused = Said((), True, ("operation",))
     texts = [
         *((" UPDATE ", "upsert"), ("I", "upsert"), ("+", "upsert"), ("NULL", "upsert")),
-        *(("explode", None), ("de\x00lete", None), ("'; DROP", None), ("x" * 500, None), ("удалить", None)),
+        *(
+            ("explode", None),
+            ("de\x00lete", None),
+            ("'; DROP", None),
+            ("x" * 500, None),
+            ("удалить", None),
+        ),
     ]
     typed = [(True, None), (7, None), ([], None), ({}, None), (None, "upsert")]
     raw, value = draw.choice(texts + typed if kind.typed else texts)
@@ -635,7 +662,11 @@ def change_row(draw: random.Random, kind: Kind, rows: list[Row], place: int) -> 
                 row.written["surplus"] = draw.choice([deep(draw), "x", None, 3, {"$": 1}])
                 row.said["title"] = Said(row.said["title"].values, True, ("record",))  # if deep
             elif kind.name == "csv":
-                row.raw = _csv_line(row, kind) + kind.separator.encode(_plain(kind)) + b"x\0"[: 1 + kind.encoding.startswith("utf-16")]
+                row.raw = (
+                    _csv_line(row, kind)
+                    + kind.separator.encode(_plain(kind))
+                    + b"x\0"[: 1 + kind.encoding.startswith("utf-16")]
+                )
                 row.said = refused
             else:
                 return
@@ -644,7 +675,9 @@ def change_row(draw: random.Random, kind: Kind, rows: list[Row], place: int) -> 
             line = _line(row, kind)
             at = draw.randrange(len(line) // 2) * 2
             bad = {"utf-16": b"\x00\xd8", "utf-16-le": b"\x00\xd8", "cp1252": b"\x81"}
-            row.raw = line[:at] + bad.get(kind.encoding, draw.choice([b"\xe9", b"\xff", b"\xc3"])) + b""
+            row.raw = (
+                line[:at] + bad.get(kind.encoding, draw.choice([b"\xe9", b"\xff", b"\xc3"])) + b""
+            )
             rest = line[at:]
             if kind.encoding.startswith("utf-16"):
                 rest = "q".encode("utf-16-le") + rest
@@ -692,7 +725,9 @@ def change_row(draw: random.Random, kind: Kind, rows: list[Row], place: int) -> 
         case "stray":  # quotes that are not doubled
             cells = [_cells([_cell(row.written[c])], kind).decode(_plain(kind)) for c in COLUMNS]
             at = draw.randrange(len(cells))
-            cells[at] = '"' + draw.choice(['a "b" c', 'a "b', 'a\nb "c" d', '"a" b', '12" x 5"']) + '"'
+            cells[at] = (
+                '"' + draw.choice(['a "b" c', 'a "b', 'a\nb "c" d', '"a" b', '12" x 5"']) + '"'
+            )
             row.raw = kind.separator.join(cells).encode(_plain(kind))
             row.said, row.shifts = refused, True
             row.changes.append("stray")
@@ -928,13 +963,12 @@ def _judge(made: list[Row], kind: Kind, parsed: Any, day: Any, received: int) ->
             if got[name] not in allowed:
                 column = next((c for c, (n, _) in CHANGES.items() if n == name), "")
                 faults.append(
-                    f"row {number} {row.changes}: {name} is {got[name]!r:.300}, not {allowed!r:.300} "
-                    f"(written: {row.written.get(column)!r:.300})"
+                    f"row {number} {row.changes}: {name} is {got[name]!r:.300}, "
+                    f"not {allowed!r:.300} (written: {row.written.get(column)!r:.300})"
                 )
     known = {value for row in made for value in row.said["product_id"].values}
-    for strange in products.keys() - known:
-        faults.append(f"a product that nobody wrote: {strange!r:.300}")
-    return faults
+    strange = sorted(products.keys() - known)
+    return [*faults, *(f"a product that nobody wrote: {product!r:.300}" for product in strange)]
 
 
 def _marks(made: list[Row], kind: Kind) -> set[str]:

@@ -5,13 +5,21 @@ import random
 
 import fsspec
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.cells import PLAIN, Block, column_of
 from pinlanding_assets.catalog.feed import finish, parse_records
 from pinlanding_assets.catalog.rows import RowReader
-from pinlanding_assets.catalog.values import read_attribute, read_id, read_images, read_text, read_url
+from pinlanding_assets.catalog.values import (
+    read_attribute,
+    read_id,
+    read_images,
+    read_text,
+    read_url,
+)
 from pinlanding_assets.catalog.words import NULLS
 from resources.feeds import delimited
 from resources.feeds.delimited import open_delimited
@@ -43,7 +51,21 @@ def test_a_hundred_thousand_changes_and_nothing_silently_wrong():
 
 def _cell(draw: random.Random, *, quotes: bool) -> str:
     """A cell of a CSV without quotes (or with them), of letters that readers might stumble over."""
-    letters = ["a", "é", "赤", " ", "\t", "\x0b", "\x00", "\\", "\u2028", "\x85", "'", "\ufeff", "0"]
+    letters = [
+        "a",
+        "é",
+        "赤",
+        " ",
+        "\t",
+        "\x0b",
+        "\x00",
+        "\\",
+        "\u2028",
+        "\x85",
+        "'",
+        "\ufeff",
+        "0",
+    ]
     letters += ['""', "\n"] if quotes else []
     text = "".join(draw.choices(letters, k=draw.randint(0, 4)))
     return f'"{text}"' if quotes else text
@@ -93,7 +115,8 @@ def _texts(draw: random.Random, count: int) -> list[str]:
     """Texts of the letters that are plain, and of those beside them."""
     every = pl.Series([chr(code) for code in range(33, 0xA000)])
     plain = every.filter(every.str.contains(PLAIN)).to_list()
-    other = [raw for raw, _ in PIECES if len(raw) < 20 and "\ud800" > raw[:1]] + [*" []{}", "ß", "İ"]
+    short = [raw for raw, _ in PIECES if len(raw) < 20]
+    other = [*short, *" []{}", "ß", "İ"]
     words = [*NOTHING, *NULL_WORDS, *NULLS, *WORDS, "Straße", "NA", "Kein Wert", "[]", "a|b", "a/b"]
     texts = []
     for _ in range(count):
@@ -199,7 +222,9 @@ def test_columns_are_the_same_whichever_way_they_are_taken_out():
 
 def _readable(value: object) -> str:
     """With its type; half a character is nothing in a text, or a mark of that."""
-    return f"{type(value).__name__} {value!r}".replace("\\ud800", "\\x00").replace("\\udfff", "\\x00")
+    return f"{type(value).__name__} {value!r}".replace("\\ud800", "\\x00").replace(
+        "\\udfff", "\\x00"
+    )
 
 
 def test_one_block_is_as_its_parts(tmp_path):
@@ -227,7 +252,9 @@ def test_one_block_is_as_its_parts(tmp_path):
 def test_half_a_character_at_a_path_costs_nothing_but_itself():
     columns = {"id": "sku", "title": "t.a", "description": ["d", "e"]}
     rows = [r'{"sku":"1","t":{"a":"x\ud800"},"d":"y\udfff"}', '{"sku":"2","t":{"a":"z"}}']
-    found = parse_records(records(*rows, '{"sku":"3\\ud800","t":{"a":"z"}}'), mapping(columns=columns))
+    found = parse_records(
+        records(*rows, '{"sku":"3\\ud800","t":{"a":"z"}}'), mapping(columns=columns)
+    )
     assert found.products.select("product_id", "title").rows() == [("1", "x"), ("2", "z")]
     assert found.rejects.select("row", "field").rows() == [(3, "id")]
 
@@ -250,3 +277,73 @@ def test_a_row_that_is_nested_too_deep_is_refused_alone(tmp_path):
     with open_feed(FILES, str(tmp_path / "f.jsonl"), "f", Format()) as opened:
         rows = list(opened.rows)
     assert [row.error for row in rows] == [None, "nested more than 60 deep"]
+
+
+def rows_of(folder, name: str, content: bytes) -> list:
+    (folder / name).write_bytes(content)
+    with open_feed(FILES, str(folder / name), name, Format()) as opened:
+        return list(opened.rows)
+
+
+@pytest.mark.parametrize("first", [r'"sku" : "1", "price" :1.5', '"sku":"0","price":1.5,"sku":"1"'])
+def test_a_json_line_is_read_as_by_any_parser(first, tmp_path):
+    rows = rows_of(tmp_path, "f.jsonl", b'{"t":"x",' + first.encode() + b"}\n")
+    block = Block(block_of(rows).with_columns(file=pl.lit("f")), ["sku", "price"])
+    assert [block.column(name).values() for name in ("sku", "price")] == [["1"], [1.5]]
+
+
+def test_a_line_separator_in_a_cell_ends_no_line(tmp_path):
+    rows = rows_of(tmp_path, "f.csv", "id;name\n1;a\u2028b\n2;\x0bc\n3;d\x85\n".encode())
+    assert [row.value["id"] for row in rows if row.value] == ["1", "2", "3"]
+
+
+def test_a_byte_that_a_code_page_lacks_costs_one_row(tmp_path):
+    lines = [f"{n};café".encode("cp1252") for n in range(20)]
+    rows = rows_of(tmp_path, "f.csv", b"id;name\n" + b"\n".join([*lines, b"20;caf\x81"]))
+    assert [row.error for row in rows] == [None] * 20 + ["not cp1252"]
+    assert rows[3].value == {"id": "3", "name": "café"}
+
+
+def test_apostrophes_and_an_open_quote_do_not_make_apostrophes_quotes(tmp_path):
+    lines = [b"1;it's;x", b'2;"open;x', b"3;'s;y", b'4;"a ""b""";z']
+    rows = rows_of(tmp_path, "f.csv", b"id;name;p\n" + b"\n".join(lines))
+    names = [row.value and row.value["name"] for row in rows]
+    assert names == ["it's", None, "'s", 'a "b"']
+
+
+@pytest.mark.parametrize("next_row", [b'2;";x";6', b'2;x;";6"', b"2;x;6"])
+def test_an_open_quote_that_a_later_one_seems_to_close_costs_its_row_alone(next_row, tmp_path):
+    rows = rows_of(tmp_path, "f.csv", b'id;name;p\n1;"open;5\n' + next_row + b"\n3;y;z\n")
+    assert [row.value and row.value["id"] for row in rows] == [None, "2", "3"]
+
+
+def test_the_rest_of_a_broken_record_is_no_product(tmp_path):
+    rows = rows_of(tmp_path, "f.csv", b'id;name\n"a\nb "c" d";shirt\n2;cup\n')
+    assert [row.value and row.value["id"] for row in rows] == [None, None, "2"]
+
+
+def test_single_broken_values_of_bytes_do_not_make_a_column_of_texts_one_of_bytes(tmp_path):
+    values = [*(b"a%d" % n for n in range(10)), b"nul\0", b"\xff\xd8"]
+    table = pa.table({"id": pa.array(values), "file_row_number": ["x"] * 12})
+    pq.write_table(table.select(["id"]), tmp_path / "f.parquet")
+    found = [
+        row.value["id"] for row in rows_of(tmp_path, "f.parquet", _bytes(tmp_path)) if row.value
+    ]
+    assert found[:1] + found[-2:] == ["a0", "nul\0", {"$bytes": "id:11"}]
+    pq.write_table(table.select(["file_row_number"]), tmp_path / "f.parquet")
+    assert rows_of(tmp_path, "f.parquet", _bytes(tmp_path))[0].value == {"file_row_number": "x"}
+
+
+def _bytes(folder) -> bytes:
+    return (folder / "f.parquet").read_bytes()
+
+
+def test_a_part_of_a_word_of_availability_is_not_taken_for_the_whole():
+    words = [
+        "nicht" + " " * 90 + "lieferbar",
+        "sold\tout",
+        "not for sale at all, " * 20 + "in stock",
+    ]
+    rows = [{"sku": str(n), "name": "x", "a": word} for n, word in enumerate(words)]
+    found = parse_records(records(*rows), MAPPING)
+    assert found.products["availability"].to_list() == ["out_of_stock"] * 3

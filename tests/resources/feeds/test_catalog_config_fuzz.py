@@ -1,5 +1,6 @@
 """A catalog.yaml may hold anything: what cannot be used is said with the file and the key."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,17 @@ from typing import Any
 import pytest
 import yaml
 
-from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError, load_overrides
+from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError
+from tests.catalog.feed_files import mapped
 
-EXAMPLES = sorted(Path("examples").rglob("*.yaml"))
+PIECES = (
+    *(b"\t", b"\x00", b"\xff", b"- ", b": ", b"{", b"]", b'"', b"&a ", b"*a", b"!!x ", b"|\n"),
+    *(b"\n", b"<<: ", b"? ", b"%", b"@", b"!!timestamp ", b"!!int ", b"!!binary ", b"---\n"),
+    *(b"2026-99-99 ", b"0o9 ", b"1:99:99 ", b"[" * 2000, b"? [a]\n: 1\n", b"!!set ", b"!!bool "),
+    *(b"!!float ", b"!!null ", b"!!omap ", b"!!pairs "),
+)
+ROOT = Path(__file__).parents[3]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 VALUES = (
     *(None, "", " ", "x" * 5000, "\x00", "\ud800", "赤", -1, 0, 10**30, 1.5, float("nan"), True),
     *([], {}, [[]], [None], {"a": {}}, {"column": 3}, [{"column": None}], "{n}", "{day", "{day:%}"),
@@ -19,16 +28,19 @@ VALUES = (
 )
 
 
-def drafted() -> list[str]:
-    from pinlanding_assets.catalog.drafting.render import render  # noqa: F401  (see below)
-
-    return []
-
-
-def sources() -> list[str]:
-    """catalog.yaml files that are right: the examples, and one with every setting."""
-    found = [path.read_text() for path in EXAMPLES if "columns:" in path.read_text()]
-    return [*found, FULL]
+def sources(folder: Path) -> list[str]:
+    """catalog.yaml files that are right: the examples, drafted ones, and one with every setting."""
+    examples = [path.read_text() for path in EXAMPLES if "columns:" in path.read_text()]
+    table = "id;title;price;availability;image\n" + "".join(
+        f"{n};Shirt {n};{n},90 EUR;auf Lager;https://a.example/{n}.jpg\n" for n in range(20)
+    )
+    lines = "\n".join(
+        json.dumps({"sku": f"a{n}", "name": f"Cup {n}", "offer": {"price": n, "currency": "EUR"}})
+        for n in range(20)
+    )
+    files = {"products.csv": table, "products.jsonl": lines}
+    drafted = [mapped(folder / name, {name: text}).text for name, text in files.items()]
+    return [*examples, *drafted, FULL]
 
 
 FULL = """
@@ -107,11 +119,7 @@ def changed_text(draw: random.Random, text: str) -> bytes:
     content = bytearray(text.encode())
     for _ in range(draw.randint(1, 3)):
         at = draw.randrange(len(content))
-        piece = draw.choice(
-            [b"\t", b"\x00", b"\xff", b"- ", b": ", b"{", b"]", b'"', b"&a ", b"*a", b"!!x ", b"|\n"]
-            + [b"\n", b"<<: ", b"? ", b"%", b"@", b"!!timestamp ", b"!!int ", b"!!binary ", b"---\n"]
-            + [b"2026-99-99 ", b"0o9 ", b"1:99:99 ", b"[" * 2000, b"? [a]\n: 1\n", b"!!set ", b"!!float "]
-        )
+        piece = draw.choice(PIECES)
         match draw.randrange(3):
             case 0:
                 content[at:at] = piece
@@ -124,7 +132,7 @@ def changed_text(draw: random.Random, text: str) -> bytes:
 
 def try_settings(seed: int, count: int, folder: Path) -> tuple[int, int]:
     """How many of so many changed files are refused, and how many can be used."""
-    draw, texts, refused = random.Random(seed), sources(), 0
+    draw, texts, refused = random.Random(seed), sources(folder), 0
     path = folder / "catalog.yaml"
     for number in range(count):
         text = draw.choice(texts)
