@@ -29,14 +29,15 @@ from resources.feeds.formats import Format, open_feed
 FORMATS = ("csv", "jsonl", "json", "nested", "parquet", "typed parquet", "excel", "xml")
 COLUMNS = (
     *("sku", "op", "name", "body", "cost", "code", "shop", "stock", "link", "photos"),
-    *("color", "size", "remark"),  # the last one is mapped to nothing
+    *("color", "size", "more", "remark"),  # the last one is mapped to nothing
 )
 _PATHS = {  # column -> where it stands in the nested document
     **{"name": "text.name", "body": "text.body", "cost": "offer.cost", "code": "offer.code"},
     **{"shop": "offer.shop", "stock": "offer.stock", "photos": "media.photos", "sku": "sku"},
     **{"color": "props.color", "size": "props.size", "op": "op", "link": "link"},
-    "remark": "remark",
+    **{"more": "props.more", "remark": "remark"},
 }
+_MORE = (("fit", "slim fit"), ("care", "wash"), ("care", "iron"))
 # ---- what is written, and what it is
 
 WORDS = (
@@ -202,9 +203,11 @@ def mapping_of(kind: Kind, draw: random.Random) -> dict[str, Any]:
             **{"seller": at("shop"), "availability": at("stock"), "url": at("link")},
             "images": {"column": at("photos"), "split": "|"},
         },
-        "attributes": {"color": {"column": at("color"), "split": "/"}, "size": at("size")},
+        "attributes": {"color": {"column": at("color"), "split": "/"}, "size": at("size")}
+        | {"*": {"column": at("more")}},
         "decimal": kind.decimal,
         "rows": draw.choice(["last", "auto"]),
+        "snapshot": draw.choice(["changes", "full"]),
     }
     return CatalogConfig.model_validate(settings).model_dump()
 
@@ -279,6 +282,7 @@ def valid_row(draw: random.Random, kind: Kind, number: int) -> Row:
     if kind.types and kind.types[1] == pa.float32():
         cost = cents / 100 if cents < 100_000 else float(cents // 100)  # seven digits
         cents = round(cost * 100)
+    more = draw.choice(["", "", '{"Fit": "slim fit", "care": ["wash", "iron"]}'])
     link = (
         f"https://shop.example/{number}?a=1&b=ü" if draw.random() < 0.3 else f"http://x.y/{number}"
     )
@@ -288,6 +292,7 @@ def valid_row(draw: random.Random, kind: Kind, number: int) -> Row:
             (
                 *(sku, draw.choice(["upsert", "U", "update", ""]), title, body, cost, code, shop),
                 *(stock, link, photos if listed else "|".join(photos), color, size),
+                json.loads(more) if more and kind.typed and draw.random() < 0.5 else more,
                 draw.choice(["", "remark", 'a "quoted" word' if draw.random() < 0.2 else "r"]),
             ),
             strict=True,
@@ -297,7 +302,7 @@ def valid_row(draw: random.Random, kind: Kind, number: int) -> Row:
         **{"product_id": sku, "operation": "upsert", "title": title, "description": body},
         **{"price": cents / 100, "currency": code, "seller": shop, "availability": STOCK[stock]},
         **{"url": link, "images": tuple(photos)},
-        "attributes": (*(("color", c) for c in colors), ("size", shown)),
+        "attributes": (*(("color", c) for c in colors), ("size", shown), *(_MORE if more else ())),
     }
     return Row(written, {name: Said((value,)) for name, value in said.items()})
 
@@ -551,7 +556,7 @@ def change_photos(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]
 
 
 def change_color(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]:
-    size = tuple(pair for pair in row.said["attributes"].values[0] if pair[0] == "size")
+    others = tuple(pair for pair in row.said["attributes"].values[0] if pair[0] != "color")
     raw, left = untidy(draw, kind)
     clean = "/" not in raw and len(left) <= 80
     texts = [
@@ -567,8 +572,34 @@ def change_color(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]:
     if kind.types and pa.types.is_list(kind.types[3]):
         value, colors = draw.choice([(["a", None, "NULL", "b"], ("a", "b")), (None, ()), ([], ())])
     refused = isinstance(value, list | dict) and json.dumps(value).count("[") > 20
-    pairs = (*(("color", color) for color in colors), *size)
+    pairs = (*(("color", color) for color in colors), *others)
     return value, Said((pairs,), refused or isinstance(value, dict), ("record",))
+
+
+def change_more(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]:
+    pairs = row.said["attributes"].values[0]
+    own = tuple(pair for pair in pairs if pair[0] in ("color", "size"))
+    many = {f"k{n}": "v" for n in range(80)}
+    texts = [
+        *(("{broken", None), ("[1", None), ("{'a': 1", None), ("no pairs at all", None)),
+        *(("[" * 900 + "]" * 900, None), ("{}", ()), (draw.choice(NOTHING), ())),
+        *(("Fit=slim fit;care=wash|iron", _MORE), ("Fit: slim fit\ncare: wash|iron", _MORE)),
+        *(('{"Fit": {"a": {"b": 1}}}', ()), ('{"Fit": "' + "x" * 90 + '"}', ())),
+        *(('{"a\\u0000b": "c\\ud800d"}', (("ab", "cd"),)), ('{"Größe": 38.0}', (("größe", "38"),))),
+        *((json.dumps(many), tuple(many.items())), ("{" * 2000, None)),
+        ('{"<b>A</b>": "<i>x</i> &amp; y"}', (("a", "x & y"),)),
+        ('{"a": true, "b": null, "c": 7}', (("a", "True"), ("c", "7"))),
+    ]
+    typed = [
+        *((None, ()), ([], ()), ({}, ()), (7, None), (True, None), ([7], None)),
+        *(({"Fit": "slim fit", "care": ["wash", "iron"]}, _MORE), ({"": "x"}, ())),
+        ([{"key": "Fit", "value": "slim fit"}, {"name": "care", "value": "wash"}], _MORE[:2]),
+        *(({"a\ud800": "b"}, (("a", "b"),)), (many, tuple(many.items()))),
+    ]
+    raw, found = draw.choice(texts + typed if kind.typed else texts)
+    if found is None:
+        return raw, Said((), True, ("attributes",))
+    return raw, Said(((*own, *found)[:50],))  # the most that a product has
 
 
 def change_op(draw: random.Random, kind: Kind, row: Row) -> tuple[Any, Said]:
@@ -595,7 +626,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     **{"code": ("currency", change_code), "shop": ("seller", change_shop)},
     **{"stock": ("availability", change_stock), "link": ("url", change_link)},
     **{"photos": ("images", change_photos), "color": ("attributes", change_color)},
-    "op": ("operation", change_op),
+    **{"op": ("operation", change_op), "more": ("attributes", change_more)},
 }
 
 
@@ -605,6 +636,8 @@ def change_value(draw: random.Random, kind: Kind, row: Row) -> None:
     columns = [c for c in (["sku"] if deleted else CHANGES) if c not in row.changes]
     if {"cost", "code"} & set(row.changes):  # a price may name its currency itself
         columns = [c for c in columns if c not in ("cost", "code")]
+    if {"color", "more"} & set(row.changes):  # both are attributes
+        columns = [c for c in columns if c not in ("color", "more")]
     if not columns:
         return
     column = draw.choice(columns)
@@ -911,7 +944,11 @@ def try_file(seed: int, name: str, folder: Path, rows: int = 40) -> Outcome:
 def _judge(made: list[Row], kind: Kind, parsed: Any, day: Any, received: int) -> list[str]:
     faults = []
     rejects = day.rejects.select("row", "product_id", "field", "reason").rows()
-    products = {product["product_id"]: product for product in parsed.products.to_dicts()}
+    every = {product["product_id"]: product for product in parsed.products.to_dicts()}
+    products = {name: one for name, one in every.items() if one["operation"] != "keep"}
+    told = {product for _, product, _, _ in rejects}
+    unread = every.keys() - products.keys() - told  # a full export keeps what it cannot read
+    faults += [f"{name} is kept, but no row of it was refused" for name in sorted(unread)]
     images: dict[str, list[str]] = {}
     for product, source in parsed.image_references.select("product_id", "source").rows():
         images.setdefault(product, []).append(source)
