@@ -345,16 +345,18 @@ class _Records:
     def _swallowed(self, fields: list[str]) -> bool:
         """Whether a record of several lines is one with an open quote, which the first quote of a
         later record seemed to close: not as many fields as columns, or an odd number of quotes,
-        and a line in it that is a record."""
+        and lines in it that are a record."""
         if len(self._held) < 2 or self.width is None:
             return False
-        mark, least = self._dialect.separator, self.width - 1
-        quotes = [text.count(self._dialect.quote or "\0") for text, _, _ in self._held]
-        odd = sum(quotes) % 2 and self._dialect.escape is None
-        return bool(odd or len(fields) != self.width) and any(
-            count % 2 == 0 and text.count(mark) >= least
-            for count, (text, _, _) in zip(quotes[1:], self._held[1:], strict=True)
-        )
+        mark, quote = self._dialect.separator, self._dialect.quote or "\0"
+        marks, quotes, whole = 0, 0, False
+        for text, _, _ in reversed(self._held[1:]):  # is what begins here a record, or this line?
+            marks, quotes = marks + text.count(mark), quotes + text.count(quote)
+            ends = marks >= self.width - 1 and quotes % 2 == 0
+            alone = text.count(mark) >= self.width - 1 and text.count(quote) % 2 == 0
+            whole = whole or ends or alone
+        odd = (quotes + self._held[0][0].count(quote)) % 2 and self._dialect.escape is None
+        return whole and bool(odd or len(fields) != self.width)
 
     def _broken(self, error: str) -> _Record:
         """The record that csv could not read; what it swallowed is read again where it looks like
