@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import dagster as dg
 import numpy as np
 
+from resources.model_folder import weights_variant
+
 if TYPE_CHECKING:
     import torch
 
@@ -472,9 +474,11 @@ def load_text_to_image(
         raise ValueError(f"{name}: not supported in a policy; one of {', '.join(PIPELINES)} is")
     kind = PIPELINES[name]
     absent = {part: None for part, module in index.items() if module == [None, None]}
+    read = [Path(source) / part for part in index if part not in kind.opening]
     pipeline = getattr(diffusers, name).from_pretrained(
         source,
         revision=revision,
+        variant=weights_variant(read),
         dtype=getattr(torch, precision),
         use_safetensors=True,
         **(absent | kind.opening),  # a Stable Diffusion 3 without its T5, say

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 MANIFEST = "manifest.json"
 _WRITTEN: Any = {"compression": "zstd", "compression_level": 1, "statistics": True}
-PART_ROWS = 1 << 18  # of `read_in_parts`: as many as Polars writes in a row group
+PART_ROWS = 1 << 17  # of `read_in_parts`
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 
@@ -112,7 +112,7 @@ class Lake(dg.ConfigurableResource):
     def commit(
         self,
         asset: str,
-        tables: Mapping[str, pl.DataFrame],
+        tables: Mapping[str, pl.DataFrame | Iterable[pl.DataFrame]],
         *,
         partition: str | None = None,
         versions: Mapping[str, str] | None = None,
@@ -122,7 +122,7 @@ class Lake(dg.ConfigurableResource):
 
         Args:
             asset: Its name.
-            tables: Name to rows.
+            tables: Name to rows; as parts of at least one, they are never in memory together.
             partition: Day, or name of a partition.
             versions: Which code and models made the tables.
             made_from: The manifest of this very partition that the rows continue (None: there was
@@ -138,12 +138,13 @@ class Lake(dg.ConfigurableResource):
             if made_from != "any" and before != (made_from.to_json() if made_from else b""):
                 raise _conflict(asset, partition)
             for name, frame in tables.items():
-                data = _parquet(frame)
+                whole = isinstance(frame, pl.DataFrame)
+                data, rows, schema = _parquet_of(frame) if whole else _parquet_in_parts(frame)
                 digest = hashlib.sha256(data).hexdigest()
-                columns = {column: str(dtype) for column, dtype in frame.schema.items()}
+                columns = {column: str(dtype) for column, dtype in schema.items()}
                 file = f"{name}-{digest[:16]}.parquet"
                 self._put(f"{folder}/{file}", data)
-                written[name] = Table(file, frame.height, len(data), digest, columns)
+                written[name] = Table(file, rows, len(data), digest, columns)
             manifest = Manifest(asset, partition, written, dict(versions or {}))
             body, path = manifest.to_json(), f"{folder}/{MANIFEST}"
             # a put that was sent again after a lost answer finds its own manifest: no conflict
@@ -267,6 +268,30 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer, **_WRITTEN)
     return buffer.getvalue()
+
+
+def _parquet_of(frame: pl.DataFrame) -> tuple[bytes, int, pl.Schema]:
+    return _parquet(frame), frame.height, frame.schema
+
+
+def _parquet_in_parts(parts: Iterable[pl.DataFrame]) -> tuple[bytes, int, pl.Schema]:
+    """A Parquet file of parts, its rows and its schema. A row group is a part."""
+    import pyarrow.parquet as pq
+
+    found, rows, schema = io.BytesIO(), 0, pl.Schema()
+    writer = None
+    for part in parts:
+        table = part.to_arrow()
+        if writer is None:
+            schema = part.schema
+            options: Any = {"compression": "zstd", "compression_level": 1, "store_schema": False}
+            writer = pq.ParquetWriter(found, table.schema, **options)
+        writer.write_table(table, row_group_size=PART_ROWS)
+        rows += part.height
+    if writer is None:
+        raise ValueError("a table needs at least one part")
+    writer.close()
+    return found.getvalue(), rows, schema
 
 
 def content_hash(frame: pl.DataFrame) -> str:

@@ -1,10 +1,15 @@
 """Where a pretrained model's files are, and which version of them: a local folder or the hub."""
 
 import hashlib
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 # what from_pretrained reads; weights only as safetensors, never a pickle
+_WEIGHTS = re.compile(  # as diffusers and transformers name them: plain, or of a variant
+    r"(?:diffusion_pytorch_model|model)(?:\.(\w+))?(?:-\d{5}-of-\d{5})?\.safetensors"
+)
 _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
@@ -54,3 +59,31 @@ def folder_version(folder: Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def weights_variant(parts: Iterable[Path]) -> str | None:
+    """The variant (`fp16`) of the weights that folders hold, where one of them has no others.
+
+    Args:
+        parts: Folders of a model, or of the parts of a pipeline; some may have no weights.
+
+    Raises:
+        ValueError: there are several, and nothing says which is meant; or no variant is in all of
+            the folders that have no plain weights.
+    """
+    needed: dict[str, set[str]] = {}
+    for part in parts:
+        names = [path.name for path in part.glob("*.safetensors")]
+        found = {match[1] for name in names if (match := _WEIGHTS.fullmatch(name))}
+        if found and None not in found:
+            needed[part.name] = {variant for variant in found if variant}
+    if not needed:
+        return None
+    common = set.intersection(*needed.values())
+    if len(common) == 1:
+        return common.pop()
+    there = "; ".join(f"{name}: {', '.join(sorted(found))}" for name, found in needed.items())
+    raise ValueError(
+        f"the weights are there only as variants, and {'several are' if common else 'none is'} in "
+        f"each part ({there}): keep the files of one, or take its name out of theirs"
+    )

@@ -30,9 +30,15 @@ SPENT = {"calls": 10, "tokens": 900, "dollars": 0.25}
 Findings = Mapping[str, Finding]
 
 
-def records(*rows: str, error: str | None = None) -> pl.DataFrame:
-    schema = {"record": pl.String, "error": pl.String}
-    return pl.DataFrame([(row, error) for row in rows], schema=schema, orient="row")
+def records(*rows: str, error: str | None = None) -> days.Received:
+    frame = pl.DataFrame(
+        [("f", at, row, 9, error) for at, row in enumerate(rows, start=1)],
+        schema=Records.create_empty().schema,
+        orient="row",
+    )
+    received = days.Received()
+    assert len(list(received.watch([frame]))) == 1
+    return received
 
 
 def goods(products: int, *rejected: str, of: int = 0, snapshot: str = "changes") -> ParsedFeed:
@@ -137,12 +143,16 @@ def pictures(deviation: int) -> np.ndarray:
 
 SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findings]]] = {
     ("raw_catalog", "fields"): (
-        lambda: days.raw_day(records('{"id": 1, "t": 2}'), records('{"id": 1}'), LIMITS),
-        lambda: days.raw_day(records('{"id": 1}'), records('{"id": 1, "title": 2}'), LIMITS),
+        lambda: days.raw_day(records('{"id": 1, "t": 2}'), records('{"id": 1}').fields, LIMITS),
+        lambda: days.raw_day(records('{"id": 1}'), records('{"id": 1, "title": 2}').fields, LIMITS),
     ),
     ("raw_catalog", "mapped_fields"): (
-        lambda: days.raw_day(records('{"id": 1}'), records('{"id": 1, "t": 2}'), LIMITS, ["id"]),
-        lambda: days.raw_day(records('{"id": 1}'), records('{"id": 1, "t": 2}'), LIMITS, ["t"]),
+        lambda: days.raw_day(
+            records('{"id": 1}'), records('{"id": 1, "t": 2}').fields, LIMITS, ["id"]
+        ),
+        lambda: days.raw_day(
+            records('{"id": 1}'), records('{"id": 1, "t": 2}').fields, LIMITS, ["t"]
+        ),
     ),
     ("raw_catalog", "feed_there"): (
         lambda: days.raw_day(records(), None, LIMITS),

@@ -1,6 +1,6 @@
 """Feeds become validated products, images and rejects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import dagster as dg
@@ -9,7 +9,9 @@ import pydantic
 
 from pinlanding_assets.catalog.checks import (
     CHECKS,
+    Received,
     catalog_day,
+    field_shares,
     profile,
     raw_day,
     repeated_share,
@@ -58,53 +60,56 @@ def raw_catalog(
             or is_withdrawn(lake, day)
             or (source.config().missing_day == "empty" and len(context.partition_keys) > 1)
         )
+        received, missing = Received(), ""
         try:
             provenance = [] if withdrawn else source.provenance(day)
-            records = (
-                Records.create_empty() if withdrawn else Records.validate(source.read_records(day))
+            blocks = [Records.create_empty()] if withdrawn else source.record_blocks(day)
+            manifest = lake.commit(
+                "raw_catalog",
+                {"records": map(Records.validate, received.watch(blocks))},
+                partition=day,
+                versions={"feed": feed_version(provenance)},
             )
-            version, missing = feed_version(provenance), ""
         except FeedError as error:
             if len(context.partition_keys) == 1:
                 raise
             # one day of several: the others go on, and what was known of this one stays
             missing, _, _ = str(error.description).partition("\n")
-            provenance, records, version = [], Records.create_empty(), MISSING
+            provenance, received = [], Received()
             context.log.error(f"raw_catalog {day}: {missing}")
-        manifest = lake.manifest("raw_catalog", day) if missing else None
-        if manifest is None:
-            manifest = lake.commit(
-                "raw_catalog", {"records": records}, partition=day, versions={"feed": version}
+            manifest = lake.manifest("raw_catalog", day) or lake.commit(
+                "raw_catalog",
+                {"records": Records.create_empty()},
+                partition=day,
+                versions={"feed": MISSING},
             )
         context.add_asset_metadata(
             {
                 **table_metadata(manifest, "records", COLUMNS["raw_catalog"]),
-                "broken_rows": records.height - records["error"].null_count(),
+                "broken_rows": received.broken,
                 "feeds": feeds_table(provenance),
                 "read_as": markdown_table(
                     {"file": file, "read as": how} for file, how in source.read_as().items()
                 ),
-                "unreadable": markdown_table(
-                    records.filter(pl.col("error").is_not_null())
-                    .select("file", "row", "error")
-                    .head(20)
-                    .to_dicts()
-                ),
+                "unreadable": markdown_table(received.unreadable[:20]),
             },
             partition_key=day,
         )
         said = " (the feed was withdrawn)" if withdrawn else ""
-        context.log.info(f"raw_catalog {day}: {records.height:,} records{said}")
-        before, mapped = _records_before(lake, day), source.mapped(day)
-        found[day] = raw_day(records, before, limits, mapped, missing)
+        context.log.info(f"raw_catalog {day}: {received.rows:,} records{said}")
+        before, mapped = _fields_before(lake, day), source.mapped(day)
+        found[day] = raw_day(received, before, limits, mapped, missing)
     results = daily_results(CHECKS, "raw_catalog", "records", found, lake, limits)
     yield dg.MaterializeResult(check_results=results)
     stop(results)
 
 
-def _records_before(lake: Lake, day: str) -> pl.DataFrame | None:
+def _fields_before(lake: Lake, day: str) -> Mapping[str, float] | None:
     earlier = [known for known in lake.partitions("raw_catalog") if known < day]
-    return lake.read("raw_catalog", "records", earlier[-1]) if earlier else None
+    if not earlier:
+        return None
+    records = lake.scan("raw_catalog", "records", earlier[-1:]).select("record", "error")
+    return field_shares(records.filter(pl.col("error").is_null()).head(1_000).collect())
 
 
 def is_withdrawn(lake: Lake, day: str) -> bool:

@@ -20,11 +20,9 @@ from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.text import excerpt
 from pinlanding_assets.catalog.values import Problem
 from pinlanding_assets.catalog.words import NULLS
-from resources.feeds.rows import parse_json
+from resources.feeds.rows import at, is_path, parse_json
 
 MAX_NOTES = 20  # rejects of one row; a hostile row could cause thousands
-_PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_IDENTIFIER = re.compile(r"\w+")
 # printable letters that NFKC leaves alone, and none that marks or entities begin with
 _LETTERS = r"!-%'-;=-Z\]-~À-ÖØ-öø-ıĹ-ľŃ-ňŊ-žА-яЁё一-鿿ぁ-んァ-ヶー"
 PLAIN = rf"^[{_LETTERS}]+( [{_LETTERS}]+)*$"
@@ -32,43 +30,6 @@ PLAIN = rf"^[{_LETTERS}]+( [{_LETTERS}]+)*$"
 _NO_TEXT = r'"\s*:\s*[^"\s]'
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_NULL = max(map(len, NULLS))
-
-
-def at(record: Mapping[str, Any], column: str) -> Any:
-    """The value of a column, or at a path (JMESPath), of a record; None where there is none."""
-    if column in record:
-        return record[column]
-    if _IDENTIFIER.fullmatch(column):
-        return None
-    if _PLAIN_PATH.fullmatch(column):
-        value: Any = record
-        for part in column.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
-    expression = _compiled(column)
-    try:
-        return expression.search(record) if expression else None
-    except Exception:  # of types that the path does not fit: such a row has no value there
-        return None
-
-
-@functools.lru_cache(512)
-def _compiled(column: str) -> Any:
-    """The path that a text is; None where it is the name of a column and nothing else."""
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-
-    try:
-        return jmespath.compile(column)
-    except JMESPathError:
-        return None
-
-
-def is_path(column: str) -> bool:
-    """Whether a column may be a path, where no column has that name."""
-    return not _IDENTIFIER.fullmatch(column) and (
-        _PLAIN_PATH.fullmatch(column) is not None or _compiled(column) is not None
-    )
 
 
 @dataclass

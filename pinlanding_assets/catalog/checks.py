@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -123,10 +123,16 @@ PROFILE = {
 }
 _PROFILED_ROWS = 20  # a day of fewer says nothing about shares
 _PROFILED_KEYS = 40  # keys of attributes, the commonest
+_PART_ROWS = 100_000  # whose attributes are looked at together
+_NUMBER = r"^-?[0-9]+([.,][0-9]+)?$"
+_KEYS: Any = {
+    **{"field": pl.String, "count": pl.UInt32},
+    **{"distinct": pl.Float64, "numeric": pl.Float64},
+}
 _SHARES = (
     pl.len().alias("count"),
     (pl.col("value").n_unique() / pl.len()).alias("distinct"),
-    pl.col("value").str.contains(r"^-?[0-9]+([.,][0-9]+)?$").mean().alias("numeric"),
+    pl.col("value").str.contains(_NUMBER).mean().alias("numeric"),
 )
 _CONTENT = (
     *("title", "description", "price", "currency", "seller", "availability", "url"),
@@ -134,9 +140,34 @@ _CONTENT = (
 )
 
 
+class Received:
+    """What is seen of a day's records while they pass.
+
+    Attributes:
+        rows, broken: All records, and those that cannot be read.
+        fields: Field -> share of the first records that have it.
+        unreadable: The first that cannot be read, with why.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.broken = 0
+        self.fields: Counter[str] = Counter()
+        self.unreadable: list[dict[str, object]] = []
+
+    def watch(self, blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """The blocks, each seen."""
+        for block in blocks:
+            bad = block.filter(pl.col("error").is_not_null())
+            if not self.fields:
+                self.fields = field_shares(block)
+            self.unreadable += bad.select("file", "row", "error").head(20).to_dicts()
+            self.rows, self.broken = self.rows + block.height, self.broken + bad.height
+            yield block
+
+
 def raw_day(
-    records: pl.DataFrame,
-    before: pl.DataFrame | None,
+    received: Received,
+    before: Mapping[str, float] | None,
     limits: Limits,
     mapped: Sequence[str] = (),
     missing: str = "",
@@ -144,19 +175,17 @@ def raw_day(
     """Findings of a day of raw_catalog.
 
     Args:
-        records: Of the day.
-        before: Of the day before.
+        received: Of the day.
+        before: `field_shares` of the day before.
         limits: From where on data counts as bad.
         mapped: Columns that catalog.yaml maps on this day, whichever may stand for another.
         missing: Why the day has no feed.
     """
-    broken = records["error"].is_not_null().mean() if records.height else 0.0
+    broken = received.broken / max(1, received.rows)
     gone = []
-    if before is not None and records.height:
-        now = _field_shares(records)
-        gone = [
-            name for name, share in _field_shares(before).items() if share > 0.5 > 0 == now[name]
-        ]
+    if before is not None and received.rows:
+        now = received.fields
+        gone = [name for name, share in before.items() if share > 0.5 > 0 == now[name]]
     lost = [name for name in gone if name in mapped]
     return {
         "feed_there": Finding(failure=missing),
@@ -164,12 +193,12 @@ def raw_day(
             len(lost), f"mapped fields that are gone: {', '.join(lost)}" if lost else ""
         ),
         "fields": Finding(len(gone), f"fields that are gone: {', '.join(gone)}" if gone else ""),
-        "broken_rows": at_most(float(broken), limits.reject_rate, "share of unreadable rows"),  # type: ignore[arg-type]
+        "broken_rows": at_most(broken, limits.reject_rate, "share of unreadable rows"),
     }
 
 
-def _field_shares(records: pl.DataFrame, first: int = 1_000) -> Counter[str]:
-    """Field -> share of the first records that have it."""
+def field_shares(records: pl.DataFrame, first: int = 1_000) -> Counter[str]:
+    """Field -> share of the first records that have it; `records`: record, error."""
     shares: Counter[str] = Counter()
     rows = records.filter(pl.col("error").is_null()).head(first)["record"]
     for row in rows:
@@ -286,7 +315,9 @@ def _images(parsed: "ParsedFeed", rejects: pl.DataFrame, limits: Limits) -> Find
 def profile(parsed: "ParsedFeed") -> pl.DataFrame:
     """How a day's fields are filled: the share of products that have each, the share of different
     values among them, and the share that are numbers (columns: PROFILE)."""
-    upserts = parsed.products.filter(pl.col("operation") == "upsert")
+    upserts = parsed.products
+    if (upserts["operation"] != "upsert").any():  # else it would be copied for nothing
+        upserts = upserts.filter(pl.col("operation") == "upsert")
     total = upserts.height
     pictured = parsed.image_references["product_id"].n_unique()
     texts = ("title", "description", "price", "seller", "url", "availability")
@@ -297,9 +328,7 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
         .agg(_SHARES)
         for name in texts
     )
-    pairs = upserts.select("attributes").explode("attributes", empty_as_null=False)
-    pairs = pairs.unnest("attributes").group_by(field="key").agg(_SHARES)
-    keys = pairs.sort("count", "field", descending=[True, False]).head(_PROFILED_KEYS)
+    keys = _keys_said(upserts)
     keys = keys.with_columns(field=pl.lit("attributes.") + pl.col("field"))
     rows = pl.concat([said, keys])
     absent = [name for name in texts if name not in said["field"]]
@@ -318,6 +347,28 @@ def profile(parsed: "ParsedFeed") -> pl.DataFrame:
         .select("field", "filled", "distinct", "numeric", rows=pl.lit(total, pl.Int64))
         .sort("field")
     )
+
+
+def _keys_said(products: pl.DataFrame) -> pl.DataFrame:
+    """Of the commonest keys of attributes (`field`): how many products have each (`count`), and the
+    shares of its values that are different, and that are numbers."""
+    values, had = [], []
+    for part in products.select("attributes").iter_slices(_PART_ROWS):
+        pairs = part.with_row_index("place").explode("attributes", empty_as_null=False)
+        pairs = pairs.unnest("attributes").rename({"key": "field"})
+        values.append(pairs.group_by("field", "value").agg(said=pl.len()))
+        had.append(pairs.group_by("field").agg(count=pl.col("place").n_unique()))
+    if not had:
+        return pl.DataFrame(schema=_KEYS)
+    said = pl.concat(values).group_by("field", "value").agg(pl.col("said").sum())
+    number = pl.col("value").str.contains(_NUMBER)
+    shares = said.group_by("field").agg(
+        (pl.len() / pl.col("said").sum()).alias("distinct"),
+        (pl.col("said").filter(number).sum() / pl.col("said").sum()).alias("numeric"),
+    )
+    products_of = pl.concat(had).group_by("field").agg(pl.col("count").sum())
+    keys = products_of.join(shares, on="field").sort("count", "field", descending=[True, False])
+    return keys.head(_PROFILED_KEYS).cast(_KEYS)
 
 
 def _jumps(profiles: Sequence[pl.DataFrame], limits: Limits) -> Finding:

@@ -9,10 +9,15 @@ import polars as pl
 from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.images import ImageResult
 from pinlanding_assets.catalog.joining import join_rows
-from pinlanding_assets.catalog.rows import REJECTS, ROWS, RowReader
+from pinlanding_assets.catalog.row_store import RowStore
+from pinlanding_assets.catalog.rows import REJECTS, RowReader
 
 _BLOCK_ROWS = 50_000
 _NO_CONTENT = "neither text nor image nor attributes"
+_REFERENCES = {
+    **{"product_id": pl.String, "position": pl.Int64, "source": pl.String},
+    **{"file": pl.String, "row": pl.Int64},
+}
 _RESULTS = {
     "file": pl.String,
     "source": pl.String,
@@ -67,19 +72,84 @@ def parse_records(
         mapping: catalog.yaml as plain mappings (`CatalogConfig.model_dump()`).
         day: YYYY-MM-DD, for columns that not all days have.
     """
-    reader, left_out = RowReader(mapping, day), 0
-    rows, rejects = [pl.DataFrame(schema=ROWS)], [pl.DataFrame(schema=REJECTS)]
-    for part in [records] if isinstance(records, pl.DataFrame) else records:
-        for block in part.iter_slices(_BLOCK_ROWS):
-            read, refused, skipped = reader.read(block)
-            rows.append(read)
-            rejects.append(refused)
-            left_out += skipped
-    every = _with_whole_ids(pl.concat(rows))
-    del rows
-    every, ambiguous = _with_prices(every)
-    found, parts, superseded = join_rows(every, mapping.get("rows") or "auto")
-    del every
+    reader, left_out, store = RowReader(mapping, day), 0, RowStore()
+    rejects = [pl.DataFrame(schema=REJECTS)]
+    products, references = [schema.Products.create_empty()], [pl.DataFrame(schema=_REFERENCES)]
+    parts = superseded = 0
+    full, how = mapping.get("snapshot") == "full", mapping.get("rows") or "auto"
+    try:
+        for part in [records] if isinstance(records, pl.DataFrame) else records:
+            for block in part.iter_slices(_BLOCK_ROWS):
+                read, refused, skipped = reader.read(block)
+                store.add(read)
+                rejects.append(refused)
+                left_out += skipped
+        for rows in store.ranges():
+            rows, ambiguous = _with_prices(_with_whole_ids(rows, store.float_ids), store.marks)
+            found, joined, replaced = join_rows(rows, how)
+            found, cut, nothing = _whole(found)
+            rejects += [ambiguous, cut, nothing]
+            products.append(_products(found, full))
+            references.append(_references(found))
+            parts, superseded = parts + joined, superseded + replaced
+    finally:
+        store.close()
+    refused, every = pl.concat(rejects), pl.concat(products)
+    if full:
+        every = pl.concat([every, _kept(refused, every)]).sort("product_id")
+    return ParsedFeed(every, pl.concat(references), refused, superseded, parts, left_out)
+
+
+def _products(found: pl.DataFrame, full: bool) -> pl.DataFrame:
+    """The columns of catalog.products; `images` are not known yet."""
+    return found.select(
+        pl.lit([], pl.List(pl.String)).alias(name)
+        if name == "images"
+        else pl.lit(full).alias(name)
+        if name == "snapshot"
+        else pl.col(name)
+        for name in schema.Products.column_names()
+    )
+
+
+def _with_whole_ids(rows: pl.DataFrame, files: set[str]) -> pl.DataFrame:
+    """Ids of a file in which every one is a text like `101.0` are whole numbers: a data frame made
+    them floats, because one was missing."""
+    if not files:
+        return rows
+    whole = pl.col("product_id").str.strip_suffix(".0")
+    return rows.with_columns(
+        product_id=pl.when(pl.col("file").is_in(list(files))).then(whole).otherwise("product_id")
+    )
+
+
+def _with_prices(
+    rows: pl.DataFrame, marks: Mapping[str, set[str]]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Prices whose mark may be either, read as the other prices of their file are; and the rejects
+    of those that nothing decides. `marks`: file -> the marks before the cents in it."""
+    unclear = pl.col("ambiguous").is_not_null()
+    if not rows.select(unclear.any()).item():
+        return rows, pl.DataFrame(schema=REJECTS)
+    only = {file: next(iter(found)) for file, found in marks.items() if len(found) == 1}
+    mark = pl.col("file").replace_strict(only, default=None, return_dtype=pl.String)
+    own, fraction = pl.col("ambiguous").str.head(1), pl.col("ambiguous").str.slice(1)
+    decided = pl.when(own == mark).then(fraction.cast(pl.Float64)).otherwise("grouped")
+    rows = rows.with_columns(
+        mark=mark, price=pl.when(unclear & mark.is_not_null()).then(decided).otherwise("price")
+    )
+    lost = unclear & pl.col("mark").is_null()
+    reason = pl.format(
+        "may be {} or {}: say `decimal` in catalog.yaml",
+        fraction.cast(pl.Float64),
+        pl.col("grouped").cast(pl.Int64),
+    )
+    refused = _rejected(rows.filter(lost), "price", reason, fraction)
+    return rows.filter(~lost), refused
+
+
+def _whole(found: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Products that can be, the rejects of what was cut off, and of products with no content."""
     found = found.with_columns(  # what is not for sale at all cannot be bought
         availability=pl.when(pl.col("status").eq_missing("out_of_stock"))
         .then(pl.lit("out_of_stock"))
@@ -94,57 +164,7 @@ def parse_records(
         & (pl.col("images").list.len() == 0)
     )
     nothing = _rejected(found.filter(empty), "title", _NO_CONTENT, pl.lit(""))
-    found = found.filter(~empty)
-    refused = pl.concat([*rejects, ambiguous, cut, nothing])
-    full = mapping.get("snapshot") == "full"
-    products = found.select(
-        pl.lit([], pl.List(pl.String)).alias(name)
-        if name == "images"
-        else pl.lit(full).alias(name)
-        if name == "snapshot"
-        else pl.col(name)
-        for name in schema.Products.column_names()
-    )
-    if full:
-        products = pl.concat([products, _kept(refused, products)]).sort("product_id")
-    return ParsedFeed(products, _references(found), refused, superseded, parts, left_out)
-
-
-def _with_whole_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Ids of a file in which every one is a text like `101.0` are whole numbers: a data frame made
-    them floats, because one was missing."""
-    floats = pl.col("product_id").str.contains(r"^-?[0-9]{1,15}\.0$")
-    of_file = (floats & ~pl.col("number")).all().over("file") & (pl.len().over("file") > 1)
-    whole = pl.col("product_id").str.strip_suffix(".0")
-    return rows.with_columns(
-        pl.when(of_file).then(whole).otherwise("product_id").alias("product_id")
-    )
-
-
-def _with_prices(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Prices whose mark may be either, read as the other prices of their file are; and the rejects
-    of those that nothing decides."""
-    unclear = pl.col("ambiguous").is_not_null()
-    if not rows.select(unclear.any()).item():
-        return rows, pl.DataFrame(schema=REJECTS)
-    marks = rows.group_by("file").agg(pl.col("mark").drop_nulls().unique())
-    only = pl.when(pl.col("mark").list.len() == 1).then(pl.col("mark").list.first())
-    rows = rows.drop("mark").join(
-        marks.select("file", only.alias("mark")), on="file", how="left", maintain_order="left"
-    )
-    own, fraction = pl.col("ambiguous").str.head(1), pl.col("ambiguous").str.slice(1)
-    decided = pl.when(own == pl.col("mark")).then(fraction.cast(pl.Float64)).otherwise("grouped")
-    rows = rows.with_columns(
-        price=pl.when(unclear & pl.col("mark").is_not_null()).then(decided).otherwise("price")
-    )
-    lost = unclear & pl.col("mark").is_null()
-    reason = pl.format(
-        "may be {} or {}: say `decimal` in catalog.yaml",
-        fraction.cast(pl.Float64),
-        pl.col("grouped").cast(pl.Int64),
-    )
-    refused = _rejected(rows.filter(lost), "price", reason, fraction)
-    return rows.filter(~lost), refused
+    return found.filter(~empty) if nothing.height else found, cut, nothing
 
 
 def _within_bounds(found: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -238,12 +258,13 @@ def finish(parsed: ParsedFeed, results: Iterable[ImageResult]) -> CatalogDay:
     hashes = images.group_by("product_id", maintain_order=True).agg(
         pl.col("image_hash").alias("images")
     )
-    products = (
-        parsed.products.drop("images")
-        .join(hashes, on="product_id", how="left", maintain_order="left")
-        .with_columns(pl.col("images").fill_null([]))
-        .select(schema.Products.column_names())
-    )
+    # the columns of the products are not copied: a day may be large
+    products = parsed.products
+    if hashes.height:
+        named = products.select("product_id").join(
+            hashes, on="product_id", how="left", maintain_order="left"
+        )
+        products = products.with_columns(images=named["images"].fill_null([]))
     empty = (
         (pl.col("operation") == "upsert")
         & (pl.col("images").list.len() == 0)
@@ -259,8 +280,23 @@ def finish(parsed: ParsedFeed, results: Iterable[ImageResult]) -> CatalogDay:
     rejects = pl.concat([parsed.rejects, bad, nothing_left]).sort(
         "file", "row", "field", "reason", "value"
     )
+    if nothing_left.height:
+        products = products.filter(~empty)
     return CatalogDay(
-        products=schema.Products.validate(products.filter(~empty)),
+        products=_valid(products),
         rejects=schema.Rejects.validate(rejects),
         images=schema.Images.validate(images),
     )
+
+
+def _valid(products: pl.DataFrame) -> pl.DataFrame:
+    """The products, validated a part at a time.
+
+    Raises:
+        dataframely.exc.ValidationError: they break their schema.
+    """
+    if products["product_id"].n_unique() < products.height:
+        return schema.Products.validate(products)  # says which
+    for part in products.iter_slices(_BLOCK_ROWS):
+        schema.Products.validate(part)
+    return products

@@ -15,7 +15,8 @@ def join_rows(rows: pl.DataFrame, how: str) -> tuple[pl.DataFrame, int, int]:
     replaced by a later one.
 
     Args:
-        rows: The valid rows of a day, in the order received, with the columns of `rows.ROWS`.
+        rows: Valid rows of a day, in the order received, with the columns of `rows.ROWS` and `at`,
+            their place in that order.
         how: `last`, `joined`, or `auto`: parts are rows that follow their product's row and leave
             its title blank. A row with a parent is a part of it, whatever `how` says, where the
             parent is there.
@@ -64,8 +65,8 @@ def _begins(how: str) -> pl.Expr:
     elif how == "last":
         continues = pl.lit(False)
     else:
-        follows = (pl.col("product_id") == pl.col("product_id").shift(1)) & (
-            pl.col("file") == pl.col("file").shift(1)
+        follows = (pl.col("at") - pl.col("at").shift(1).over("product_id") == 1) & (
+            pl.col("file") == pl.col("file").shift(1).over("product_id")
         )
         blank = pl.col("title") == ""
         titled = (pl.col("title") != "").cum_sum().over("product_id") > 0

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.catalog import schema
-from pinlanding_assets.catalog.cells import Block, Column, at, column_of, is_null_word, plainly
+from pinlanding_assets.catalog.cells import Block, Column, column_of, is_null_word, plainly
 from pinlanding_assets.catalog.prices import BadPrice, Price, read_price
 from pinlanding_assets.catalog.text import clean, excerpt
 from pinlanding_assets.catalog.values import (
@@ -24,7 +24,7 @@ from pinlanding_assets.catalog.values import (
     several,
 )
 from pinlanding_assets.catalog.words import is_nothing, read_availability, read_operation
-from resources.feeds.rows import parse_json
+from resources.feeds.rows import at, parse_json
 
 _CODE = re.compile("[A-Z]{3}")
 _AMOUNTS = ("amount", "value", "price", "current", "centAmount", "min")

@@ -1,6 +1,5 @@
 """Where a catalog comes from: the feeds, images and search log that a catalog.yaml describes."""
 
-import functools
 import hashlib
 import json
 import re
@@ -17,7 +16,6 @@ from resources.feeds.catalog_config import OVERRIDES, CatalogConfig, Column, loa
 from resources.feeds.day_spool import RECORDS, DaySpool
 from resources.feeds.formats import Format, open_feed
 from resources.feeds.image_fetch import (
-    MAX_IMAGE_BYTES,
     ImageUnavailable,
     is_url,
     new_client,
@@ -33,8 +31,9 @@ from resources.feeds.located_files import (
     has_day,
     of_day,
     provenance,
+    read_cell,
 )
-from resources.feeds.parquet import ParquetBytes
+from resources.feeds.parquet import CELL, ParquetBytes
 from resources.feeds.rows import BLOCK, FeedError, Row, in_blocks, row_of
 
 if TYPE_CHECKING:
@@ -136,7 +135,12 @@ class CatalogSource(dg.ConfigurableResource):
         return provenance(self._log_files(day))
 
     def read_records(self, day: str) -> pl.DataFrame:
-        """The rows of a day as received: file, row (1-based), record, size (bytes), error.
+        """The rows of a day as received: `record_blocks`, all in one."""
+        return pl.concat(self.record_blocks(day))
+
+    def record_blocks(self, day: str) -> Iterator[pl.DataFrame]:
+        """The rows of a day as received, at least one block of them: file, row (1-based), record,
+        size (bytes), error.
 
         A line of JSON is kept as it is, any other row as a JSON object of its columns. Rows that
         are no such object, or too large, have an `error`. With a day column, a row whose day cannot
@@ -145,17 +149,15 @@ class CatalogSource(dg.ConfigurableResource):
         Raises:
             FeedError: a feed is missing or cannot be read, or lacks a mapped column.
         """
-        frames = [pl.DataFrame(schema=RECORDS)]
-        dated: list[LocatedFile] = []
+        dated: dict[str, LocatedFile] = {}
+        by_row = []
         for pattern, files in self._files_of(day):
             if has_day(pattern) or not self._config.columns.day:
-                dated += files
+                dated |= {file.name: file for file in files}
             else:
-                frames.append(self._by_row(pattern).records(day, day == self._fallback_day))
-        unique = {file.name: file for file in dated}
-        files = [unique[name] for name in sorted(unique)]
-        frames += self._blocks(files, self._wanted(day), day)
-        return pl.concat(frames).sort("file", maintain_order=True)
+                by_row.append(self._by_row(pattern).records(day, day == self._fallback_day))
+        yield pl.concat([pl.DataFrame(schema=RECORDS), *by_row]).sort("file", maintain_order=True)
+        yield from self._blocks([dated[name] for name in sorted(dated)], self._wanted(day), day)
 
     def mapped(self, day: str) -> list[str]:
         """The columns that catalog.yaml maps on a day, where no other may stand for them."""
@@ -184,8 +186,8 @@ class CatalogSource(dg.ConfigurableResource):
         Raises:
             ImageUnavailable: refused, missing, too large or unreachable; the message is the reason.
         """
-        if reference.startswith("bytes:"):
-            return self._bytes(file, reference.removeprefix("bytes:"))
+        if reference.startswith(CELL):
+            return self._bytes(file, reference.removeprefix(CELL))
         base = self._config.images_from or folder_of(file)
         if is_url(base) and not is_url(reference):
             reference = f"{base.rstrip('/')}/{relative_path(reference)}"
@@ -195,19 +197,10 @@ class CatalogSource(dg.ConfigurableResource):
 
     def _bytes(self, file: str, reference: str) -> bytes:
         """The bytes of an image that lie in a cell of a Parquet feed."""
-        found = None
         located = [f for p in self._config.feeds for f in self._files.matching(p) if f.name == file]
-        try:
-            if located:
-                opened = functools.partial(located[0].filesystem.open, located[0].path, "rb")
-                found = self._cells.read(opened, file, reference)
-        except Exception as error:  # OSError, ArrowException, a cell that is not there
-            raise ImageUnavailable(f"cannot be read: {type(error).__name__}") from None
-        if not found:
+        if not located:
             raise ImageUnavailable("no bytes in this cell")
-        if len(found) > MAX_IMAGE_BYTES:
-            raise ImageUnavailable(f"larger than {MAX_IMAGE_BYTES} bytes: {len(found)} bytes")
-        return found
+        return read_cell(self._cells, located[0], reference)
 
     def search_log(self, day: str) -> pl.DataFrame:
         """What shoppers searched for on a day: query, count; empty where there is no log.

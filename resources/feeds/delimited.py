@@ -34,10 +34,12 @@ _CHUNK = 1 << 16
 _CHUNK_BYTES = 2 << 20
 _SNIFFED = 200  # records
 _MAX_HEADER = 40  # lines before the header, at most
+_MAX_HELD = 8 << 20  # characters of one record: several long cells are too much
 _MAX_CELL_BYTES = 64 << 20  # a quote that is not closed after so many is open
 _OPEN = "a quote that is never closed"
 _CLOSED = "a quote that is never opened: the rest of a broken record?"
 _OPENED = r'(?:^|[\n,;\t|^~\x01])"'  # a quote where a cell begins
+_LONG = "a record that is too long"
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,9 @@ def open_delimited(
     Raises:
         FeedError: it has no header that can be read.
     """
-    # One field may be as long as one record; the setting is the csv module's, process-wide.
+    # One field may be as long as one record: counted in characters, of which there are never more
+    # than bytes, so what fits is read; the bytes are looked at afterwards. The setting is the csv
+    # module's, process-wide.
     csv.field_size_limit(MAX_RECORD_BYTES)
     source = _Source(stream, encoding, dialect.quote)
     records = _Records(source, dialect)
@@ -297,6 +301,7 @@ class _Records:
         self._held: list[tuple[str, int, str | None]] = []
         self._reads_again = False
         self.width: int | None = None  # columns, when the header has been read
+        self._held_characters = 0
 
     def skip_line(self) -> None:
         next(self._lines, None)
@@ -308,6 +313,9 @@ class _Records:
             if line is None:
                 return
             self._held.append(line)
+            self._held_characters += len(line[0])
+            if self._held_characters > _MAX_HELD:
+                raise csv.Error(_LONG)
             yield line[0]
 
     def __iter__(self) -> Iterator[_Record]:
@@ -318,6 +326,7 @@ class _Records:
         reader, held = self._dialect.reader(self._line()), self._held
         while end is None or self._again or self._source.read < end:
             held.clear()
+            self._held_characters = 0
             try:
                 fields = next(reader)
             except StopIteration:
@@ -367,11 +376,29 @@ class _Records:
             return _Record([], first[0][:EXCERPT_CHARACTERS], size, fault)
         if not swallowed:
             return _Record([], first[0][:EXCERPT_CHARACTERS], size, f"not CSV: {error}")
+        if error == _LONG and (rest := self._rest_of_record()) is not None:
+            size += sum(line[1] for line in [*swallowed, *rest])
+            return _Record([], first[0][:EXCERPT_CHARACTERS], size, oversize(size))
         if "limit" in error and (rest := self._rest_of_cell()) is not None:
             size += sum(line[1] for line in [*swallowed, *rest])
             return _Record([], first[0][:EXCERPT_CHARACTERS], size, oversize(size))
         self._again.extendleft(reversed(swallowed))
         return _Record([], first[0][:EXCERPT_CHARACTERS], size, f"not CSV: {_OPEN}")
+
+    def _rest_of_record(self) -> list[tuple[str, int, str | None]] | None:
+        """The lines up to that at whose end no quote is open; None where there is none: then they
+        are read again."""
+        quote, passed = self._dialect.quote, 0
+        quotes = sum(line[0].count(quote) for line in self._held)
+        rest: list[tuple[str, int, str | None]] = []
+        while passed < _MAX_CELL_BYTES and (line := next(self._lines, None)):
+            rest.append(line)
+            passed += len(line[0])
+            quotes += line[0].count(quote)
+            if quotes % 2 == 0:
+                return rest
+        self._again.extend(rest)
+        return None
 
     def _rest_of_cell(self) -> list[tuple[str, int, str | None]] | None:
         """The lines up to that in which a quoted cell beyond the limit is closed; None where the

@@ -2,6 +2,7 @@
 
 import contextlib
 import fnmatch
+import functools
 import glob
 import hashlib
 import os
@@ -17,7 +18,13 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 
 from resources.feeds.formats import is_feed
-from resources.feeds.image_fetch import read_local, read_stored
+from resources.feeds.image_fetch import (
+    MAX_IMAGE_BYTES,
+    ImageUnavailable,
+    read_local,
+    read_stored,
+)
+from resources.feeds.parquet import ParquetBytes
 from resources.feeds.rows import FeedError
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -158,6 +165,24 @@ def provenance(files: Iterable[LocatedFile]) -> list[dict[str, Any]]:
         except OSError as error:
             raise FeedError(f"{file.name}: cannot be read: {error}") from error
         found.append({"file": file.name, "size": size, "sha256": digest.hexdigest()})
+    return found
+
+
+def read_cell(cells: ParquetBytes, file: LocatedFile, reference: str) -> bytes:
+    """The bytes of an image that lie in a cell (`column:row`) of a Parquet file.
+
+    Raises:
+        ImageUnavailable: there are none, or too many; the message is the reason.
+    """
+    try:
+        opened = functools.partial(file.filesystem.open, file.path, "rb")
+        found = cells.read(opened, file.name, reference)
+    except Exception as error:  # OSError, ArrowException, a cell that is not there
+        raise ImageUnavailable(f"cannot be read: {type(error).__name__}") from None
+    if not found:
+        raise ImageUnavailable("no bytes in this cell")
+    if len(found) > MAX_IMAGE_BYTES:
+        raise ImageUnavailable(f"larger than {MAX_IMAGE_BYTES} bytes: {len(found)} bytes")
     return found
 
 

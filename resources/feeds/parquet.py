@@ -16,8 +16,10 @@ import polars as pl
 from resources.feeds.rows import EXCERPT_CHARACTERS, MAX_RECORD_BYTES, FeedError, Opened
 
 BYTES = "$bytes"
+CELL = "bytes:"  # before the column and row of a cell, where an image is named
 _BATCH = 8192  # rows
 _SAMPLE = 100  # rows that say whether bytes are text
+_GROUPS = 2
 
 
 def open_parquet(filesystem: Any, path: str, name: str) -> Opened:
@@ -176,12 +178,14 @@ def _is_text(value: bytes) -> bool:
 
 
 class ParquetBytes:
-    """The bytes of single cells of Parquet files, read a row group at a time; safe for threads."""
+    """The bytes of single cells of Parquet files, read a row group at a time; safe for threads.
+
+    The last `_GROUPS` row groups are held: a row may have images in two columns.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._group: tuple[Any, ...] = ()
-        self._values: Any = None
+        self._groups: dict[tuple[str, str], tuple[int, int, Any]] = {}  # -> first row, end, values
 
     def read(self, open_file: Any, file: str, reference: str) -> bytes | None:
         """The bytes at `column.member:row`, None where there are none.
@@ -199,7 +203,11 @@ class ParquetBytes:
         place, _, number = reference.rpartition(":")
         with self._lock:
             row = int(number)
-            if self._group[:2] != (file, place) or not self._group[2] <= row < self._group[3]:
+            first, end, values = self._groups.get((file, place), (0, 0, None))
+            if not first <= row < end:
+                self._groups.pop((file, place), None)
+                if len(self._groups) >= _GROUPS:
+                    del self._groups[next(iter(self._groups))]
                 with open_file() as stream, pq.ParquetFile(stream) as parquet:
                     start = 0
                     for group in range(parquet.num_row_groups):
@@ -213,5 +221,6 @@ class ParquetBytes:
                     column = table.column(0).combine_chunks()
                 for member in place.split(".")[1:] if table.column_names != [place] else []:
                     column = column.field(member)
-                self._group, self._values = (file, place, start, start + rows), column
-            return self._values[row - self._group[2]].as_py()
+                first, values = start, column
+                self._groups[file, place] = (start, start + rows, column)
+            return values[row - first].as_py()

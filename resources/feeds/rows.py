@@ -1,8 +1,9 @@
 """A feed file as rows: what every reader hands on, and the bounds that hold for all of them."""
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ MAX_RECORD_BYTES = 1 << 20  # 1 MiB: a product's row with a long description has
 EXCERPT_CHARACTERS = 200
 MAX_DEPTH = 60  # of lists and objects in a record
 _LONG_INTEGER = re.compile(r"[0-9]{19}")
+_PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_IDENTIFIER = re.compile(r"\w+")
 _NOT_JSON = (ValueError, RecursionError)
 
 
@@ -154,3 +157,40 @@ def row_of_text(number: int, text: str, size: int) -> Row:
 def oversize(size: int) -> str:
     """The error of a record of so many bytes."""
     return f"larger than {MAX_RECORD_BYTES} bytes: {size} bytes"
+
+
+def at(record: Mapping[str, Any], column: str) -> Any:
+    """The value of a column, or at a path (JMESPath), of a record; None where there is none."""
+    if column in record:
+        return record[column]
+    if _IDENTIFIER.fullmatch(column):
+        return None
+    if _PLAIN_PATH.fullmatch(column):
+        value: Any = record
+        for part in column.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+    expression = _compiled(column)
+    try:
+        return expression.search(record) if expression else None
+    except Exception:  # of types that the path does not fit: such a row has no value there
+        return None
+
+
+@functools.lru_cache(512)
+def _compiled(column: str) -> Any:
+    """The path that a text is; None where it is the name of a column and nothing else."""
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.compile(column)
+    except JMESPathError:
+        return None
+
+
+def is_path(column: str) -> bool:
+    """Whether a column may be a path, where no column has that name."""
+    return not _IDENTIFIER.fullmatch(column) and (
+        _PLAIN_PATH.fullmatch(column) is not None or _compiled(column) is not None
+    )

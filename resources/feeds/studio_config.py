@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import dagster as dg
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -15,10 +16,21 @@ from pydantic import (
     model_validator,
 )
 
+from resources.addresses import secret_in_address
+
 EXAMPLE = 'name: mine\nratings:\n  - {path: "ratings/{day}.jsonl", format: pairs}\nimages: images'
 
 Objective = Literal["preference", "fairness", "composition"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _without_secret(path: str) -> str:
+    if reason := secret_in_address(path, queries=True):
+        raise ValueError(f"{reason} is refused: access to a store is given by the environment")
+    return path
+
+
+Location = Annotated[Name, AfterValidator(_without_secret)]  # a path, or a URI
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 Words = Annotated[list[Word], Field(max_length=10_000)]
 
@@ -53,31 +65,60 @@ class Templates(_Settings):
 
 
 class PromptFile(_Settings):
-    """A file of prompts. Those of a held-out file are never trained on."""
+    """A file of prompts. Those of a held-out file are never trained on.
 
-    path: Name
-    format: Literal["parti", "geneval", "compbench", "lines", "csv"]
+    Without a `format`, the file says what it is; without a `column`, the prompts are in the first
+    one that is called like them. A column may be a path (`data.prompt`).
+    """
+
+    path: Location
+    format: Literal["parti", "geneval", "compbench", "lines", "csv"] | None = None
     objective: Objective | None = None  # of geneval and compbench composition, else preference
     held_out: bool = False
-    column: Name = "prompt"  # of csv
+    column: Name | None = None
+
+
+class RatingColumns(_Settings):
+    """Where the parts of a rating stand: names of columns, or paths (`data.image_1`)."""
+
+    prompt: Name | None = None
+    a: Name | None = None
+    b: Name | None = None
+    choice: Name | None = None
+    rater: Name | None = None
+
+    @model_validator(mode="after")
+    def _both_images(self) -> "RatingColumns":
+        if (self.a is None) != (self.b is None):
+            raise ValueError("a and b: both images of a pair, or none")
+        return self
 
 
 class RatingFile(_Settings):
-    """A file of ratings (a day, if its path has {day}). `pixels`: whether its images are there."""
+    """A file of ratings (a day, if its path has {day}).
 
-    path: Name
-    format: Literal["pairs", "agiqa", "imagereward"]
+    Attributes:
+        format: What it is where the names of its columns do not say it.
+        pixels: Whether its images are there.
+        columns: Those that are not found by their names.
+        words: What words of choice mean, before those that are known.
+    """
+
+    path: Location
+    format: Literal["pairs", "agiqa", "imagereward"] = "pairs"
     pixels: bool = True
+    columns: RatingColumns = RatingColumns()
+    words: dict[Word, Literal["a", "b", "tie"]] = {}
 
 
 class RewardFolders(_Settings):
     """Folders of reward models that are there, each with a reward.json, to use instead of training
     one; that of a judge holds the three others' of its own."""
 
-    preference: Name | None = None
-    person: Name | None = None
-    objects: Name | None = None
-    judge: Name | None = None
+    preference: Location | None = None
+    person: Location | None = None
+    objects: Location | None = None
+    judge: Location | None = None
 
 
 class StudioConfig(_Settings):
@@ -87,10 +128,10 @@ class StudioConfig(_Settings):
     templates: Templates | None = None
     prompts: list[PromptFile] = []
     ratings: list[RatingFile] = []
-    images: Name | None = None
-    people: Name | None = None  # Parquet files of labelled pictures, for the reward models
-    objects: Name | None = None
-    captioned: Name | None = None
+    images: Location | None = None
+    people: Location | None = None  # Parquet files of labelled pictures, for the reward models
+    objects: Location | None = None
+    captioned: Location | None = None
     rewards: RewardFolders = RewardFolders()
     day: date | None = None
 

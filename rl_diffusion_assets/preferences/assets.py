@@ -1,6 +1,7 @@
 """The day's ratings become pairs of images with their votes, and a measure of agreement."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,8 @@ import polars as pl
 
 from resources.feeds.catalog_source import feed_version
 from resources.feeds.image_fetch import ImageUnavailable
-from resources.feeds.studio import Studio
+from resources.feeds.parquet import CELL
+from resources.feeds.studio import ReceivedRatings, Studio
 from resources.lake import Lake
 from resources.quality import Limits, daily_results, specs, stop
 from resources.reporting import (
@@ -31,6 +33,7 @@ from rl_diffusion_assets.preferences.pairs import (
     normalise_image,
 )
 from rl_diffusion_assets.prompts.assets import prompt_sets
+from rl_diffusion_assets.prompts.prompts import Reject, refused_whole
 
 _SHEET_PAIRS = 12
 
@@ -41,7 +44,7 @@ _SHEET_PAIRS = 12
     deps=[prompt_sets],
     group_name="preferences",
     kinds={"parquet", "polars"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "preference_pairs"),
 )
 def preference_pairs(
@@ -52,23 +55,31 @@ def preference_pairs(
     splits, checked = dict(prompts.select("prompt_id", "split").iter_rows()), {}
     for day in context.partition_keys:
         votes: list[Vote] = []
-        rejects, pixels = [], {}
+        rejects, files = [], dict[str, ReceivedRatings]()
         for received in studio.ratings(day):
-            read, refused = read_votes(received.rows, file=received.file, format=received.format)
+            read, refused = read_votes(
+                received.rows,
+                file=received.file,
+                format=received.format,
+                columns=received.columns,
+                words=received.words,
+            )
             votes += read
             rejects += refused
-            pixels[received.file] = received.pixels
-        named = {(v.file, name) for v in votes if pixels[v.file] for name in (v.a, v.b)}
+            files[received.file] = received
+        named = {
+            (v.file, name) for v in votes for name in (v.a, v.b) if _is_there(files[v.file], name)
+        }
         progress = Progress(context.log.info, f"preference_pairs {day}", len(named), "images")
 
         def keep(
-            file: str, reference: str, pixels: dict = pixels, progress: Progress = progress
+            file: str, reference: str, files: dict = files, progress: Progress = progress
         ) -> str | None:
-            if not pixels[file]:
+            if not _is_there(files[file], reference):
                 return None
             progress.advance()
             try:
-                received_image = studio.image(reference)
+                received_image = studio.image(reference, file)
             except ImageUnavailable as error:
                 raise BadImage(str(error)) from None
             image_hash, data = normalise_image(received_image)
@@ -76,6 +87,7 @@ def preference_pairs(
             return image_hash
 
         built = build_pairs(votes, rejects, keep, splits)
+        _refuse_useless(files.values(), votes, rejects, built.rejects)
         provenance, agreement = studio.provenance(day), _agreement(built)
         manifest = lake.commit(
             "preference_pairs",
@@ -113,6 +125,38 @@ def preference_pairs(
     results = daily_results(CHECKS, "preference_pairs", "pairs", checked, lake, limits)
     yield dg.MaterializeResult(check_results=results)
     stop(results)
+
+
+def _is_there(received: ReceivedRatings, reference: str) -> bool:
+    """Whether the pixels of an image are there to be read."""
+    return received.cells if reference.startswith(CELL) else received.pixels
+
+
+def _refuse_useless(
+    files: Iterable[ReceivedRatings],
+    votes: Sequence[Vote],
+    refused: Sequence[Reject],
+    rejects: pl.DataFrame,
+) -> None:
+    """Refuse a file with rows of which nothing could be used.
+
+    Args:
+        files: of the day.
+        votes: that were read from them.
+        refused: rows that were none.
+        rejects: those, and the votes whose images could not be used.
+
+    Raises:
+        FeedError: names the file and the commonest reason.
+    """
+    read, before = Counter(vote.file for vote in votes), Counter(row.file for row in refused)
+    after = Counter(rejects["file"])
+    for received in files:
+        name = received.file
+        if received.rows and read[name] + before[name] == after[name]:
+            own = [Reject(*row) for row in rejects.filter(file=name).iter_rows()]
+            advice = "; `pixels: false` says that its images are not there" if read[name] else ""
+            raise refused_whole(name, own, f"ratings in studio.yaml{advice}")
 
 
 def _agreement(built: Preferences) -> dict[str, Any]:

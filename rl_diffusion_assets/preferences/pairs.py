@@ -9,6 +9,7 @@ from types import MappingProxyType
 import polars as pl
 from PIL import Image
 
+from resources.feeds.parquet import CELL
 from resources.pictures import open_picture, upright_rgb
 from rl_diffusion_assets.preferences.formats import Vote
 from rl_diffusion_assets.prompts.prompts import REJECTS, Reject, prompt_id, side
@@ -106,7 +107,8 @@ def build_pairs(
             if isinstance(image, BadImage):
                 refused.append(Reject.of(vote.file, vote.row, field, str(image), reference))
                 break
-            images.append((image or reference, image, reference))
+            name = _name(vote.file, reference)
+            images.append((image or name, image, name))
         if len(images) < 2:
             continue
         if images[0][0] == images[1][0]:
@@ -137,6 +139,11 @@ def build_pairs(
         contradictions=contradictions,
         first_shown_wins=won if isinstance(won, float) else None,
     )
+
+
+def _name(file: str, reference: str) -> str:
+    """What an image is called in the tables: a cell of a file, with the file."""
+    return f"{file}:{reference}" if reference.startswith(CELL) else reference
 
 
 def _kept(

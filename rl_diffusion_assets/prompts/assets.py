@@ -15,14 +15,14 @@ from resources.reporting import (
 from rl_diffusion_assets.checks import CHECKS, prompt_figures
 from rl_diffusion_assets.columns import COLUMNS
 from rl_diffusion_assets.prompts.formats import read_prompts
-from rl_diffusion_assets.prompts.prompts import REJECTS, assemble
+from rl_diffusion_assets.prompts.prompts import REJECTS, assemble, refused_whole
 from rl_diffusion_assets.prompts.templates import default_templates, template_prompts
 
 
 @dg.asset(
     group_name="prompts",
     kinds={"parquet", "polars"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "prompt_sets"),
 )
 def prompt_sets(
@@ -35,6 +35,8 @@ def prompt_sets(
     for received in studio.prompt_files():
         settings = received.settings.model_dump(exclude={"path"})
         read, refused = read_prompts(received.rows, file=received.file, **settings)
+        if received.rows and not read:
+            raise refused_whole(received.file, refused, "prompts in studio.yaml")
         prompts += read
         rejects += refused
     provenance = studio.provenance()

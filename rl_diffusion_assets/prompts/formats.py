@@ -1,14 +1,28 @@
-"""Rows of prompt files become prompts: PartiPrompts, GenEval, T2I-CompBench, plain lines, CSV."""
+"""Rows of prompt files become prompts: PartiPrompts, GenEval, T2I-CompBench, plain lines, tables.
 
-from collections.abc import Iterable
+Where no format is said, the columns say it: GenEval's `tag` and `include`, PartiPrompts' `Category`
+and `Challenge`, T2I-CompBench's categories.
+"""
+
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from resources.feeds.rows import Row
+from resources.feeds.column_names import Columns
+from resources.feeds.rows import Row, at
 from rl_diffusion_assets.prompts.prompts import BadText, Object, Prompt, Reject, read_text
 
+# what the column of the prompts is called, the likeliest first
+PROMPTS = (
+    *("prompt", "caption", "text", "prompt text", "text prompt", "input prompt", "prompts"),
+    *("captions", "instruction", "query"),
+)
 _MAX_OBJECTS = 20  # a prompt
-_TEXT = {"parti": "Prompt"}  # format -> field of the prompt, elsewhere `prompt`
+_FIELDS = {"parti": "Prompt", "geneval": "prompt", "compbench": "prompt"}
+_COMPBENCH = {
+    *("color", "shape", "texture", "spatial", "non_spatial", "3d_spatial", "numeracy", "complex"),
+    *("action",),
+}
 _KIND = {"parti": "Category", "geneval": "tag", "compbench": "category"}
 
 
@@ -16,55 +30,100 @@ def read_prompts(
     rows: Iterable[Row],
     *,
     file: str,
-    format: str,
+    format: str | None = None,
     objective: str | None = None,
     held_out: bool = False,
-    column: str = "prompt",
+    column: str | None = None,
 ) -> tuple[list[Prompt], list[Reject]]:
     """The prompts of a file, and the rows that are none.
 
     Args:
         rows: as received.
         file: its name, for the tables.
-        format: parti, geneval, compbench, lines or csv.
+        format: parti, geneval, compbench, lines or csv; None: what the columns say.
         objective: preference, fairness or composition; by default what the format is made for.
         held_out: whether none of them may be trained on.
-        column: of the prompts in a csv.
+        column: of the prompts, or the path to them; None: the first that is called like them.
     """
+    rows = list(rows)
+    values = [value for row in rows if (value := row.value) is not None]
+    format = format or _format_of(values)
     objective = objective or ("composition" if format in ("geneval", "compbench") else "preference")
-    field = column if format == "csv" else _TEXT.get(format, "prompt")
+    field = column or _FIELDS.get(format) or _field_of(values)
     prompts: list[Prompt] = []
     rejects: list[Reject] = []
     for row in rows:
-        if row.value is None:
+        value = row.value
+        if value is None:
             rejects.append(Reject.of(file, row.row, "record", row.error or "broken", row.record))
             continue
-        try:
-            text = read_text(row.value.get(field))
-        except BadText as error:
-            rejects.append(Reject.of(file, row.row, field, str(error), row.value.get(field)))
+        if field is None:
+            reason = f"no column says it: name one under `column:`, of {', '.join(value)}"
+            rejects.append(Reject.of(file, row.row, "prompt", reason, value))
             continue
+        found = at(value, field)
         objects: tuple[Object, ...] = ()
         relation = None
-        if format == "geneval":
+        if format == "geneval" and _is_text(found):
             try:
-                objects, relation = _geneval_objects(row.value.get("include"))
+                objects, relation = _geneval_objects(value.get("include"))
             except (TypeError, ValueError) as error:
-                include = row.value.get("include")
+                include = value.get("include")
                 rejects.append(Reject.of(file, row.row, "include", str(error), include))
                 continue
-        prompts.append(
-            Prompt(
-                prompt=text,
-                objective=objective,
-                family=_family(file, format, row.value),
-                source=f"{file}:{row.row}",
-                held_out=True if held_out else None,
-                objects=objects,
-                relation=relation,
+        several = isinstance(found, list) and found and (column or field in ("prompts", "captions"))
+        for one in found if several else [found]:
+            try:
+                text = read_text(one)
+            except BadText as error:
+                rejects.append(Reject.of(file, row.row, field, str(error), one))
+                continue
+            prompts.append(
+                Prompt(
+                    prompt=text,
+                    objective=objective,
+                    family=_family(file, format, value),
+                    source=f"{file}:{row.row}",
+                    held_out=True if held_out else None,
+                    objects=objects,
+                    relation=relation,
+                )
             )
-        )
     return prompts, rejects
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return bool(read_text(value))
+    except BadText:
+        return False
+
+
+def _format_of(values: Sequence[dict[str, Any]]) -> str:
+    columns = Columns(values)
+    if columns.has("prompt"):
+        if columns.has("tag") and columns.has("include"):
+            return "geneval"
+        if columns.has("category") and columns.has("challenge"):
+            return "parti"
+        if columns.has("category"):
+            kinds = {value.get("category") for value in values if _is_word(value.get("category"))}
+            if kinds and kinds <= _COMPBENCH:
+                return "compbench"
+    return "csv"
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _field_of(values: Sequence[dict[str, Any]]) -> str | None:
+    """The column of the prompts: that which is called so, or the only one."""
+    columns = Columns(values)
+    found = columns.first(PROMPTS)
+    if found is None and len(columns.names()) == 1:
+        found = columns.names()[0]
+    return found
 
 
 def _family(file: str, format: str, value: dict[str, Any]) -> str:

@@ -4,12 +4,15 @@ import hashlib
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import polars as pl
+
+from resources.feeds.rows import FeedError
 
 MAX_PROMPT = 400  # characters
 MAX_EXCERPT = 200
@@ -79,6 +82,23 @@ class Reject(NamedTuple):
         text = value if isinstance(value, str) else repr(value)[: 2 * MAX_EXCERPT]
         text = "".join(c if c.isprintable() else " " for c in text[:MAX_EXCERPT])
         return cls(file, row, field, reason[:MAX_EXCERPT], text.strip())
+
+
+def refused_whole(file: str, rejects: Sequence[Reject], where: str) -> FeedError:
+    """The error about a file of which nothing can be used, with the commonest reason.
+
+    Args:
+        file: Its name.
+        rejects: Of its rows.
+        where: Which setting names it, and what may be set.
+    """
+    if not rejects:
+        return FeedError(f"{file}: nothing in it can be compared ({where})")
+    (field, reason), count = Counter((r.field, r.reason) for r in rejects).most_common(1)[0]
+    return FeedError(
+        f"{file}: nothing in it can be used. Most often ({count} of {len(rejects)}): {field}: "
+        f"{reason} ({where})"
+    )
 
 
 class BadText(ValueError):

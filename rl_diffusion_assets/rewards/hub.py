@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from resources.model_folder import model_folder
+from resources.model_folder import model_folder, weights_variant
 from rl_diffusion_assets.rewards.composition import Detections
 from rl_diffusion_assets.rewards.heads import CropFeatures, load_head
 from rl_diffusion_assets.rewards.models import CONFIG, ClipScorer, People, reward_settings
@@ -219,7 +219,8 @@ def _open_model(kind: Any, where: Path, device: str, unused: tuple[str, ...] = (
 
     Raises:
         OSError: the folder holds no such model in safetensors.
-        ValueError: weights are missing; transformers would draw them at random.
+        ValueError: weights are missing, and transformers would draw them at random; or they are
+            there only as several variants.
     """
     import torch
 
@@ -229,6 +230,7 @@ def _open_model(kind: Any, where: Path, device: str, unused: tuple[str, ...] = (
         use_safetensors=True,
         trust_remote_code=False,
         dtype=torch.float32,
+        variant=weights_variant([where]),
         output_loading_info=True,
     )
     missing = sorted(key for key in about["missing_keys"] if not key.startswith(unused))

@@ -59,7 +59,7 @@ def test_lists_of_spreadsheets(tmp_path, language):
     assert found["images"] == ["a.jpg"]
     assert [p["availability"] for p in products(mapping).values()] == ["in_stock", "out_of_stock"]
     assert {"farbe", "couleur", "color", "colore", "kleur", "colour"} & set(found["attributes"])
-    assert mapping.draft.settings["collections"] == {"min_sellers": 1}
+    assert mapping.draft.settings["collections"] == {"min_products": 4, "min_sellers": 1}
     assert (
         not {"EK netto", "EAN", "Gewicht kg", "Pos"} - {*mapping.draft.unused} or language != "de"
     )

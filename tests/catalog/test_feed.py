@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from pinlanding_assets.catalog import schema
+from pinlanding_assets.catalog.checks import profile
 from pinlanding_assets.catalog.feed import CatalogDay, finish, parse_records
 from pinlanding_assets.catalog.images import ImageResult
 from resources.feeds.catalog_config import CatalogConfig
@@ -633,3 +634,20 @@ def test_a_full_export_keeps_what_it_names_in_a_row_that_cannot_be_used():
     ]
     assert schema.Products.is_valid(found.products)
     assert parsed(*rows).products.select("product_id", "snapshot").rows() == [("1", False)]
+
+
+def test_a_profile_says_how_the_fields_of_a_day_are_filled():
+    rows = [
+        {"sku": "1", "name": "A", "p": 1, "color": "Red / Blue", "a": "5"},
+        {"sku": "2", "name": "A", "color": "Red", "extra": {"size": 38}},
+        {"sku": "3", "name": "B", "s": "Ann"},
+        {"sku": "4", "op": "delete"},
+    ]
+    found = {row[0]: row[1:] for row in profile(parsed(*rows, defaults={})).rows()}
+    assert found["title"] == (1.0, 2 / 3, 0.0, 3)
+    assert found["price"] == (1 / 3, 1.0, 1.0, 3)
+    assert found["attributes.colour"] == (2 / 3, 2 / 3, 0.0, 3)
+    assert found["attributes.size"] == (1 / 3, 1.0, 1.0, 3)
+    assert found["availability"][0] == found["seller"][0] == 1 / 3
+    assert found["url"] == found["images"] == (0.0, None, None, 3)
+    assert profile(parsed()).height == 7

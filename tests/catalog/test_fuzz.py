@@ -311,7 +311,7 @@ def test_apostrophes_and_an_open_quote_do_not_make_apostrophes_quotes(tmp_path):
     assert names == ["it's", None, "'s", 'a "b"']
 
 
-@pytest.mark.parametrize("next_row", [b'2;";x";6', b'2;";x\ny";6', b'2;x;";6"', b"2;x;6"])
+@pytest.mark.parametrize("next_row", [b'2;";x";6', b'2;";x";"6\ny"', b'2;x;";6"', b"2;x;6"])
 def test_an_open_quote_that_a_later_one_seems_to_close_costs_its_row_alone(next_row, tmp_path):
     rows = rows_of(tmp_path, "f.csv", b'id;name;p\n1;"open;5\n' + next_row + b"\n3;y;z\n")
     assert [row.value and row.value["id"] for row in rows] == [None, "2", "3"]

@@ -1,6 +1,7 @@
 """Reward models of the hub: tiny random ones of the real classes, opened from their folders."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -606,6 +607,20 @@ def test_only_safetensors_are_read(clip_folder, tmp_path):
             (model / path.name).write_bytes(path.read_bytes())
     with pytest.raises(OSError, match="safetensors"):
         open_reward(reward(tmp_path, kind="pickscore", model="model"))
+
+
+def test_a_model_that_is_there_only_as_a_variant_is_read(clip_folder, pictures, tmp_path):
+    weights = tmp_path / "weights"
+    shutil.copytree(clip_folder, weights)
+    (weights / "model.safetensors").rename(weights / "model.fp16.safetensors")
+    plain = open_reward(reward(tmp_path / "plain", kind="pickscore", model=str(clip_folder)))
+    folder = reward(tmp_path / "variant", kind="pickscore", model=str(weights))
+    captions = ["a hat"] * len(pictures)
+    found = open_reward(folder).score(pictures, captions)
+    assert np.array_equal(found, plain.score(pictures, captions))
+    shutil.copy(weights / "model.fp16.safetensors", weights / "model.bf16.safetensors")
+    with pytest.raises(ValueError, match=r"several are.*bf16, fp16"):
+        open_reward(folder)
 
 
 def test_a_model_that_lacks_weights_is_not_drawn_at_random(clip_folder, blip_folder, tmp_path):

@@ -546,6 +546,47 @@ def test_another_class_of_pipeline_is_refused(folders, tmp_path, name):
         Diffusion(base=folder, scorer="nowhere").load()
 
 
+def with_variants(source: Path, target: Path, names: dict[str, list[str]]) -> str:
+    """A copy of a pipeline whose weights are there only as variants: part -> which; "" is plain."""
+    shutil.copytree(source, target)
+    for path in list(target.glob("*/*.safetensors")):
+        for variant in names.get(path.parent.name, ["fp16"]):
+            suffix = f".{variant}.safetensors" if variant else ".safetensors"
+            shutil.copy(path, path.with_name(path.name.replace(".safetensors", suffix) + "~"))
+        path.unlink()
+    for path in target.glob("*/*.safetensors~"):
+        path.rename(path.with_name(path.name.removesuffix("~")))
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"vae": [""]}, {"unet": ["fp16", "ema"], "transformer": ["fp16", "ema"]}]
+)
+def test_a_folder_that_holds_only_a_variant_opens(folders, kind, tmp_path, names):
+    folder = with_variants(folders[kind], tmp_path / "variant", names)
+    found, plain = load_text_to_image(folder), load_text_to_image(str(folders[kind]))
+    for name, weight in plain.denoiser.state_dict().items():
+        assert torch.equal(found.denoiser.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"vae": ["bf16"]}, "none is in each part.*vae: bf16"),
+        (
+            {part: ["fp16", "bf16"] for part in ("unet", "vae", "text_encoder", "text_encoder_2")},
+            "several are",
+        ),
+    ],
+)
+def test_variants_that_leave_a_choice_are_refused(folders, tmp_path, names, message):
+    folder = with_variants(folders["xl"], tmp_path / "variant", names)
+    with pytest.raises(ValueError, match=f"only as variants.*{message}"):
+        load_text_to_image(folder)
+    with pytest.raises(dg.Failure, match="only as variants"):
+        Diffusion(base=folder, scorer="nowhere").load()
+
+
 def test_a_scheduler_of_the_other_family_is_refused(folders, kind, tmp_path):
     from diffusers import DDIMScheduler
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from resources.feeds.rows import Row, to_json
+from resources.feeds.rows import FeedError, Row
 from resources.feeds.studio import Studio
 from resources.lake import Lake
 from resources.quality import Limits
@@ -39,7 +39,7 @@ def counted(*votes: Vote, keep=lambda file, reference: None):
 
 def read(value: dict | list[dict], format: str = "pairs"):
     values = value if isinstance(value, list) else [value]
-    rows = [Row(i, to_json(v), 0, None) for i, v in enumerate(values, start=1)]
+    rows = [Row(i, json.dumps(v), 0, None) for i, v in enumerate(values, start=1)]
     return read_votes(rows, file="f", format=format)
 
 
@@ -305,6 +305,218 @@ def test_preference_pairs_over_days_with_pixels(tmp_path):
     assert "data:image/jpeg" in str(metadata["2026-11-01"]["winner_and_loser"].value)
     assert metadata["2026-11-01"]["share_of_first_shown"].value == 0.5
     assert metadata["2026-11-03"]["share_of_ties"].value == 1.0
+
+
+CUP = {"prompt": "a red cup"}
+PICK = {"caption": "a red cup", "image_0_uid": "u0", "image_1_uid": "u1", "user_id": 7.0}
+PAGE = {"prompt": "a red cup", "Image A": "1.png", "Image B": "2.png"}
+
+
+def choices(*values, **more) -> list[str | None]:
+    """What the choices of a page of `PAGE` are read as; None for a reject."""
+    rows = [Row(i, json.dumps(PAGE | {"vote": v}), 0, None) for i, v in enumerate(values)]
+    votes, rejects = read_votes(rows, file="f", **more)
+    assert len(votes) + len(rejects) == len(rows)
+    found = {vote.row: vote.choice for vote in votes}
+    return [found.get(i) for i in range(len(values))]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        # Pick-a-Pic
+        (PICK | {"label_0": 1.0, "label_1": 0.0, "has_label": True}, [("u0", "u1", "a", "7")]),
+        (PICK | {"label_0": "0.5", "label_1": "0.5"}, [("u0", "u1", "tie", "7")]),
+        (PICK | {"best_image_uid": "u1"}, [("u0", "u1", "b", "7")]),
+        (PICK | {"label_0": 0, "label_1": 0}, None),
+        (PICK | {"label_0": 1, "label_1": 0, "has_label": False}, None),
+        # HPD: what each image got, which one was chosen, ranks, ranks of each annotator
+        (CUP | {"file_path": ["p", "q"], "human_preference": [1, 0]}, [("p", "q", "a", None)]),
+        (
+            CUP | {"file_path": ["p", "q"], "human_preference": [0.5, 0.5]},
+            [("p", "q", "tie", None)],
+        ),
+        (
+            CUP | {"file_path": ["p", "q", "r"], "human_preference": 1, "user_hash": "u"},
+            [("p", "q", "b", "u"), ("q", "r", "a", "u")],
+        ),
+        (CUP | {"file_path": ["p", "q"], "human_preference": 2}, None),
+        (CUP | {"file_path": ["p", "q"], "human_preference": [1]}, None),
+        (CUP | {"image_path": ["p", "q"], "rank": [2, 1]}, [("p", "q", "b", None)]),
+        (
+            CUP
+            | {"image_path": ["p", "q"], "rank": [2, 1]}
+            | {"raw_annotations": [[2, 1], [1, 2], [2, 1]]},
+            [("p", "q", "b", None), ("p", "q", "a", None), ("p", "q", "b", None)],
+        ),
+        (CUP | {"file_path": "['p', 'q']", "human_preference": "[0, 1]"}, [("p", "q", "b", None)]),
+        # others
+        (CUP | {"chosen": "p", "rejected": "q"}, [("p", "q", "a", None)]),
+        (CUP | {"left_image": "p", "right_image": "q", "winner": "Right"}, [("p", "q", "b", None)]),
+        (CUP | {"path1": "p", "path2": "q", "choice_dist": [3, 9]}, [("p", "q", "b", None)]),
+        (
+            {"WorkerId": "W", "Input.prompt": "x", "Input.image_a": "p", "Input.image_b": "q"}
+            | {"Answer.choice": "B"},
+            [("p", "q", "b", "W")],
+        ),
+        (
+            {"data": {"text": "x", "img1": "p", "img2": "q"}, "winner": "tie"},
+            [("p", "q", "tie", None)],
+        ),
+        (CUP | {"image_1": "p", "image_2": "q", "image_3": "r", "choice": 1}, None),
+        (CUP | {"a": "p", "b": "q"}, None),
+    ],
+)
+@pytest.mark.parametrize("format", ["pairs", "imagereward", "agiqa"])
+def test_columns_say_what_a_file_is(value, expected, format):
+    votes, rejects = read(value, format)
+    if expected is None:
+        assert (votes, len(rejects)) == ([], 1)
+    else:
+        assert [(v.a, v.b, v.choice, v.rater) for v in votes] == expected
+        assert rejects == []
+
+
+def test_the_documented_ratings_are_read():
+    text = (REPOSITORY / "docs" / "rl.md").read_text(encoding="utf-8")
+    shown = text.split("## Your prompts and ratings")[1].split("```\n")
+    (block,) = [part for part in shown if part.startswith("1  {")]
+    for line in block.splitlines():
+        number, _, row = line.partition("  ")
+        value = json.loads(row)
+        values = [value, value | ({"image": "2.png"} if number == "7" else {"name": "2.jpg"})]
+        votes, rejects = read(values if number in "78" else value)
+        assert votes
+        assert rejects == []
+
+
+def test_annotators_that_name_images_in_order_are_not_taken_for_ranks():
+    order = {"raw_annotations": [[2, 3, 1], [2, 3, 1]]}  # the second is the best one
+    value = CUP | {"image_path": ["p", "q", "r"], "rank": [3, 1, 2]}
+    assert [v.choice for v in read(value | order)[0]] == [v.choice for v in read(value)[0]]
+
+
+def test_rows_of_one_image_each_are_compared_within_their_prompt():
+    rows = [
+        {"prompt_id": i, "prompt": "x", "image": f"{i}{n}", "rank": r}
+        for i in "12"
+        for n, r in zip("pqr", (1, 2, 2), strict=True)
+    ]
+    votes, rejects = read(rows)
+    assert rejects == []
+    assert [(v.a, v.b, v.choice) for v in votes if v.a[0] == "1"] == [
+        *(("1p", "1q", "a"), ("1p", "1r", "a"), ("1q", "1r", "tie"))
+    ]
+    assert {(v.a[0], v.b[0]) for v in votes} == {("1", "1"), ("2", "2")}
+
+
+@pytest.mark.parametrize(
+    ("meaning", "words"),
+    [
+        ("a", ["a", "A ", "left", "First", "image_a", "Option A", "A is better", "A>>B", "1.png"]),
+        ("b", ["b", "RIGHT", "second", "Image B", "model_b", "slightly prefer right", "2.png"]),
+        ("tie", ["tie", "Equal", "both", "No preference", "tie (bothbad)", "Both good", "A=B"]),
+        (None, ["", None, "unsure", "not a", "left is worse", "a or b", "c", True, ["a"], {}]),
+    ],
+)
+def test_words_of_choice(meaning, words):
+    assert choices(*words) == [meaning] * len(words)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([1, 2, "2"], ["a", "b", "b"]),
+        ([0, 1.0, "image 1"], ["a", "b", "b"]),
+        (["Image 1", "image_2", "tie"], ["a", "b", "tie"]),
+        *(([1], [None]), ([2], [None]), ([0, 1, 2], [None] * 3), ([1, 2, 3], [None] * 3)),
+        *(([1, -1], [None] * 2), ([0, 0.5, 1], [None] * 3), ([1, "left"], [None, "a"])),
+    ],
+)
+def test_numbers_mean_something_only_together(numbers, expected):
+    assert choices(*numbers) == expected
+
+
+def test_an_unknown_word_is_named_and_can_be_explained():
+    rows = [Row(1, json.dumps(PAGE | {"vote": "Links"}), 0, None)]
+    _, rejects = read_votes(rows, file="f")
+    assert "'Links'" in rejects[0].reason
+    words = {"links": "a", "-1": "b", "3": "tie", "A": "b"}
+    found = choices("Links", 1, 2, 3, -1, "a", words=words)
+    assert found == ["a", "a", "b", "tie", "b", "b"]
+
+
+def test_columns_can_be_named_by_their_paths():
+    value = {
+        "task": {"text": "x", "shown": ["p", "q"]},
+        "annotations": [{"by": 3, "result": [{"selected": "left"}]}],
+    }
+    columns = {"prompt": "task.text", "a": "task.shown[0]", "b": "task.shown[1]"}
+    columns |= {"choice": "annotations[0].result[0].selected", "rater": "annotations[0].by"}
+    row = Row(1, json.dumps(value), 0, None)
+    votes, _ = read_votes([row], file="f", columns=columns)
+    assert votes == [Vote("x", "p", "q", "a", "3", "f", 1, True)]
+    _, rejects = read_votes([row], file="f", columns=columns | {"choice": "task.choice"})
+    assert "task.choice" in rejects[0].reason
+
+
+def pick_a_pic(colours: list[tuple[str, str, float]]) -> bytes:
+    """A Parquet file of Pick-a-Pic's columns."""
+    rows = [
+        {"caption": f"a cup {i}", "jpg_0": picture(one), "jpg_1": picture(other), "label_0": label}
+        | {"label_1": 1 - label, "user_id": i, "has_label": True}
+        for i, (one, other, label) in enumerate(colours)
+    ]
+    buffer = io.BytesIO()
+    pl.DataFrame(rows).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def test_images_in_the_cells_of_files(tmp_path):
+    files = {
+        "one.parquet": pick_a_pic([("red", "green", 1.0), ("blue", "green", 0.5)]),
+        "two.parquet": pick_a_pic([("white", "black", 0.0)]),
+    }
+    settings = {"ratings": [{"path": "*.parquet"}], "templates": {}}
+    lake, _ = materialized(tmp_path, settings, "2026-11-01", "2026-11-01", files)
+    rows = lake.read("preference_pairs", "pairs", "2026-11-01").to_dicts()
+    assert len(rows) == 3
+    shown = {}
+    for row in rows:
+        for which in "ab":
+            image = Image.open(io.BytesIO(lake.image(row[f"image_{which}"])))
+            shown[row[f"name_{which}"]] = image.getpixel((0, 0))
+    assert shown["one.parquet:bytes:jpg_0:0"] == (255, 0, 0)
+    assert shown["two.parquet:bytes:jpg_0:0"] == (255, 255, 255)
+    assert len(shown) == 6
+    winners = {
+        shown[row["name_a" if row["votes_a"] else "name_b"]] for row in rows if not row["ties"]
+    }
+    assert winners == {(255, 0, 0), (0, 0, 0)}
+    # without pixels, cells of the same place in other files are other images
+    settings["ratings"][0]["pixels"] = False
+    lake, _ = materialized(tmp_path, settings, "2026-11-01", "2026-11-01")
+    pairs = lake.read("preference_pairs", "pairs", "2026-11-01")
+    assert pairs["image_a"].null_count() == 3
+    assert pairs.select(pl.concat([pl.col("name_a"), pl.col("name_b")]).n_unique()).item() == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("prompt,a,b,choice\nx,p,q,hm\nx,p,q,hm\nx,p,q,\n", r"2 of 3\): choice: unknown word 'hm'"),
+        ("prompt,score\nx,3\n", "a: no column says it.*prompt, score"),
+        ("prompt,a,b,choice\nx,p.png,q.png,a\n", "a: no such file.*pixels: false"),
+        ("name,prompt,mos_quality,std_quality,mos_align,std_align\np,x,1,1,1,1\n", "compared"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_used_is_an_error(tmp_path, content, reason):
+    settings = {"ratings": [{"path": "r.csv"}], "images": "images", "templates": {}}
+    with pytest.raises(FeedError, match=rf"r\.csv: nothing.*{reason}"):
+        materialized(tmp_path, settings, "2026-11-01", "2026-11-01", {"r.csv": content})
+    empty = content.partition("\n")[0] + "\n"
+    lake, _ = materialized(tmp_path, settings, "2026-11-01", "2026-11-01", {"r.csv": empty})
+    assert lake.read("preference_pairs", "pairs", "2026-11-01").height == 0
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the public ratings are not beside this checkout")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from resources.feeds.rows import Row, to_json
+from resources.feeds.rows import FeedError, Row
 from resources.feeds.studio import Studio
 from resources.feeds.studio_config import Templates
 from resources.lake import Lake
@@ -200,7 +200,7 @@ def test_articles_and_plurals():
 def test_hostile_text_is_refused_with_a_reason(value, reason):
     with pytest.raises(BadText, match=reason):
         read_text(value)
-    row = Row(3, to_json({"prompt": value}), 0, None)
+    row = Row(3, json.dumps({"prompt": value}), 0, None)
     prompts, rejects = read_prompts([row], file="f", format="lines")
     assert prompts == []
     assert (rejects[0].row, rejects[0].field) == (3, "prompt")
@@ -215,7 +215,7 @@ def test_geneval_states_objects_and_others_do_not():
     ]
     values = [{"prompt": "a dog", "tag": "position", "include": include}]
     values += [{"prompt": "a dog", "include": bad} for bad in (None, [], ["x"], [{"class": 1}])]
-    rows = [Row(i, to_json(value), 0, None) for i, value in enumerate(values, start=1)]
+    rows = [Row(i, json.dumps(value), 0, None) for i, value in enumerate(values, start=1)]
     prompts, rejects = read_prompts(rows, file="g.jsonl", format="geneval")
     assert prompts == [
         Prompt(
@@ -270,6 +270,80 @@ def test_prompt_sets_merges_files_and_templates(tmp_path):
         ("mine.txt", 4, "prompt", "control characters", "x y"),
     ]
     assert "a quiet lake" in metadata["sample_prompts"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "more"),
+    [
+        ("p.json", '[\n "a red cup",\n "a blue hat"\n]', {"format": "lines"}),
+        ("p.json", '["a red cup", "a blue hat"]', {}),
+        ("p.txt", '["a red cup", "a blue hat"]', {"format": "lines"}),
+        ("p.txt", '[\n "a red cup",\n "a blue hat"\n]', {}),
+        ("p.jsonl", '"a red cup"\n"a blue hat"\n', {"format": "lines"}),
+        ("p.jsonl", '{"prompt": "a red cup"}\n{"prompt": "a blue hat"}\n', {"format": "lines"}),
+        ("p.json", '[{"id": 1, "caption": "a red cup"}, {"id": 2, "caption": "a blue hat"}]', {}),
+        ("p.json", '{"prompts": ["a red cup", "a blue hat"]}', {}),
+        ("p.json", '{"by": {"kind": ["a red cup", "a blue hat"]}}', {"column": "by.kind"}),
+        (
+            *("p.jsonl", '{"data": {"t": "a red cup"}}\n{"data": {"t": "a blue hat"}}\n'),
+            {"column": "data.t", "format": "csv"},
+        ),
+        ("p.txt", "a red cup\na blue hat\n", {}),
+        ("p.txt", "id\tprompt\n1\ta red cup\n2\ta blue hat\n", {}),
+        ("p.csv", "id,Caption\n1,a red cup\n2,a blue hat\n", {}),
+        ("p.csv", "words\na red cup\na blue hat\n", {}),
+        ("p.csv", "one;other\na red cup;1\na blue hat;2\n", {"column": "one"}),
+        ("p.parquet", [{"text": "a red cup"}, {"text": "a blue hat"}], {}),
+        ("p.parquet", [{"m": {"t": "a red cup"}}, {"m": {"t": "a blue hat"}}], {"column": "m.t"}),
+    ],
+)
+def test_prompts_of_any_file(tmp_path, name, content, more):
+    if isinstance(content, str):
+        (tmp_path / name).write_text(content)
+    else:
+        pl.DataFrame(content).write_parquet(tmp_path / name)
+    settings = {"templates": {}, "prompts": [{"path": name, **more}]}
+    prompts, rejects, _ = materialized(tmp_path, settings)
+    found = prompts.filter(family="p")["prompt"]
+    assert sorted(found) == ["a blue hat", "a red cup"]
+    assert rejects.height == 0
+
+
+@pytest.mark.parametrize("format", [None, "lines"])
+def test_brackets_of_a_prompt_are_no_json(tmp_path, format):
+    texts = ["{red|blue} hat", "[[a cup]] on it", "(a cat:1.3)"]
+    (tmp_path / "p.txt").write_text("\n".join(texts))
+    settings = {"templates": {}, "prompts": [{"path": "p.txt", "format": format}]}
+    prompts, _, _ = materialized(tmp_path, settings)
+    assert sorted(prompts.filter(family="p")["prompt"]) == sorted(texts)
+
+
+def test_columns_say_which_prompts_a_file_has(tmp_path):
+    files = {
+        "a.tsv": 'Prompt\tCategory\tChallenge\na sign "go\tSigns\tBasic\n',
+        "b.jsonl": '{"prompt": "two dogs", "tag": "counting", "include": [{"class": "dog"}]}',
+        "c.csv": "category,prompt\ncolor,a green bench\n",
+        "d.csv": "category,prompt\nanimals,a grey bench\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    prompts, _, _ = materialized(
+        tmp_path, {"templates": {}, "prompts": [{"path": name} for name in files]}
+    )
+    rows = prompts.filter(~pl.col("family").is_in(["scenes", "occupations"]))
+    assert sorted(rows.select("prompt", "objective", "family").rows()) == [
+        ("a green bench", "composition", "compbench:color"),
+        ("a grey bench", "preference", "d"),
+        ('a sign "go', "preference", "parti:Signs"),
+        ("two dogs", "composition", "geneval:counting"),
+    ]
+
+
+def test_a_file_without_a_prompt_is_an_error_with_the_reason(tmp_path):
+    (tmp_path / "p.csv").write_text("id,words\n1,a cat\n2,a dog\n")
+    settings = {"templates": {}, "prompts": [{"path": "p.csv"}]}
+    with pytest.raises(FeedError, match=r"p\.csv: nothing.*2 of 2.*`column:`, of id, words"):
+        materialized(tmp_path, settings)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the public prompts are not beside this checkout")

@@ -25,6 +25,7 @@ _ORDER = (
     *("currency", "seller", "availability", "status", "url", "day"),
 )
 _ORDERS = said("order id, order number, order no, customer id, invoice no, invoice number, review")
+_SMALL_ROWS = 1_000  # of all days together
 _FEW_SELLERS = 12  # of fewer, three in one collection are rare
 
 
@@ -121,14 +122,25 @@ def _describe_rest(state: State) -> None:
         result.unused.pop(name, None)
     if broken := sum(sample.broken for _, sample in state.table.samples):
         result.doubt("feeds", f"{broken} rows could not be read; `products` says why")
-    sellers = state.field("seller")
-    if sellers is not None and sellers.distinct < _FEW_SELLERS:
-        result.settings["collections"] = {"min_sellers": 1}
-        number = sellers.distinct
-        result.reasons["collections"] = (
-            f"there are {number} sellers" if number > 1 else "there is one seller"
-        )
+    _describe_pages(state)
     columns = result.settings["columns"]
     result.settings["columns"] = {name: columns[name] for name in _ORDER if name in columns}
     if not (columns.get("title") or columns.get("images")):
         result.doubt("columns.title", "no column of titles was found")
+
+
+def _describe_pages(state: State) -> None:
+    """How large a page has to be, where the defaults would leave a small catalog without pages."""
+    sellers, result = state.field("seller"), state.result
+    rows = sum(len(sample.records) for _, sample in state.table.samples)
+    small = state.table.whole and rows < _SMALL_ROWS
+    few = sellers is not None and sellers.distinct < _FEW_SELLERS
+    if small:
+        result.settings["collections"] = {"min_products": 4, "min_sellers": 1}
+        result.reasons["collections"] = "the catalog is small, so its pages may be, too"
+    elif few:
+        result.settings["collections"] = {"min_sellers": 1}
+        number = sellers.distinct if sellers else 0
+        result.reasons["collections"] = (
+            f"there are {number} sellers" if number > 1 else "there is one seller"
+        )

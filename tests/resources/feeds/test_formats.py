@@ -132,6 +132,20 @@ class _Lines(io.RawIOBase):
         return size
 
 
+def test_a_record_of_many_long_cells_is_one_reject_in_bounded_memory():
+    cell = b'"' + b"x" * 300_000 + b"\n" + b"y" * 300_000 + b'",'
+    stream = io.BufferedReader(_Lines([b"id,t\n1,", *[cell] * 80, b"z\n2,b\n"]))
+    tracemalloc.start()
+    found = list(open_delimited(stream, "f", Dialect(), "").rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row.row for row in found] == [1, 2]
+    assert found[0].size > 80 * 600_000
+    assert str(found[0].error).startswith("larger than")
+    assert found[1].value == {"id": "2", "t": "b"}
+    assert peak < 60 * MAX_RECORD_BYTES
+
+
 @pytest.mark.parametrize(
     ("path", "head", "tail", "after"),
     [

@@ -38,6 +38,12 @@ def ratings(*entries: tuple[str, str]) -> dict:
         (prompts("p.txt", "word"), "prompts.0.format"),
         (prompts("{day}.txt", "lines"), "prompts.0.path"),
         ({"day": "soon"}, "day"),
+        (prompts("s3://key:secret@bucket/p.txt", "lines"), "prompts.0.path"),
+        (ratings(("https://x.example/r.csv?token=abcdefgh", "pairs")), "ratings.0.path"),
+        ({"images": "s3://me:pw@bucket/images"}, "images"),
+        ({"rewards": {"judge": "https://me:pw@x.example/judge"}}, "rewards.judge"),
+        ({"ratings": [{"path": "r.csv", "columns": {"a": "x"}}]}, "ratings.0.columns"),
+        ({"ratings": [{"path": "r.csv", "words": {"links": "left"}}]}, "ratings.0.words.links"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, settings, named):
@@ -130,6 +136,32 @@ def test_images_lead_into_their_folder_and_never_out(tmp_path):
             found.image(reference)
     with pytest.raises(ImageUnavailable, match="no folder"):
         studio(tmp_path).image("a.png")
+
+
+def test_images_in_cells_of_rating_files(tmp_path):
+    names = ("one", "two")
+    for name in names:
+        cells = [{"jpg": {"bytes": f"\0{name}{i}".encode(), "path": "x"}} for i in range(30)]
+        cells[3] = {"jpg": {"bytes": None, "path": "x"}}
+        frame = pl.DataFrame([cell | {"other": b"\0" + bytes([i])} for i, cell in enumerate(cells)])
+        frame.write_parquet(tmp_path / f"{name}.parquet", row_group_size=7)
+    found = studio(tmp_path, {"ratings": [{"path": "*.parquet"}]})
+    (_, received) = found.ratings("2026-11-01")
+    assert received.rows[2].value == {
+        "jpg": {"bytes": {"$bytes": "jpg.bytes:2"}, "path": "x"},
+        "other": {"$bytes": "other:2"},
+    }
+    for i in (0, 29, 8, 7, 6):
+        for name in names:
+            assert found.image(f"bytes:jpg.bytes:{i}", f"{name}.parquet") == f"\0{name}{i}".encode()
+            assert found.image(f"bytes:other:{i}", f"{name}.parquet") == b"\0" + bytes([i])
+    fresh = studio(tmp_path, {"ratings": [{"path": "*.parquet"}]})
+    assert fresh.image("bytes:other:1", "two.parquet") == b"\0\1"
+    for cell in ("jpg.bytes:3", "jpg.bytes:30", "jpg.bytes:-1", "none:1", "jpg.bytes", ""):
+        with pytest.raises(ImageUnavailable):
+            found.image(f"bytes:{cell}", "one.parquet")
+    with pytest.raises(ImageUnavailable, match="no such file"):
+        found.image("bytes:other:1", "three.parquet")
 
 
 def test_provenance_changes_with_the_file_and_only_of_its_day(tmp_path):

@@ -1,0 +1,101 @@
+"""`python -m operations map` and `products`, and a demo of files, as a user runs them."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from operations.__main__ import app
+from operations.files import use_files
+
+FEED = """sku;name;preis;farbe
+1;Rote Tasse;4,50 €;rot
+2;Blaue Tasse;1.299,00 €;blau
+3;Tasse;x1x;rot
+4;Teller;9,90 €;rot
+5;Topf;19,90 €;blau
+6;Glas;3,00 €;rot
+"""
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def feed(tmp_path):
+    path = tmp_path / "artikel.csv"
+    path.write_text(FEED, encoding="utf-8")
+    return path
+
+
+def test_map_prints_a_draft_or_writes_it_once(feed, tmp_path):
+    printed = run("map", str(feed))
+    assert printed.exit_code == 0
+    assert yaml.safe_load(printed.stdout)["columns"]["id"] == "sku"
+    assert "Rote Tasse" in printed.stderr
+    out = tmp_path / "new" / "catalog.yaml"
+    assert run("map", str(feed), "--out", str(out)).exit_code == 0
+    assert yaml.safe_load(out.read_text())["feeds"] == ["../artikel.csv"]
+    out.write_text("mine")
+    again = run("map", str(feed), "--out", str(out))
+    assert "there already" in str(again.exception)
+    assert out.read_text() == "mine"
+    assert "no such file" in str(run("map", str(tmp_path / "none.csv")).exception)
+
+
+def test_products_prints_products_and_rejects(feed, tmp_path):
+    out = tmp_path / "catalog.yaml"
+    run("map", str(feed), "--out", str(out))
+    found = run("products", str(out))
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    assert lines[0] == {
+        **{"day": "2026-11-01", "product_id": "1", "operation": "upsert", "title": "Rote Tasse"},
+        **{"description": "", "price": 4.5, "currency": "EUR", "seller": None},
+        **{"availability": "unknown", "url": None, "images": [], "attributes": {"farbe": ["rot"]}},
+    }
+    assert [line["price"] for line in lines] == [4.5, 1299.0, 9.9, 19.9, 3.0]
+    assert "artikel.csv row 3 (3): price: not a number: x1x" in found.stderr
+    assert "no feed for 2026-12-24" in str(
+        run("products", str(out), "--day", "2026-12-24").exception
+    )
+    assert "cannot be read" in str(run("products", str(tmp_path / "none.yaml")).exception)
+
+
+def test_products_of_full_exports_are_deleted_when_they_are_gone(tmp_path):
+    for day, rows in (("01", "1,A\n2,B\n"), ("02", "1,A\n")):
+        (tmp_path / f"2026-11-{day}.csv").write_text(f"sku,name\n{rows}")
+    catalog = {
+        "feeds": ["{day}.csv"],
+        "columns": {"id": "sku", "title": "name"},
+        "snapshot": "full",
+    }
+    (tmp_path / "catalog.yaml").write_text(yaml.safe_dump(catalog))
+    lines = run("products", str(tmp_path / "catalog.yaml"), "--day", "2026-11-02").stdout
+    told = [json.loads(line) for line in lines.splitlines()]
+    assert [(line["product_id"], line["operation"]) for line in told] == [
+        *(("1", "upsert"), ("2", "delete"))
+    ]
+
+
+def test_a_demo_of_a_file_drafts_its_catalog_once(feed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PLATFORM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PLATFORM_CATALOG", str(feed))
+    use_files()
+    drafted = tmp_path / "data" / "artikel.yaml"
+    assert yaml.safe_load(drafted.read_text())["columns"]["title"] == "name"
+    assert "Rote Tasse" in capsys.readouterr().out
+    drafted.write_text(drafted.read_text() + "# mine\n")
+    monkeypatch.setenv("PLATFORM_CATALOG", str(feed))
+    use_files()
+    assert drafted.read_text().endswith("# mine\n")
+    assert "yours to change" in capsys.readouterr().out
+    monkeypatch.setenv("PLATFORM_CATALOG", str(tmp_path / "nowhere.csv"))
+    with pytest.raises(SystemExit, match="no such file"):
+        use_files()
+
+
+@pytest.mark.parametrize("arguments", [["mop"], ["products"], ["plan", "extra"]])
+def test_what_there_is_not_is_refused(arguments):
+    assert run(*arguments).exit_code == 2
