@@ -44,6 +44,8 @@ def type_name(value: Any) -> str:
 
 def number_text(value: int | float) -> str:
     """A number as people write it: 38.0, as tables hold it, is 38."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
     return str(value) if isinstance(value, int) else f"{value:.15g}"
 
 
@@ -178,7 +180,12 @@ def read_attribute(
 
 def excerptable(value: Any) -> Any:
     """A value that can be told apart from others of its kind, for a reject."""
-    return value if isinstance(value, str | int | float) else json.dumps(value, default=str)[:1000]
+    if isinstance(value, str | int | float):
+        return value
+    try:
+        return json.dumps(value, default=str)[:1000]
+    except RecursionError:
+        return "(deeply nested)"
 
 
 def members(value: Any, nulls: frozenset[str]) -> dict[str, Any] | Problem:

@@ -14,6 +14,7 @@ _MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 1 << 16
+_UNKNOWN = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # to cp1252
 
 
 def sniff_encoding(sample: bytes, *, code_pages: bool = True) -> str:
@@ -45,10 +46,10 @@ def _best_guess(sample: bytes) -> str:
     charset-normalizer prefers rarer ones on short texts, so it has to be clearly worse."""
     from charset_normalizer import from_bytes
 
-    try:
-        western = sample.decode("cp1252")
-    except UnicodeDecodeError:
-        western = ""
+    lines = [line for line in sample.split(b"\n") if not line.isascii()]
+    known = [line.decode("cp1252") for line in lines if not _UNKNOWN.search(line)]
+    # single rows may be broken
+    western = "\n".join(known) if len(known) >= 0.8 * len(lines) else ""
     high = re.findall(r"[^\x00-\x7f]", western)
     letters = sum(c.isalpha() or c in "€£§°²³´’‘“”„–—…«»®©½¼·" for c in high)
     # Western texts have single accented letters in words of plain ones, not words of high letters
