@@ -3,6 +3,7 @@
 The drafting itself is `pinlanding_assets.catalog.drafting`; here are the files.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,8 @@ def _is_plain_text(sample: Sample) -> bool:
 
 
 def _name(samples: Sequence[Sample]) -> str:
-    return "-".join(part for part in slug(samples).split("_") if part)[:60].strip("-") or "catalog"
+    stem = re.sub(r"[^a-z0-9]+", "-", slug(samples).lower())
+    return stem[:60].strip("-") or "catalog"
 
 
 def report(mapping: Mapping) -> str:

@@ -143,6 +143,8 @@ def find_images(
     found: Draft, samples: Sequence[Sample], files: Sequence[FeedFile], folder: Path
 ) -> None:
     """Sets `images_from` where paths of images lead from another folder than the feed's."""
+    if "://" in str(found.settings.get("images_from", "")):
+        return
     references = _references(found, samples)
     named = [(file, ref) for file in files for ref in references.get(file.name, ()) if file.home]
     if not named:

@@ -30,6 +30,8 @@ _SHARED = {
     "rs": "INR PKR LKR NPR MUR SCR",
     "₨": "INR PKR LKR NPR MUR SCR",
 }
+# currencies whose prices have no cents: a mark before three digits separates thousands
+_WITHOUT_CENTS = frozenset(["JPY", "KRW", "VND", "CLP", "ISK", "PYG", "UGX", "HUF", "IDR"])
 _NUMBER = r"[0-9](?:[0-9.,'’ ]*[0-9])?"
 _PRICE = re.compile(
     rf"(?P<before>[^\d\s.,'’+-][^\d\s,'’+-]{{0,7}})? ?(?P<number>{_NUMBER})"
@@ -118,6 +120,10 @@ def _amount(number: str, decimal: str | None, currencies: tuple[str, ...]) -> Pr
     grouped = _bounded(float(head + tail))
     if decimal:
         return Price(fraction if decimal == last else grouped, currencies, decimal)
+    if currencies and _WITHOUT_CENTS.issuperset(currencies):
+        return Price(grouped, currencies)
+    if currencies == ("JPY", "CNY") and last == ",":  # neither has a comma before cents
+        return Price(grouped, currencies)
     return Price(None, currencies, last, grouped, fraction)
 
 

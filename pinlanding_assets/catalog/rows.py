@@ -74,6 +74,8 @@ class RowReader:
             for kind in ("availability", "operation")
         }
         self._day = date.fromisoformat(day) if day else None
+        self._joined = mapping.get("rows") == "joined"
+        self._before: tuple[Any, int, Any] = (None, 0, None)  # its file, row and id
         self._named: tuple[Any, dict[str, str]] = (None, {})  # of the row before: its id, its keys
 
     def read(self, block: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
@@ -112,7 +114,7 @@ class RowReader:
 
     def _rows(self, block: Block) -> tuple[pl.DataFrame, list[str | None]]:
         nulls = self._nulls
-        raw_ids = self._column(block, "id")
+        raw_ids = self._carried(block, self._column(block, "id"))
         ids = block.read(raw_ids, lambda v: read_id(v, nulls), plain=self._plain(schema.MAX_ID))
         operation = block.read(self._column(block, "operation"), self._operation)
         seller = block.read(
@@ -157,6 +159,21 @@ class RowReader:
             kept = ~pl.int_range(block.height, eager=True).is_in(sorted(block.refused))
             frame = frame.filter(kept)
         return frame, ids.to_list()
+
+    def _carried(self, block: Block, ids: Column) -> Column:
+        """Ids; where rows are joined, one without an id and a title is a part of the product of
+        the row right before it (Squarespace, merged cells of a sheet)."""
+        if not self._joined:
+            return ids
+        values, titles = ids.values(), self._column(block, "title").values()
+        places = zip(*(block.frame[name].to_list() for name in ("file", "row")), strict=True)
+        carried = False
+        for place, (file, row) in enumerate(places):
+            follows = self._before[:2] == (file, row - 1)
+            if follows and self._is_nothing(values[place]) and self._is_nothing(titles[place]):
+                values[place], carried = self._before[2], True
+            self._before = (file, row, values[place])
+        return column_of(values) if carried else ids
 
     def _column(self, block: Block, name: str) -> Column:
         """The values of a field: of the first of its columns that is there and not blank."""

@@ -1,5 +1,6 @@
 """Reads one value of a feed: each function is of the value alone, so equal values are read once."""
 
+import ast
 import functools
 import json
 import math
@@ -13,6 +14,7 @@ from pinlanding_assets.catalog.words import is_nothing
 
 MAX_TITLE_RECEIVED = 10_000  # characters; a longer one is no title
 BYTES = "$bytes"  # what a reader says of bytes that stay in their file
+_MAX_LITERAL = 20_000  # characters of a cell that Python's own parser looks at
 MAX_PARTS = 200  # of a list, or of a text that is split
 # of an object that stands for an image, the best first
 _IMAGE_MEMBERS = (
@@ -22,7 +24,12 @@ _IMAGE_MEMBERS = (
 )
 _KEY_MEMBERS = ("key", "name", "attribute", "attribute_code", "code", "property", "label", "trait")
 _VALUE_MEMBERS = ("value", "values", "option", "options", "display_value", "text", "val")
+_SWATCH = re.compile(r"#[0-9a-fA-F]{6}:(?=\S)")  # Wix has the color before its name
 _PAIR = re.compile(r"[,;|\n]\s*(?=[^,;|=:\n]{1,80}[=])|\n")
+
+
+# the same with colons: `Color: red; Size: 4`, and after a comma only with a space behind the colon
+_COLON_PAIR = re.compile(r"[;|\n]\s*(?=[^;|:\n]{1,80}:)|,\s*(?=[^,;|:\n]{1,40}:\s)|\n")
 
 
 class Problem(NamedTuple):
@@ -165,6 +172,7 @@ def read_attribute(
         if not isinstance(part, str):
             reason = f"wrong type: text expected, not {type_name(part)}"
         text = clean(part, schema.MAX_ATTRIBUTE + 1) if isinstance(part, str) else ""
+        text = _SWATCH.sub("", text, count=1) if text.startswith("#") else text
         text = renamed.get(text, text)
         if not reason and is_nothing(text, nulls):
             continue
@@ -195,12 +203,12 @@ def members(value: Any, nulls: frozenset[str]) -> dict[str, Any] | Problem:
     if isinstance(value, str):
         text = value.strip()
         if text[:1] in "{[":
-            try:
-                value = json.loads(text)
-            except (ValueError, RecursionError):
+            value = _json(text)
+            if not isinstance(value, dict | list):
                 return Problem("attributes", "not a JSON object", value, fatal=True)
         else:
-            pairs = [part for part in _PAIR.split(text) if part.strip()]
+            split = _PAIR if "=" in text else _COLON_PAIR
+            pairs = [part.strip(";| ") for part in split.split(text) if part.strip(";| ")]
             mark = "=" if all("=" in part for part in pairs) else ":"
             if not all(mark in part for part in pairs):
                 return Problem("attributes", "neither a JSON object nor k=v", value, fatal=True)
@@ -251,14 +259,22 @@ def several(value: Any, split: str | None) -> list[Any]:
     return [v for v in stripped if v is not None and v != "" and v == v]  # NaN is not itself
 
 
-@functools.lru_cache(1024)
 def _json_list(text: str) -> Any:
-    """The list that a text is as JSON, or as Python writes it (single quotes); else the text."""
-    for candidate in (text, text.replace("'", '"') if '"' not in text else ""):
+    """The list that a text is as JSON, or as Python writes it; else the text."""
+    found = _json(text)
+    return found if isinstance(found, list) else text
+
+
+@functools.lru_cache(1024)
+def _json(text: str) -> Any:
+    """The list or object that a text is as JSON, as Python writes it (single quotes), or as Ruby
+    does (`=>`); else the text."""
+    readers = (json.loads, ast.literal_eval) if len(text) <= _MAX_LITERAL else (json.loads,)
+    for read in (*readers, lambda t: json.loads(t.replace('"=>', '":'))):
         try:
-            found = json.loads(candidate)
-        except (ValueError, RecursionError):
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list):
+        if isinstance(found, dict | list):
             return found
     return text

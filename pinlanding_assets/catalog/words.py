@@ -26,7 +26,7 @@ _OPERATIONS = {
 _AVAILABILITY = {
     "in_stock": (
         "in stock|instock|available|yes|true|y|in store only|instoreonly|online only|onlineonly|"
-        "limited availability|limitedavailability|low stock|lowstock|few left|in store|"
+        "limited availability|limitedavailability|unlimited|low stock|lowstock|few left|in store|"
         "available now|ready to ship|in stock online|on stock|active|published|publish|enabled|"
         "for sale|on sale|live|made to order|madetoorder|"
         # de nl

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
@@ -34,7 +33,7 @@ from resources.feeds.located_files import (
     read_cell,
 )
 from resources.feeds.parquet import CELL, ParquetBytes
-from resources.feeds.rows import BLOCK, FeedError, Row, in_blocks, row_of
+from resources.feeds.rows import BLOCK, FeedError, Row, in_blocks, roots, row_of
 
 if TYPE_CHECKING:
     import httpx
@@ -428,7 +427,8 @@ class CatalogSource(dg.ConfigurableResource):
 
 def _is_in(column: str, known: set[str]) -> bool:
     """Whether a column is there, or what a path (`price.amount`, `photos[0].url`) begins with."""
-    return column in known or re.split(r"[.\[|]", column, maxsplit=1)[0].strip('"') in known
+    found = set() if column in known else roots(column)
+    return column in known or (bool(found) and found <= known)
 
 
 def _key(value: Any) -> str:

@@ -1,12 +1,13 @@
 """Reads Parquet of any writer: DuckDB turns its types into those of JSON.
 
 Numbers come out as people wrote them: a float32 as the shortest decimal that gives it, an unsigned
-integer of 64 bits as text. Text columns without an
-annotation (Hive, Impala, old Spark) are text where most of a sample is UTF-8; 16 fixed bytes that
-are no text are a UUID. Other bytes stay in the file, and the row says where: `{"$bytes":
-"image.bytes:17"}` (column, row from 0).
+integer of 64 bits as text, a number that a Hugging Face data set has a name for (ClassLabel) as the
+name. Text columns without an annotation (Hive, Impala, old Spark) are text where most of a sample
+is UTF-8; 16 fixed bytes that are no text are a UUID. Other bytes stay in the file, and the row says
+where: `{"$bytes": "image.bytes:17"}` (column, row from 0).
 """
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -40,8 +41,9 @@ def open_parquet(filesystem: Any, path: str, name: str) -> Opened:
             twice = [c for c in columns if folded.count(c.casefold()) > 1]
             if twice:
                 raise FeedError(f"{name}: columns named twice: {', '.join(map(repr, twice))}")
+            labels = _labels(schema.metadata or {})
             texts = [
-                _expression(field.type, _quoted(field.name), field.name, sample.column(i))
+                _expression(field.type, _quoted(field.name), field.name, sample.column(i), labels)
                 for i, field in enumerate(schema)
             ]
     except (pa.ArrowException, OSError) as error:
@@ -94,13 +96,42 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _expression(kind: Any, sql: str, place: str, sample: Any, depth: int = 0) -> str:
+def _labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Column or place in it -> what its numbers mean, as Hugging Face keeps it (ClassLabel)."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    found: dict[str, list[str]] = {}
+    waiting: list[tuple[str, Any]] = [("", features)]
+    while waiting:
+        place, feature = waiting.pop()
+        if isinstance(feature, list) and feature:
+            waiting.append((place, feature[0]))
+        elif isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
+            names = feature.get("names")
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                found[place] = names
+        elif isinstance(feature, dict) and isinstance(feature.get("_type"), str):
+            waiting.append((place, feature.get("feature")))
+        elif isinstance(feature, dict):
+            inner = ((f"{place}.{name}" if place else name, f) for name, f in feature.items())
+            waiting += inner
+    return found
+
+
+def _expression(
+    kind: Any, sql: str, place: str, sample: Any, labels: dict[str, list[str]], depth: int = 0
+) -> str:
     """SQL for a column, or for a part of one, as JSON has it."""
     import pyarrow.types as t
 
     if t.is_dictionary(kind):
         kind, sample = kind.value_type, sample.cast(kind.value_type)
     inner = f"x{depth}"
+    if place in labels and t.is_integer(kind):
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in labels[place])
+        return f"CASE WHEN {sql} >= 0 THEN list_extract([{names}], CAST({sql} AS BIGINT) + 1) END"
     match kind:
         case _ if t.is_float32(kind) or t.is_float16(kind):
             return f"CASE WHEN isfinite({sql}) THEN CAST(CAST({sql} AS VARCHAR) AS DOUBLE) END"
@@ -113,10 +144,12 @@ def _expression(kind: Any, sql: str, place: str, sample: Any, depth: int = 0) ->
         case _ if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
             return _bytes(kind, sql, place, sample, depth)
         case _ if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
-            part = _expression(kind.value_type, inner, place, sample.flatten(), depth + 1)
+            part = _expression(kind.value_type, inner, place, sample.flatten(), labels, depth + 1)
             return sql if part == inner else f"list_transform({sql}, lambda {inner}: {part})"
         case _ if t.is_map(kind):
-            part = _expression(kind.item_type, f"{inner}.value", place, sample.items, depth + 1)
+            part = _expression(
+                kind.item_type, f"{inner}.value", place, sample.items, labels, depth + 1
+            )
             return (
                 f"CASE WHEN {sql} IS NOT NULL THEN map_from_entries(list_transform("
                 f"map_entries({sql}), lambda {inner}: {{'k': {inner}.key, 'v': {part}}})) END"
@@ -126,7 +159,7 @@ def _expression(kind: Any, sql: str, place: str, sample: Any, depth: int = 0) ->
                 f"{_quoted(f.name)} := "
                 + _expression(
                     *(f.type, f"struct_extract({sql}, '{f.name.replace(chr(39), chr(39) * 2)}')"),
-                    *(f"{place}.{f.name}", sample.field(i), depth),
+                    *(f"{place}.{f.name}", sample.field(i), labels, depth),
                 )
                 for i, f in enumerate(kind)
             )

@@ -189,6 +189,26 @@ def _compiled(column: str) -> Any:
         return None
 
 
+def roots(column: str) -> set[str]:
+    """The columns that a path (`price.amount`, `sale && price`) begins with."""
+    expression = _compiled(column)
+    return _roots(expression.parsed) if expression else set()
+
+
+def _roots(node: Mapping[str, Any]) -> set[str]:
+    inner = node["children"] if isinstance(node.get("children"), list) else []
+    match node["type"]:
+        case "field":
+            return {node["value"]}
+        # what is behind these is within what is before them
+        case "subexpression" | "index_expression" | "projection" | "value_projection":
+            return _roots(inner[0])
+        case "filter_projection" | "flatten" | "pipe":
+            return _roots(inner[0])
+        case _:
+            return set().union(*(_roots(child) for child in inner if isinstance(child, dict)))
+
+
 def is_path(column: str) -> bool:
     """Whether a column may be a path, where no column has that name."""
     return not _IDENTIFIER.fullmatch(column) and (

@@ -46,7 +46,12 @@ def open_spreadsheet(
         raise FeedError(f"{name}: has no header in row {place} of sheet {one!r}")
     named = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
     rows = in_blocks(_rows(cells[place:], columns, named))
-    return Opened(rows, [*dict.fromkeys(named)], f"excel, sheet {one!r}, header in row {place}")
+    read_as = f"excel, sheet {one!r}, header in row {place}"
+    others = [other for other in names if other != one] if sheet is None else []
+    others = [other for other in others if book.get_sheet_by_name(other).total_height > 1]
+    if others:
+        read_as += f"; not read: {', '.join(map(repr, others[:10]))}"
+    return Opened(rows, [*dict.fromkeys(named)], read_as)
 
 
 def _header(cells: list[list[Any]]) -> int:

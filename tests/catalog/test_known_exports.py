@@ -112,7 +112,8 @@ def test_magento_takes_one_store_view_and_finds_its_images(tmp_path):
     images = {f"{folder}/m/h/{n}.jpg": b"x" for n in (1, 2, 3)} | {f"{folder}/m/b/1.jpg": b"x"}
     mapping = mapped(tmp_path, {"catalog_product.csv": text, **images})
     found = products(mapping)
-    assert set(found) == {"MH1", "MB1"}
+    assert set(found) == {"MH1", "MB1", "OLD"}
+    assert found["OLD"]["availability"] == "out_of_stock"  # a later day may disable a live one
     assert found["MH1"]["title"] == "Hoodie"
     assert len(found["MH1"]["images"]) == 3
     assert found["MH1"]["attributes"]["climate"] == ["Cool", "Windy"]

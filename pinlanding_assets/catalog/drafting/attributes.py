@@ -1,5 +1,6 @@
 """Which of the other columns say what a product is like, and how their texts are split."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -205,20 +206,37 @@ def product_type(chosen: dict[str, Column], split: dict[str, str | None]) -> str
     return min(found)[-1] if found else None
 
 
+def _mark_of_values(column: Column) -> str | None:
+    """What separates the values of a keyed column, where all parts are short."""
+    for mark in ("|", ";", ","):
+        several = [text for text in column.texts if mark in text]
+        parts = [part for text in several for part in text.split(mark)]
+        if several and all(part.strip() and shapes.is_short(part, 25, 3) for part in parts):
+            decimals = any(re.search(r"\d,\d", text) for text in several)
+            return None if mark == "," and decimals else mark
+    return None
+
+
 def numbered_pairs(columns: Iterable[Column], used: set[str]) -> list[dict[str, object]]:
     """Columns like `attribute_name_1` and `attribute_value_1`: keys and values, by number."""
-    by_name = {plain(column.name): column.name for column in columns}
+    by_column = {column.name: column for column in columns}
+    by_name = {plain(name): name for name in by_column}
     found: list[dict[str, object]] = []
     for name, column in by_name.items():
         if name.split().count("1") + len(re.findall(r"(?<=[a-z])1\b", name)) != 1:
             continue
-        for word in ("name", "key", "label"):
-            other = by_name.get(re.sub(rf"\b{word}\b", "value", name))
+        for word, values_word in itertools.product(("name", "key", "label"), ("value", "values")):
+            other = by_name.get(re.sub(rf"\b{word}\b", values_word, name))
             if word in name.split() and other and column.count("1") == 1 == other.count("1"):
                 pattern = re.sub(r"1", r"(\\d+)", re.escape(name))
-                values = re.sub(rf"\b{word}\b", "value", pattern)
+                values = re.sub(rf"\b{word}\b", values_word, pattern)
                 used |= {c for n, c in by_name.items() if re.fullmatch(f"{pattern}|{values}", n)}
-                found.append(
-                    {"names": column.replace("1", "{n}"), "column": other.replace("1", "{n}")}
-                )
+                pair: dict[str, object] = {
+                    "names": column.replace("1", "{n}"),
+                    "column": other.replace("1", "{n}"),
+                }
+                if mark := _mark_of_values(by_column[other]):
+                    pair["split"] = mark
+                found.append(pair)
+                break
     return found

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from pinlanding_assets.catalog.drafting import attributes
+from pinlanding_assets.catalog.drafting import attributes, envelopes
 from pinlanding_assets.catalog.drafting.attribute_choice import set_attributes
+from pinlanding_assets.catalog.drafting.doubts import tell_of_missing
 from pinlanding_assets.catalog.drafting.field_choice import (
     find_title,
     set_fields,
@@ -35,6 +36,12 @@ def draft(samples: Sequence[Sample]) -> Draft:
     Args:
         samples: The first records of each file, or of some files of each kind.
     """
+    inner, path = envelopes.opened(samples)
+    if path:
+        found = draft(inner)
+        if found.usable:
+            envelopes.close(found, path)
+        return found
     result = Draft()
     tables = _tables(samples, result)
     if not tables:
@@ -125,8 +132,14 @@ def _describe_rest(state: State) -> None:
     _describe_pages(state)
     columns = result.settings["columns"]
     result.settings["columns"] = {name: columns[name] for name in _ORDER if name in columns}
-    if not (columns.get("title") or columns.get("images")):
-        result.doubt("columns.title", "no column of titles was found")
+    tell_of_missing(state)
+    for _, sample in state.table.samples:
+        kind, guess, page = sample.read_as.partition(", cp")
+        if kind.startswith("csv") and guess:
+            told = f"the letters look like cp{page.partition(',')[0]}; say it where they are wrong"
+            result.doubt("format.encoding", told)
+        if sheets := sample.read_as.partition("; not read: ")[2]:
+            result.doubt("format.sheet", f"other sheets are not read: {sheets}")
 
 
 def _describe_pages(state: State) -> None:

@@ -11,7 +11,9 @@ class Export:
         name: For people.
         needs: Columns that are all there; one with `|` is any of several.
         columns: Field -> its columns, the first that is not blank counts. () leaves a field out.
-        images: Columns and how they are split; {n} stands for 1, 2, 3, ...
+            One with `&&` is an expression (JMESPath) with the names of columns in quotes.
+        images: Columns, paths or expressions, and how they are split; {n} stands for 1, 2, 3, ...
+        images_from: The address that bare names of images are below.
         attributes: Key -> column and how it is split.
         pairs: Columns of keys and values, as the setting `attributes."*"` has them.
         only: Column -> the values of rows that count, where the column has no other values than
@@ -24,6 +26,7 @@ class Export:
     needs: tuple[str, ...]
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     images: tuple[tuple[str, str | None], ...] = ()
+    images_from: str = ""
     attributes: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     pairs: tuple[dict[str, str], ...] = ()
     only: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -39,10 +39,20 @@ class Recipe:
             return None
         found = []
         for wanted in self._export.columns[field]:
-            name = wanted if "[" in wanted and self._of_path(wanted) else self._named(wanted)
+            if "&&" in wanted:
+                name = self._expression(wanted)
+            else:
+                name = wanted if "[" in wanted and self._of_path(wanted) else self._named(wanted)
             if name:
                 found.append(name)
         return found if found or not self._export.columns[field] else None
+
+    def _expression(self, wanted: str) -> str | None:
+        """An expression with the columns' own names; None: one of them is not there."""
+        names = {quoted: self._named(quoted) for quoted in re.findall(r'"([^"]*)"', wanted)}
+        if not all(names.values()):
+            return None
+        return re.sub(r'"([^"]*)"', lambda m: json.dumps(names[m[1]], ensure_ascii=False), wanted)
 
     def _of_path(self, path: str) -> bool:
         return any(column.one == path and column.values for column in self._columns.values())
@@ -56,15 +66,27 @@ class Recipe:
     def images(self) -> list[tuple[str, str | None]]:
         found = []
         for wanted, split in self._export.images:
+            if "[]" in wanted or "&&" in wanted:
+                path = wanted if wanted in self._columns else None
+                if name := self._expression(wanted) if "&&" in wanted else path:
+                    found.append((name, split))
+                continue
             numbers = range(1, _MAX_NUMBERED) if "{n}" in wanted else [0]
             for n in numbers:
                 name = self._named(wanted.replace("{n}", str(n)))
                 if name:
                     found.append((name, split))
-        addresses = [one for one in found if self._columns[one[0]].share(is_url) > 0.5]
+        known = self._columns
+        addresses = [one for one in found if one[0] in known and known[one[0]].share(is_url) > 0.5]
         # the same photos by their names alone
         files = [one for one in found if one not in addresses and " file " in plain(one[0])]
         return [one for one in found if not addresses or one not in files]
+
+    def images_from(self, images: list[tuple[str, str | None]]) -> str:
+        """The address that images are below, where they are bare names; "": there is none."""
+        named = [self._columns[name] for name, _ in images if name in self._columns]
+        bare = named and all(column.share(is_url) == 0 for column in named)
+        return self._export.images_from if bare else ""
 
     def attributes(self) -> list[tuple[str, str, str | None]]:
         found = []

@@ -14,6 +14,7 @@ from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS, NOT_IMAGES, s
 _OWN = "the export's own"
 _GROUPS = ("item group id", "group id", "variant group", "parent asin")
 _WITHDRAWN = ("deleted at", "archived at", "discontinued at")
+_FOR_SALE = said("available, avail, verfugbar, disponible, disponibile, beschikbaar, online")
 _QUANTITIES = said("quantity, qty, menge, cantidad, quantita, aantal")
 _SALES, _DATES = (
     said("sale, special, discount"),
@@ -80,11 +81,14 @@ def set_images(state: State) -> None:
     found: list[object] = []
     given = state.recipe.images() if state.recipe else []
     for name, split in given:
-        other = split_of(state.columns[name].texts)
+        other = split_of(state.columns[name].texts) if name in state.columns else None
         several = other if other == "|" or not split else split
         found.append({"column": name, "split": several} if several else name)
         state.used.add(name)
         state.result.reasons["columns.images"] = _OWN
+    if state.recipe and (base := state.recipe.images_from(given)):
+        state.result.settings["images_from"] = base
+        state.result.reasons["images_from"] = "where the export's images lie"
     for picture in [] if given else pictures({c.name: c for c in state.open(but_id=True)}):
         others = state.columns[picture.name].others if picture.name in state.columns else []
         names = (picture.name, *others)
@@ -203,7 +207,9 @@ def _set_availability(state: State) -> None:
     found = state.ranked("availability", fields.is_availability)
     if not found:
         return
-    column = found[0]
+    column = _counted_beside(found)
+    if column is not found[0]:
+        state.set("status", [found[0].one], "says whether a product is for sale at all")
     path = fields.availability_path(column)
     state.set("availability", [path], "words or numbers in stock")
     state.used.add(column.name)
@@ -211,6 +217,16 @@ def _set_availability(state: State) -> None:
     if tokens(column.name) <= _QUANTITIES:
         told = f"{column.name!r} is taken for goods in stock"
         state.result.doubt("columns.availability", told)
+
+
+def _counted_beside(found: list[Column]) -> Column:
+    """The column of what is in stock: a number says more than that something is for sale."""
+    first = found[0]
+    flag = first.share(shapes.is_truth) == 1 and first.distinct <= 2 and not first.listed
+    if not flag or not tokens(first.name) & _FOR_SALE:
+        return first
+    counts = [c for c in found[1:] if c.share(shapes.is_number) == 1 and c.distinct > 1]
+    return next((c for c in counts if not c.listed and c.share(shapes.is_truth) < 1), first)
 
 
 def _tell_unknown_words(state: State, field: str, column: Column) -> None:
@@ -225,7 +241,7 @@ def _set_price(state: State) -> None:
     candidates = [column for column in state.open() if not column.keyed]
     if given:
         candidates = [c for name in given if (c := state.column(name)) and c.values]
-    chosen, doubts = fields.prices(candidates)
+    chosen, doubts = fields.prices(candidates, named=bool(given))
     for name, why in doubts:
         doubt("columns.price", f"{name!r}: {why}")
     if not chosen:
@@ -241,7 +257,8 @@ def _set_price(state: State) -> None:
     beside = [c for c in found if c.parents and c.parents == chosen[-1].parents]
     currency = (beside or found or [None])[0]
     paths = [fields.price_path(column, currency) for column in chosen]
-    state.set("price", paths, "its name and numbers say so")
+    special = [name for name in given or () if "&&" in name]  # expressions of the export
+    state.set("price", [*special, *paths], "its name and numbers say so")
     state.used |= {column.name for column in chosen}
     for column, path in zip(chosen, paths, strict=True):
         if fields.takes_the_first(column, path):
@@ -252,7 +269,7 @@ def _set_price(state: State) -> None:
         named = tokens(column.name)
         if len(chosen) > 1 and named & _DATES and named & _SALES and column.values:
             doubt("columns.price", f"the days of a sale ({column.name!r}) are not heeded")
-    money.describe(state.result, chosen, currency)
+    money.describe(state.result, chosen, currency, state.table.names)
 
 
 def _tell_of_no_price(state: State, candidates: list[Column]) -> None:
@@ -276,6 +293,8 @@ def _set_field(state: State, name: str, fits: Callable[[Column], bool]) -> None:
         given = state.recipe.status()
     if given is not None:
         state.set(name, given, _OWN)
+    elif name in state.result.settings["columns"]:
+        return
     elif found := state.ranked(name, fits):
         state.set(name, [found[0].one], "its name and values say so")
         if name == "status":

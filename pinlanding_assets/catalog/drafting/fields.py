@@ -128,10 +128,15 @@ def _amount(value: Any) -> float | None:
     return price.amount if price.amount is not None else price.grouped
 
 
-def prices(columns: Sequence[Column]) -> tuple[list[Column], list[tuple[str, str]]]:
-    """The columns of the price, that of a sale first, and what is doubtful about others."""
+def prices(
+    columns: Sequence[Column], *, named: bool = False
+) -> tuple[list[Column], list[tuple[str, str]]]:
+    """The columns of the price, that of a sale first, and what is doubtful about others; `named`:
+    an export says that they are prices."""
     doubts: list[tuple[str, str]] = []
     found = [column for _, column in ranked(columns, "price", is_price)]
+    if named:
+        found = [column for column in columns if is_price(column)]
     sale = [c for c in found if tokens(c.name) & _SALE]
     usual = [c for c in found if c not in sale]
     usual.sort(key=lambda c: bool(tokens(c.name) & _LIST))  # what others ask for it comes last
@@ -250,6 +255,9 @@ def availability_path(column: Column) -> str:
         return f"{column.name} | contains(@, `true`)"
     if all(isinstance(value, int | float) for value in column.parts):
         return f"{column.name} | max(@)"
+    before, _, last = column.name.rpartition(".")
+    if before and all(re.fullmatch(r"-?\d+(\.\d+)?", text) for text in column.texts):
+        return f"{before}.to_number({last}) | max(@)"
     return column.one
 
 

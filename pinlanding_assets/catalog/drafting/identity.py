@@ -57,7 +57,10 @@ def identify(table: Table, title: Column | None) -> Identity:
         if found:
             return found
         rejected.append(column.name)
-    for column in _with_gaps(table, columns):
+    for column in _with_gaps(table, columns, 0.1):
+        if _continues(table, column, title):
+            return Identity(column.name, "rows without one follow their product's", rows="joined")
+    for column in _with_gaps(table, columns, 0.5):
         gaps = f"{column.rows - column.filled} of {column.rows} rows have none and are refused"
         return Identity(column.name, _REASON, doubts=[("columns.id", gaps)])
     for column in columns:
@@ -76,9 +79,20 @@ def identify(table: Table, title: Column | None) -> Identity:
     return _by_image(table) or _by_place(table, title) or _none([])
 
 
-def _with_gaps(table: Table, columns: list[Column]) -> list[Column]:
-    """Columns that are called after ids and have some in most rows."""
-    named = ranked(columns, "id", lambda c: _may_be_id(c, fill=0.5))
+def _continues(table: Table, column: Column, title: Column | None) -> bool:
+    """Whether no row without an id has a title, so that it is a part of the one before."""
+    if title is None or title is column or column.filled < 2:
+        return False
+    ids, titles = column.by_record(), title.by_record()
+    without = [place for place in range(column.rows) if place not in ids]
+    files = table.file_of
+    first = {file: place for place, file in reversed([*enumerate(files)])}
+    return all(place not in titles and place != first[files[place]] for place in without)
+
+
+def _with_gaps(table: Table, columns: list[Column], fill: float) -> list[Column]:
+    """Columns that are called after ids and have some in so many rows."""
+    named = ranked(columns, "id", lambda c: _may_be_id(c, fill))
     return [c for _, c in named if plain(c.name) not in _WEAK and table.is_unique(c)]
 
 

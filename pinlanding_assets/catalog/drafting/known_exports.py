@@ -6,6 +6,7 @@ Names are as `names.plain` has them. What an export does not say here is found o
 from collections.abc import Sequence
 
 from pinlanding_assets.catalog.drafting.export import Export
+from pinlanding_assets.catalog.drafting.known_markets import MARKETS
 from pinlanding_assets.catalog.drafting.known_shops import SHOPS
 from pinlanding_assets.catalog.drafting.names import plain
 
@@ -29,6 +30,7 @@ CHANNELS = (
         "a product feed of Google Merchant or Meta",
         ("id", "title", "link", "image link", "price|availability"),
         columns=_GOOGLE,
+        attributes={"color": ("color", "/"), "material": ("material", "/")},
         ignored=_GOOGLE_IGNORED,
     ),
     Export(
@@ -91,7 +93,7 @@ CHANNELS = (
 def recognize(names: Sequence[str]) -> Export | None:
     """The export that has columns of these names."""
     known = {plain(name) for name in names}
-    for export in (*SHOPS, *CHANNELS):
+    for export in (*SHOPS, *MARKETS, *CHANNELS):
         if all(any(one in known for one in need.split("|")) for need in export.needs):
             return export
     return None

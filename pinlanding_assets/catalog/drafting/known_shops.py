@@ -99,13 +99,14 @@ SHOPS = (
             "availability": ("is in stock", "qty"),
             "seller": (),
             "url": (),
+            # 2 is disabled
+            "status": ("\"product online\" == '2' && 'no' || ''",),
         },
         images=(("base image", None), ("additional images", ",")),
         attributes={"type": ("attribute set code", None), "category": ("categories", ",")},
         pairs=({"column": "additional attributes"},),
         only={
             "store view code": ("", "default"),
-            "product online": ("1", ""),
             "visibility": ("Catalog, Search", "Catalog", "Search", ""),
         },
         product_type="type",

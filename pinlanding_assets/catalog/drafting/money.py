@@ -16,8 +16,10 @@ _CODES = re.compile(
 )
 
 
-def describe(draft: Draft, prices: Sequence[Column], currency: Column | None) -> None:
-    """Sets `decimal` and `defaults.currency` where the prices say them."""
+def describe(
+    draft: Draft, prices: Sequence[Column], currency: Column | None, names: Sequence[str] = ()
+) -> None:
+    """Sets `decimal` and `defaults.currency` where the prices say them, or a name of a column."""
     read = [price for column in prices for price in _read(column)]
     _decimal(draft, read, prices)
     if currency is not None and currency.fill >= 0.999 * max((p.fill for p in prices), default=0):
@@ -25,6 +27,8 @@ def describe(draft: Draft, prices: Sequence[Column], currency: Column | None) ->
     signs = Counter(price.currencies for price in read)
     stated = {signs_of for signs_of in signs if signs_of}
     header = next((code for column in prices if (code := _of_name(column.name))), None)
+    said = next((m[1] for n in names if (m := re.search("Currency=([A-Z]{3})", n))), None)  # eBay
+    header = header or said
     single = {codes[0] for codes in stated if len(codes) == 1}
     if header and all(header in codes for codes in stated):
         draft.settings.setdefault("defaults", {})["currency"] = header

@@ -11,10 +11,19 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
 _LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def)$")
 _LAST_WORD = re.compile(r"(?i)(?<=[\w ])[ _](name|titles?|display)$")  # colour_name
-_MONEY = said("price, prices, pricing, preis, preise, prix, precio, precios, prezzo, prijs")
+_MONEY = said(
+    "price, prices, pricing, preis, preise, prix, precio, precios, prezzo, prijs, preco, pris,"
+    "cena, cijena, fiyat, hinta, pret, цена, 価格, 价格, 가격"
+)
 _AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
 _IN_BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
+_LOCALE = re.compile(r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}[")\]]*$')  # name."en-GB", name(en-gb)
+_SHORT = {  # as columns of warehouses are called
+    **{"cd": "code", "nm": "name", "descr": "description", "dsc": "description", "ccy": "currency"},
+    **{"curr": "currency", "amt": "amount", "prc": "price", "manuf": "manufacturer"},
+}
+_LINKS = said("de, del, du, des, d, l, le, la, el, do, da, di, dell, dello, van, het, vom")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
 
 
@@ -33,21 +42,37 @@ def plain(name: str) -> str:
 def spoken(name: str) -> tuple[str, ...]:
     """Forms of a name that may stand in the tables of words, the whole one first."""
     name = _WRAPPED.sub("", name)
-    forms = [plain(name), plain(_IN_BRACKETS.sub(" ", name))]
+    forms = [plain(name), plain(_IN_BRACKETS.sub(" ", name)), plain(_LOCALE.sub("", name))]
     if (bare := without_leaf(name)) != name:
         forms.append(plain(re.split(r"[.\]]", bare.removesuffix("[]"))[-1]))
     last = re.split(r"[.\]]", name)[-1].strip('"')
     for form in list(forms):
         tokens = form.split()
+        if any(token in _SHORT for token in tokens):
+            tokens = [_SHORT.get(token, token) for token in tokens]
+            forms.append(" ".join(tokens))
+        forms += _without_noise(tokens)
         while len(tokens) > 1 and tokens[0] in words.NOISE:
             tokens = tokens[1:]
             forms.append(" ".join(tokens))
+            forms += _without_noise(tokens)
         if len(tokens) > 1 and tokens[-1] in ("en", "de", "fr", "es", "it", "nl", "default", "def"):
             forms.append(" ".join(tokens[:-1]))
         forms.append(_UNIT.sub("", form).strip())
     if re.search(r"[.\[]", name) and last:
         forms += [form for form in (plain(last),) if form not in ("id", "name", "value", "url")]
     return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def _without_noise(tokens: list[str]) -> list[str]:
+    """Without the goods at the end: `nome articolo` and `descripcion del articulo`."""
+    found = []
+    while len(tokens) > 1 and tokens[-1] in words.NOISE and "of" not in tokens:
+        tokens = tokens[:-1]
+        while len(tokens) > 1 and tokens[-1] in _LINKS:
+            tokens = tokens[:-1]
+        found.append(" ".join(tokens))
+    return found
 
 
 def without_leaf(name: str) -> str:
@@ -85,6 +110,7 @@ def _places(table: tuple[str, ...]) -> dict[str, int]:
     places: dict[str, int] = {}
     for place, name in enumerate(table):
         places.setdefault(name, place)
+        places.setdefault(plain(name), place)
     return places
 
 
@@ -98,6 +124,11 @@ def attribute_rank(name: str) -> tuple[str, int] | None:
     if tokens(name) & attribute_words.CATEGORY_TOKENS:
         return "category", 999
     return ("*", 999) if tokens(name) & attribute_words.WORDS else None
+
+
+def is_of_money(name: str) -> bool:
+    """Whether a name has a word for a price."""
+    return bool(tokens(name) & _MONEY)
 
 
 def is_technical(name: str) -> bool:
@@ -116,7 +147,7 @@ def key_of(name: str) -> str:
         name = useful[-1] if useful else name
     else:
         name = _IN_BRACKETS.sub(" ", name) if _IN_BRACKETS.sub("", name).strip() else name
-    name = re.sub(r"^(g|c):", "", name)
+    name = re.sub(r"^\*?([gc]|C):", "", name)
     spaced = name if name.isupper() else _CAMEL.sub(" ", name)
     key = re.sub(r"[\W_]+", "_", spaced.casefold()).strip("_")[:80]
     for noise in ("product_", "item_"):

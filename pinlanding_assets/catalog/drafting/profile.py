@@ -12,7 +12,7 @@ from pinlanding_assets.catalog.drafting import attribute_words, shapes, words
 from pinlanding_assets.catalog.drafting.names import plain
 from pinlanding_assets.catalog.values import BYTES, members, several
 
-_DEPTH = 5
+_DEPTH = 9  # IIIF has its images there
 _MAX_COLUMNS = 1000
 _MAX_NAME = 160  # characters; a catalog.yaml names none that is much longer
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,7 +28,14 @@ _KEYS = {
     "trait type",
 }
 _VALUES = {"value", "values", "option", "options", "val", "text", "display value"}
-_PARAMS = ("param", "attribute", "property", "specification", "spec", "feature")  # of XML
+_PARAMS = ("param", "attribute", "property", "specification", "spec", "feature", "product detail")
+_NAMED = {f"{param} name": f"{param} value" for param in _PARAMS}  # PARAM_NAME, attribute_name
+_KEYS |= set(_NAMED)
+_VALUES |= set(_NAMED.values())
+_KEY = r"[^\W\d][\w /()-]{0,30}"
+_PAIRS = re.compile(rf"(?:^|[;|\n])\s*({_KEY})\s*[:=](?!/)")
+_PAIR = rf"{_KEY}\s*[:=](?!/)[^:=;|\n]{{1,60}}"
+_TEXT_MAP = re.compile(rf"{_PAIR}(?:[;|\n]\s*{_PAIR})*")
 _ORDER = {plain(language): place for place, language in enumerate(words.LANGUAGES)}
 _STRUCT = {
     *("amount", "value", "currency", "currency code", "price", "unit", "url", "src", "href"),
@@ -246,8 +253,9 @@ def _spelled_pairs(records: Sequence[dict[str, Any]], maps: set[str]) -> dict[st
             pairs = value if isinstance(value, list) else [value]
             if name in maps or name in found or not all(is_pair(v) for v in pairs):
                 continue
-            by_attribute = any(key.startswith("@") for key in pairs[0])
-            if isinstance(value, dict) and not (by_attribute and name.split(".")[-1] in _PARAMS):
+            marked = any(key.startswith("@") or plain(key) in _NAMED for key in pairs[0])
+            last = plain(name.rpartition(".")[2].strip('"'))
+            if isinstance(value, dict) and not (marked and last in _PARAMS):
                 continue
             if spelled := _pairs_path(path, pairs):
                 found[name] = spelled
@@ -312,4 +320,11 @@ def _is_text_map(name: str, cells: list[str]) -> bool:
         named = {plain(key) for r in good for key in r}
         image = any(isinstance(v, str) and shapes.is_image(v) for r in good for v in r.values())
         return len(good) == len(shown) and not image and not named <= _STRUCT
-    return False
+    # `Color: red; Sole: rubber`: short keys that come back, short values
+    pairs = [_PAIRS.findall(cell) for cell in shown]
+    if not all(_TEXT_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown):
+        return False
+    keys = Counter(plain(key) for found in pairs for key in {k.strip() for k in found})
+    return sum(len(found) > 1 for found in pairs) >= 0.5 * len(shown) and (
+        keys.most_common(1)[0][1] >= min(2, len(shown))
+    )

@@ -18,7 +18,8 @@ def said(text: str) -> frozenset[str]:
 NOISE = said(
     "prod, product, products, item, items, artikel, article, articulo, articolo, produkt, producto,"
     "produit, prodotto, variant, variants, varianten, goods, node, source, data, our, the,"
-    "master, current, object, record, work, artwork, garment, listing, offers, offer"
+    "master, current, object, record, work, artwork, garment, listing, offers, offer, sku, produto,"
+    "artigo, produktu, towaru, zbozi, tovaru, urun, produs, товара, 商品, 产品, 상품"
 )
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -32,6 +33,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "object number, accession number, inventory number, inventarnummer, inventar nr,"
         "referencia, reference, ref, reference produit, codigo, codice, codice articolo,"
         "code article, code, artikelcode, productcode, productnummer, identifier, key,"
+        "custom label, kod, kod produktu, indeks, symbol, varenummer, varenr, tuotenumero,"
+        "tuotekoodi,"
+        "cikkszam, cod, sifra, 商品コード, 商品番号, 品番, 型番, 商品id, 商品编号, 货号, 编码,"
+        "상품코드, артикул, код,"
+        "resource id, media id, work id, entry id, photo id, picture id, document id,"
+        "nummer artikel,"
         "identifiant, identificador, sachnummer, materialnummer, style id, style code,"
         "style number, @id, guid, gtin, ean, ean13, barcode, isbn, upc, mpn, numero d inventaire,"
         "accession, filename, file name, image id, image name, image path, file path, path,"
@@ -56,7 +63,11 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "omschrijving kort, headline, product, produkt, producto, produit, prodotto, artikel,"
         "article, item, object title, dc title, short title, object name, caption, text,"
         "short description, prompt, label, subject, nazwa, namn, navn, nimi, nazev, megnevezes,"
-        "商品名, 名称, 상품명, название, наименование"
+        "商品名, 名称, 상품명, название, наименование, articulo, articolo, artigo, produto, naziv,"
+        "denumire, denominacion, benamning, produktnamn, produktnavn, varenavn, varunamn,"
+        "tuotenimi, tuote,"
+        "termeknev, ime, adı, urun adı, 品名, 产品名称, 商品标题, 商品名称, 商品タイトル,"
+        "タイトル, 제품명"
     ),
     "description": listed(
         "description, desc, detail desc, detailed description, long description,"
@@ -70,7 +81,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "shortdescription, kurzbeschreibung, kurztext, resume, description courte,"
         "descripcion corta, descrizione breve, korte omschrijving, blurb, caption, story,"
         "features, bullet points, highlights, opis, beskrivning, beskrivelse, kuvaus, popis,"
-        "leiras, описание, 説明, 描述, 商品説明"
+        "leiras, описание, 説明, 描述, 商品説明, 产品描述, 설명, tuotekuvaus, aciklama,"
+        "descriere, descricao"
     ),
     "price": listed(
         "sale price, special price, discounted price, discount price, current price, final price,"
@@ -85,6 +97,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "prix unitaire, prix eur, precio de venta, precio, precio final, pvp, precio con iva,"
         "prezzo di vendita, prezzo, prezzo al pubblico, verkoopprijs, prijs, prijs incl btw,"
         "stuksprijs, preco,"
+        "price incl vat, price inc vat, price with vat, price including vat, price vat, cena s dph,"
+        "cena z vat, preis inkl mwst, preis mit mwst, prezzo con iva, prezzo ivato, fiyat, pret,"
+        "cijena,"
+        "販売価格, 売価, 定価, 售价, 单价, 판매가, стоимость,"
         "cena, pris, hinta, ar, price raw, offers price, price text, price current, prices price,"
         "prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
     ),
@@ -92,7 +108,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "currency, currency code, price currency, pricecurrency, currencycode,"
         "price currency code, currency iso, currency unit, wahrung, waehrung, devise, moneda,"
         "valuta, divisa, "
-        "monnaie, iso currency, offers price currency, waluta, moeda"
+        "monnaie, iso currency, offers price currency, waluta, moeda, currency id, mena, penznem,"
+        "para birimi,"
+        "валюта, 通貨, 货币, 통화"
     ),
     "seller": listed(
         "seller, seller name, merchant, merchant name, store, store name, shop, shop name,"
@@ -100,7 +118,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "anbieter, vendeur, vendedor, venditore, verkoper, tienda, boutique, negozio, winkel,"
         "sold by, brand, brand name, brands, marke, marque, marca, merk, manufacturer,"
         "manufacturer name, maker, hersteller, herstellername, fabricant, fabricante, fabrikant,"
-        "produttore, fabbricante, publisher, supplier, lieferant, fournisseur, proveedor,"
+        "produttore, fabbricante, producent, vyrobce, valmistaja, gyarto, marka, tillverkare,"
+        "varumarke,"
+        "publisher, supplier, lieferant, fournisseur, proveedor,"
         "fornitore, leverancier, ブランド, 品牌, бренд, производитель, 브랜드"
     ),
     "availability": listed(
@@ -115,7 +135,14 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "lager, auf lager, voorraad, existencias, existencia, giacenza, magazzino, quantite,"
         "quantite en stock, estoque, lagerhalten, stock on hand, on hand, units in stock,"
         "lagersaldo, quantity, qty, cantidad, cantidad disponible, quantita, aantal,"
-        "quantity on hand, current stock, current stock level, наличие, 在庫, 库存, status"
+        "stan magazynowy, dostepnosc magazynowa, dostupnost, sklad, skladem, stav skladu,"
+        "keszlet, stok,"
+        "stok durumu, stoc, stanje, varastosaldo, saldo, lagerstand, lagermenge, lagerantal,"
+        "disponibilita magazzino, stock disponible, disponibilite stock, estado de stock,"
+        "stock actual,"
+        "quantity on hand, current stock, current stock level, наличие, остаток, 在庫, 在庫数,"
+        "在庫状況, 库存,"
+        "库存数量, 재고, status"
     ),
     "status": listed(
         "status, product status, state, is active, active, enabled, is enabled, published,"
@@ -148,7 +175,8 @@ IMAGES = listed(
     "additional image, additional images, additional image link, additional image links,"
     "other images, extra images, gallery, media, media url, media urls, media gallery, asset url,"
     "iiif url, edm preview, preview, edm is shown by, zdjecie, kuva, billede, bilde, kep,"
-    "obrazek, изображение, картинка, 画像, 图片, pictures, assets, primary image small,"
+    "obrazek, obrazok, изображение, картинка, 画像, 画像url, 商品画像, 图片, 이미지, pictures,"
+    "assets, primary image small,"
     "weitere bilder, zusatzbilder, image2, thumbnail, thumb, thumbnail url, small image,"
     "image small, swatch, swatch image, enclosure, media content"
 )
@@ -192,7 +220,7 @@ NEVER: dict[str, frozenset[str]] = {
         "einkauf, per, grundpreis, range, currency, unit, units, type, discount, saving,"
         "savings, percent, history, rule, until, start, end, class, versand, map, deposit,"
         "kg, formatted, margin, effective, interval, achat, compra, acquisto, inkoop, barre,"
-        "fournisseur, streichpreis, group, list"
+        "fournisseur, streichpreis, group, list, zakupu, hurtowa, nakupni, inkop"
     ),
     "seller": said("id, code, sku, rating, url, link, number, part, count, image, logo"),
     "availability": said(
