@@ -63,14 +63,15 @@ def _best_guess(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     lines = [line for line in sample.split(b"\n") if not line.isascii()]
-    known = [line.decode("cp1252") for line in lines if not _UNKNOWN.search(line)]
+    known = [line for line in lines if not _UNKNOWN.search(line)]
     # single rows may be broken
-    western = "\n".join(known) if len(known) >= 0.8 * len(lines) else ""
+    whole = b"\n".join(known) if len(known) >= 0.8 * len(lines) else b""
+    western = whole.decode("cp1252")
     high = re.findall(r"[^\x00-\x7f]", western)
     letters = sum(c.isalpha() or c in "€£§°²³´’‘“”„–—…«»®©½¼¾·×±µ¿¡ºª¹™•" for c in high)
     # Western texts have single accented letters in words of plain ones, not words of high letters
     runs = re.findall(r"[À-ÿ]{3,}", western)
-    if western and _is_central_european(sample, western):
+    if western and _is_central_european(whole, western):
         return "cp1250"
     if western and letters >= 0.9 * len(high) and len(runs) * 10 < len(high):
         return "cp1252"
