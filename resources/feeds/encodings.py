@@ -41,19 +41,6 @@ def sniff_encoding(sample: bytes, *, code_pages: bool = True) -> str:
     return _best_guess(sample)
 
 
-def _is_central_european(sample: bytes, western: str) -> bool:
-    """Whether a text is Polish or one of its neighbours: read as a Western one, it has marks within
-    words (`£ó¿ko`)."""
-    try:
-        central = sample.decode("cp1250")
-    except UnicodeDecodeError:
-        return False
-    pairs = zip(western, central, strict=True)
-    text = "".join("\0" if one != other and not one.isalpha() else one for one, other in pairs)
-    marks = re.search(r"[^\W\d_]\0[^\W\d_]", text)
-    return bool(marks and re.search("[ĄĆĘŁŃŚŹŻąćęłńśźżĽľ]", central))
-
-
 def _best_guess(sample: bytes) -> str:
     """Of an encoding without a mark. Windows' Western one is by far the commonest in the field, and
     charset-normalizer prefers rarer ones on short texts, so it has to be clearly worse."""
@@ -68,8 +55,6 @@ def _best_guess(sample: bytes) -> str:
     letters = sum(c.isalpha() or c in "€£§°²³´’‘“”„–—…«»®©½¼¾·×±µ¿¡ºª¹™•" for c in high)
     # Western texts have single accented letters in words of plain ones, not words of high letters
     runs = re.findall(r"[À-ÿ]{3,}", western)
-    if western and _is_central_european(whole, western):
-        return "cp1250"
     if western and letters >= 0.9 * len(high) and len(runs) * 10 < len(high):
         return "cp1252"
     best = from_bytes(sample[: 1 << 15]).best()
