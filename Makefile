@@ -97,6 +97,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.nightly
 	$(BIN)/python -m benchmarks.orchestration
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.feeds
 	$(BIN)/python -m benchmarks.ddpo
 
 prove-scale: .venv/installed

@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 MANIFEST = "manifest.json"
 _WRITTEN: Any = {"compression": "zstd", "compression_level": 1, "statistics": True}
 PART_ROWS = 1 << 17  # of `read_in_parts`
+GROUP_ROWS = 1 << 15  # of a table that is written in parts
 KEEP_SUPERSEDED_SECONDS = 86_400.0  # in a bucket: longer than any reader or writer takes
 
 
@@ -275,12 +276,12 @@ def _parquet_of(frame: pl.DataFrame) -> tuple[bytes, int, pl.Schema]:
 
 
 def _parquet_in_parts(parts: Iterable[pl.DataFrame]) -> tuple[bytes, int, pl.Schema]:
-    """A Parquet file of parts, its rows and its schema. A row group is a part."""
+    """A Parquet file of parts, its rows and its schema."""
     import pyarrow.parquet as pq
 
     found, rows, schema = io.BytesIO(), 0, pl.Schema()
     writer = None
-    for part in parts:
+    for part in _gathered(parts):
         table = part.to_arrow()
         if writer is None:
             schema = part.schema
@@ -292,6 +293,18 @@ def _parquet_in_parts(parts: Iterable[pl.DataFrame]) -> tuple[bytes, int, pl.Sch
         raise ValueError("a table needs at least one part")
     writer.close()
     return found.getvalue(), rows, schema
+
+
+def _gathered(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Parts put together to some GROUP_ROWS: small row groups cost more than they hold."""
+    held: list[pl.DataFrame] = []
+    for part in parts:
+        held.append(part)
+        if sum(one.height for one in held) >= GROUP_ROWS:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
 
 
 def content_hash(frame: pl.DataFrame) -> str:

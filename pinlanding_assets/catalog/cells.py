@@ -7,6 +7,7 @@ and texts that are plainly clean (`PLAIN`) are not looked at one by one.
 
 import functools
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ MAX_NOTES = 20  # rejects of one row; a hostile row could cause thousands
 # printable letters that NFKC leaves alone, and none that marks or entities begin with
 _LETTERS = r"!-%'-;=-Z\]-~À-ÖØ-öø-ıĹ-ľŃ-ňŊ-žА-яЁё一-鿿ぁ-んァ-ヶー"
 PLAIN = rf"^[{_LETTERS}]+( [{_LETTERS}]+)*$"
-_NO_TEXT = r'":[^"]'  # a value that begins with no quote, or a text that looks like one
+# a value that begins with no quote, or a text that looks like one
+_NO_TEXT = r'"\s*:\s*[^"\s]'
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_NULL = max(map(len, NULLS))
 
 
@@ -222,12 +225,16 @@ class Block:
 def column_of(values: Sequence[Any]) -> Column:
     """A column of any values; NaN is how data frames write a missing number."""
     texts = [value if type(value) is str else None for value in values]
+    try:
+        series = pl.Series(texts, dtype=pl.String)
+    except UnicodeEncodeError:
+        series = pl.Series([text and _SURROGATE.sub("\0", text) for text in texts], dtype=pl.String)
     others = {
         place: value
         for place, value in enumerate(values)
         if value is not None and type(value) is not str and value == value
     }
-    return Column(pl.Series(texts, dtype=pl.String), others)
+    return Column(series, others)
 
 
 def _extracted(records: pl.Series, columns: Sequence[str]) -> dict[str, Column]:
@@ -237,7 +244,9 @@ def _extracted(records: pl.Series, columns: Sequence[str]) -> dict[str, Column]:
     named = [column for column in dict.fromkeys(columns) if not is_path(column)]
     if not named or not records.len():
         return {name: column_of([None] * records.len()) for name in named}
-    only_texts = not records.str.contains(_NO_TEXT).any()
+    # DuckDB's structures do not tell `Name` from `name`, its paths do
+    once = len({name.casefold() for name in named}) == len(named)
+    only_texts = once and not records.str.contains(_NO_TEXT).any()
     if only_texts:
         shape = json.dumps(dict.fromkeys(named, "VARCHAR")).replace("'", "''")
         query = f"SELECT from_json(record, '{shape}') AS v FROM block"
@@ -278,8 +287,8 @@ def _connection() -> Any:
 
 
 def _without_surrogates(record: str) -> str:
-    text = json.dumps(parse_json(record), ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()
+    """With a NUL for each: what is refused in an id or an address, and cleaned from a text."""
+    return _SURROGATE.sub(r"\\u0000", json.dumps(parse_json(record), ensure_ascii=False))
 
 
 def _json_path(name: str) -> str:
@@ -319,7 +328,13 @@ def _value(kind: str, text: str) -> Any:
 def plainly(limit: int, nulls: frozenset[str]) -> pl.Expr:
     """Texts that are clean as they are, are no word for nothing, and keep to a length."""
     text = pl.col("text")
+    return text.str.contains(PLAIN) & (text.str.len_chars() <= limit) & ~is_null_word(nulls)
+
+
+def is_null_word(nulls: frozenset[str]) -> pl.Expr:
+    """Which texts of letters of PLAIN are words for nothing; `nulls`: further ones, casefolded."""
+    text = pl.col("text")
     longest = max(_LONGEST_NULL, *map(len, nulls), 0)
     start = text.str.head(longest + 1).str.to_lowercase()  # a whole text is seldom so short
-    word = start.is_in([*NULLS, *nulls])
-    return text.str.contains(PLAIN) & (text.str.len_chars() <= limit) & ~word & (text != "NA")
+    word = start.str.replace_all("ß", "ss").is_in([*NULLS, *nulls])  # casefolded
+    return word | (text == "NA")

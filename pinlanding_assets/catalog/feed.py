@@ -74,7 +74,8 @@ def parse_records(
     """
     reader, left_out, store = RowReader(mapping, day), 0, RowStore()
     rejects = [pl.DataFrame(schema=REJECTS)]
-    products, references = [schema.Products.create_empty()], [pl.DataFrame(schema=_REFERENCES)]
+    products = [pl.DataFrame(schema=schema.Products.create_empty().schema)]
+    references = [pl.DataFrame(schema=_REFERENCES)]
     parts = superseded = 0
     full, how = mapping.get("snapshot") == "full", mapping.get("rows") or "auto"
     try:

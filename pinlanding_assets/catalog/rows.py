@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.catalog import schema
-from pinlanding_assets.catalog.cells import Block, Column, column_of, plainly
+from pinlanding_assets.catalog.cells import Block, Column, column_of, is_null_word, plainly
 from pinlanding_assets.catalog.prices import BadPrice, Price, read_price
 from pinlanding_assets.catalog.text import clean, excerpt
 from pinlanding_assets.catalog.values import (
@@ -124,6 +124,7 @@ class RowReader:
         )
         prices, currencies = self._prices(block)
         url = pl.col("text").str.contains(_URL) & (pl.col("text").str.len_bytes() <= schema.MAX_URL)
+        url &= ~is_null_word(nulls)
         frame = block.frame.with_columns(
             product_id=ids,
             parent=block.read(self._column(block, "parent"), self._parent),

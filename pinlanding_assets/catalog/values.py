@@ -14,6 +14,7 @@ from pinlanding_assets.catalog.words import is_nothing
 
 MAX_TITLE_RECEIVED = 10_000  # characters; a longer one is no title
 BYTES = "$bytes"  # what a reader says of bytes that stay in their file
+_MAX_LITERAL = 20_000  # characters of a cell that Python's own parser looks at
 MAX_PARTS = 200  # of a list, or of a text that is split
 # of an object that stands for an image, the best first
 _IMAGE_MEMBERS = (
@@ -50,6 +51,8 @@ def type_name(value: Any) -> str:
 
 def number_text(value: int | float) -> str:
     """A number as people write it: 38.0, as tables hold it, is 38."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
     return str(value) if isinstance(value, int) else f"{value:.15g}"
 
 
@@ -185,7 +188,12 @@ def read_attribute(
 
 def excerptable(value: Any) -> Any:
     """A value that can be told apart from others of its kind, for a reject."""
-    return value if isinstance(value, str | int | float) else json.dumps(value, default=str)[:1000]
+    if isinstance(value, str | int | float):
+        return value
+    try:
+        return json.dumps(value, default=str)[:1000]
+    except RecursionError:
+        return "(deeply nested)"
 
 
 def members(value: Any, nulls: frozenset[str]) -> dict[str, Any] | Problem:
@@ -261,7 +269,8 @@ def _json_list(text: str) -> Any:
 def _json(text: str) -> Any:
     """The list or object that a text is as JSON, as Python writes it (single quotes), or as Ruby
     does (`=>`); else the text."""
-    for read in (json.loads, ast.literal_eval, lambda t: json.loads(t.replace('"=>', '":'))):
+    readers = (json.loads, ast.literal_eval) if len(text) <= _MAX_LITERAL else (json.loads,)
+    for read in (*readers, lambda t: json.loads(t.replace('"=>', '":'))):
         try:
             found = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -94,6 +94,7 @@ _LATER = re.compile(
     r"back ?order|pre ?-?order|soon|expected|coming|bald|demnachst|vorbestell|bientot|precommande|"
     r"proximamente|in arrivo|binnenkort|予約|入荷"
 )
+_MAX_WORDS = 200  # characters
 _MIXED = re.compile(r"\b(but|except|only at|not|ab|from|until|bis|des)\b")
 _STOCK = re.compile(
     r"(?:(?:stock|qty|quantity|bestand|lager|menge|cantidad|quantite)[ :=]*)?"
@@ -126,17 +127,21 @@ def read_availability(value: Any, words: Mapping[str, str]) -> str | None:
         value: A text, a truth value or a number in stock.
         words: Further words, casefolded.
     """
-    folded = str(value).strip().casefold()
-    if folded in words:
-        return words[folded]
+    text = str(value)
+    folded = " ".join(text.split()).casefold()
+    for word in (text.strip().casefold(), folded):
+        if word in words:
+            return words[word]
     if isinstance(value, bool):
         return "in_stock" if value else "out_of_stock"
     if isinstance(value, int | float):
         return None if math.isnan(value) else "in_stock" if value > 0 else "out_of_stock"
-    text = _plain(folded[-80:])
+    if len(folded) > _MAX_WORDS:  # a part of it may say the opposite of the whole
+        return None
+    text = _plain(folded)
     if text in _AVAILABILITY_OF:
         return _AVAILABILITY_OF[text]
-    marked = " ".join(_without_accents(folded[-80:]).split())
+    marked = " ".join(_without_accents(folded).split())
     if count := _STOCK.fullmatch(marked) or _ABOUT.match(marked):
         return "in_stock" if int(count[1]) > 0 else "out_of_stock"
     if _NEGATIVE.search(text + " "):

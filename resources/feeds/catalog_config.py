@@ -346,7 +346,7 @@ def load_overrides(path: Path) -> dict[str, dict[str, str | None]]:
 def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # PyYAML's own, and what its tags let through (`!!int x`, `[[[...`)
         raise CatalogConfigError(f"{path}: cannot be read: {error}") from error
 
 

@@ -6,8 +6,11 @@ and csv's sniffers were tried: both take a separator that occurs in texts over o
 the header, and the file then lacks its first row without an error.
 """
 
+import codecs
 import csv
+import io
 import itertools
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +37,8 @@ _MAX_HEADER = 40  # lines before the header, at most
 _MAX_HELD = 8 << 20  # characters of one record: several long cells are too much
 _MAX_CELL_BYTES = 64 << 20  # a quote that is not closed after so many is open
 _OPEN = "a quote that is never closed"
+_CLOSED = "a quote that is never opened: the rest of a broken record?"
+_OPENED = r'(?:^|[\n,;\t|^~\x01])"'  # a quote where a cell begins
 _LONG = "a record that is too long"
 
 
@@ -64,14 +69,15 @@ def sniff(text: str, **given: Any) -> Dialect:
     The separator is the one whose fields are most even from the header on. The header is the first
     line that names as many columns as most records have fields.
     """
-    lines = text.splitlines(keepends=True)
+    lines = _lines_of(text)
     if "separator" not in given and lines and lines[0].strip()[:4].lower() == "sep=":
         given["separator"] = lines[0].strip().strip('"')[4:5] or ","
         given.setdefault("header", 2)
     if "escape" not in given and text.count('\\"') > text.count('""') and '"' in text:
         given["escape"] = "\\"
     separators = [given["separator"]] if "separator" in given else SEPARATORS
-    quotes = [given["quote"]] if "quote" in given else ['"', "'"][: 1 + ("'" in text)]
+    single = len(re.findall(_OPENED.replace('"', "'"), text)) > len(re.findall(_OPENED, text))
+    quotes = [given["quote"]] if "quote" in given else ['"', "'"][: 1 + single]
     best, best_score = Dialect(**given), -1.0
     for quote, separator in itertools.product(quotes, separators):
         dialect = Dialect(**{**given, "separator": separator, "quote": quote})
@@ -163,6 +169,7 @@ def open_delimited(
         fault = f": {first.fault}" if first and first.fault else ""
         raise FeedError(f"{name}: has no readable header in line {dialect.header}{fault}")
     columns = [field.strip() for field in first.fields]
+    records.width = len(columns)
     named = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
     blocks = _blocks(source, records, columns, named, dialect)
     return Opened(blocks, [*dict.fromkeys(named)], read_as)
@@ -199,6 +206,7 @@ def _plain_block(
     quirks = [dialect.quote or "\0", dialect.escape or "\0", "\0", "\ufffd"]
     if (
         any(quirk.encode() in chunk for quirk in quirks)
+        or chunk.startswith(codecs.BOM_UTF8)  # which Polars leaves out of the first cell
         or chunk.count(b"\r") != chunk.count(b"\r\n")
         or chunk.count(dialect.separator.encode()) != ends * (len(named) - 1)
     ):
@@ -291,6 +299,8 @@ class _Records:
         self._lines, self._dialect, self._source = source.lines(), dialect, source
         self._again: deque[tuple[str, int, str | None]] = deque()
         self._held: list[tuple[str, int, str | None]] = []
+        self._reads_again = False
+        self.width: int | None = None  # columns, when the header has been read
         self._held_characters = 0
 
     def skip_line(self) -> None:
@@ -298,6 +308,7 @@ class _Records:
 
     def _line(self) -> Iterator[str]:
         while True:
+            self._reads_again = bool(self._again)
             line = self._again.popleft() if self._again else next(self._lines, None)
             if line is None:
                 return
@@ -324,14 +335,37 @@ class _Records:
                 reader = self._dialect.reader(self._line())
                 yield self._broken(str(error))
                 continue
+            if self._swallowed(fields):
+                reader = self._dialect.reader(self._line())
+                yield self._broken(_OPEN)
+                continue
             if len(held) == 1:
                 text, size, fault = held[0]
+                odd = self._reads_again and text.count(self._dialect.quote or "\0") % 2
+                if odd and not fault and self._dialect.escape is None:
+                    fault = f"not CSV: {_CLOSED}"
             else:
                 text, size = held[0][0] if held else "", sum(line[1] for line in held)
                 fault = next((line[2] for line in held if line[2]), None)
             # the last record ends where the file does, closed or not: strict mode tells
             if fields or fault:
                 yield _Record(fields, text[:EXCERPT_CHARACTERS], size, fault)
+
+    def _swallowed(self, fields: list[str]) -> bool:
+        """Whether a record of several lines is one with an open quote, which the first quote of a
+        later record seemed to close: not as many fields as columns, or an odd number of quotes,
+        and lines in it that are a record."""
+        if len(self._held) < 2 or self.width is None:
+            return False
+        mark, quote = self._dialect.separator, self._dialect.quote or "\0"
+        marks, quotes, whole = 0, 0, False
+        for text, _, _ in reversed(self._held[1:]):  # is what begins here a record, or this line?
+            marks, quotes = marks + text.count(mark), quotes + text.count(quote)
+            ends = marks >= self.width - 1 and quotes % 2 == 0
+            alone = text.count(mark) >= self.width - 1 and text.count(quote) % 2 == 0
+            whole = whole or ends or alone
+        odd = (quotes + self._held[0][0].count(quote)) % 2 and self._dialect.escape is None
+        return whole and bool(odd or len(fields) != self.width)
 
     def _broken(self, error: str) -> _Record:
         """The record that csv could not read; what it swallowed is read again where it looks like
@@ -466,9 +500,14 @@ def bounded_lines(
         first = False
 
 
+def _lines_of(text: str) -> list[str]:
+    """Lines as files have them; str.splitlines also ends one at U+2028 and at form feeds."""
+    return io.StringIO(text, newline="").readlines()
+
+
 def first_lines(text: str, count: int = _SNIFFED) -> str:
     """The whole lines at the start of a sample that may end within one."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines_of(text)
     if len(lines) > 1 and not lines[-1].endswith(("\n", "\r")):
         lines = lines[:-1]
     return "".join(itertools.islice(lines, count * 5))

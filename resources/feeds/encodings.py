@@ -14,6 +14,7 @@ _MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 1 << 16
+_UNKNOWN = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # to cp1252
 
 
 def sniff_encoding(sample: bytes, *, code_pages: bool = True) -> str:
@@ -40,48 +41,20 @@ def sniff_encoding(sample: bytes, *, code_pages: bool = True) -> str:
     return _best_guess(sample)
 
 
-def _is_latin(western: str) -> bool:
-    """Whether words that have high letters have plain ones, too; in other scripts few have."""
-    words = [word for word in re.findall(r"[^\s,;|\"]+", western) if not word.isascii()]
-    return sum(not c.isascii() for word in words for c in word) <= 0.8 * sum(map(len, words))
-
-
-def _is_central_european(sample: bytes, western: str) -> bool:
-    """Whether a text is Polish, Czech, Slovak, Slovenian, Croatian or Hungarian: read as a Western
-    one, it has marks within words, or letters beside each other that no Western language has."""
-    try:
-        central = sample.decode("cp1250")
-    except UnicodeDecodeError:
-        return False
-    pairs = zip(western, central, strict=True)
-    text = "".join("\0" if one != other and not one.isalpha() else one for one, other in pairs)
-    if re.search(r"[^\W\d_]\0[^\W\d_]", text) and re.search("[ĄĆĘŁŃŚŹŻąćęłńśźżĽľ]", central):
-        return True
-    carons = re.search("[šžŠŽ]", western) and re.search("[èæðøìùòïÈÆÐØÌÙÒÏ]", western)
-    hungarian = re.search("[õûÕÛ](?!e)", western) and re.search("[öüÖÜ]", western)
-    return bool(carons or (hungarian and not re.search("[äÄãÃçÇ]", western)))
-
-
 def _best_guess(sample: bytes) -> str:
     """Of an encoding without a mark. Windows' Western one is by far the commonest in the field, and
     charset-normalizer prefers rarer ones on short texts, so it has to be clearly worse."""
     from charset_normalizer import from_bytes
 
-    try:
-        western = sample.decode("cp1252")
-    except UnicodeDecodeError:
-        western = ""
+    lines = [line for line in sample.split(b"\n") if not line.isascii()]
+    known = [line for line in lines if not _UNKNOWN.search(line)]
+    # single rows may be broken
+    whole = b"\n".join(known) if len(known) >= 0.8 * len(lines) else b""
+    western = whole.decode("cp1252")
     high = re.findall(r"[^\x00-\x7f]", western)
     letters = sum(c.isalpha() or c in "€£§°²³´’‘“”„–—…«»®©½¼¾·×±µ¿¡ºª¹™•" for c in high)
     # Western texts have single accented letters in words of plain ones, not words of high letters
     runs = re.findall(r"[À-ÿ]{3,}", western)
-    turkish = re.search("[ðþýÐÞÝ]", western) and re.search("[üöçÜÖÇ]", western)
-    if turkish and not re.search("[áéíóúæÁÉÍÓÚÆ]", western):  # Icelandic has these
-        return "cp1254"
-    if not _is_latin(western):
-        western = ""
-    if western and _is_central_european(sample, western):
-        return "cp1250"
     if western and letters >= 0.9 * len(high) and len(runs) * 10 < len(high):
         return "cp1252"
     best = from_bytes(sample[: 1 << 15]).best()

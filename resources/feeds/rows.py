@@ -13,6 +13,7 @@ import polars as pl
 
 MAX_RECORD_BYTES = 1 << 20  # 1 MiB: a product's row with a long description has a few KiB
 EXCERPT_CHARACTERS = 200
+MAX_DEPTH = 60  # of lists and objects in a record
 _LONG_INTEGER = re.compile(r"[0-9]{19}")
 _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IDENTIFIER = re.compile(r"\w+")
@@ -124,16 +125,33 @@ def row_of(number: int, value: Any) -> Row:
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_RECORD_BYTES:
         return Row(number, text[:EXCERPT_CHARACTERS], size, oversize(size))
-    return Row(number, text, size, None if isinstance(value, dict) else "not a JSON object")
+    return Row(number, text, size, _fault(value, text))
+
+
+def _fault(value: Any, text: str) -> str | None:
+    """What is wrong with a record."""
+    if not isinstance(value, dict):
+        return "not a JSON object"
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return None
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        parts = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [part for one in parts for part in one if isinstance(part, dict | list)]
+    return f"nested more than {MAX_DEPTH} deep" if level else None
 
 
 def row_of_text(number: int, text: str, size: int) -> Row:
-    """The row of a JSON text as received, which is kept as it is."""
+    """The row of a JSON text as received, which is kept as it is, unless it names a key twice: the
+    last counts, as to most parsers."""
     try:
         value = parse_json(text)
     except _NOT_JSON as error:
         return Row(number, text, size, f"not JSON: {error}")
-    return Row(number, text, size, None if isinstance(value, dict) else "not a JSON object")
+    if fault := _fault(value, text):
+        return Row(number, text, size, fault)
+    once = to_json(value)  # has fewer quotes if a key stood twice
+    return Row(number, text if once.count('"') == text.count('"') else once, size, None)
 
 
 def oversize(size: int) -> str:

@@ -156,7 +156,7 @@ class StudioConfig(_Settings):
             raise StudioConfigError(
                 f"{path}: no such file. Make it, for example with:\n{EXAMPLE}"
             ) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except Exception as error:  # PyYAML's own, and what its tags let through (`!!int x`)
             raise StudioConfigError(f"{path}: cannot be read: {error}") from error
         if not isinstance(content, dict):
             raise StudioConfigError(f"{path}: holds no settings. For example:\n{EXAMPLE}")

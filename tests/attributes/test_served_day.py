@@ -26,6 +26,7 @@ EACH = 12  # products of a day
 SCHEMA = {
     "product_id": pl.String,
     "operation": pl.String,
+    "snapshot": pl.Boolean,
     "title": pl.String,
     "description": pl.String,
     "images": pl.List(pl.String),
@@ -47,8 +48,8 @@ def shop(tmp_path: Path) -> dict[str, Any]:
         rows = []
         for at in range(first, first + EACH):
             lake.put_image(f"image{at}", picture(at))
-            rows.append((f"p{at:02d}", "upsert", f"shirt {at}", "", [f"image{at}"], []))
-        images = pl.DataFrame({"image_hash": [row[4][0] for row in rows]})
+            rows.append((f"p{at:02d}", "upsert", False, f"shirt {at}", "", [f"image{at}"], []))
+        images = pl.DataFrame({"image_hash": [row[5][0] for row in rows]})
         products = pl.DataFrame(rows, schema=SCHEMA, orient="row")
         lake.commit("catalog", {"products": products, "images": images}, partition=day)
     (tmp_path / "catalog.yaml").write_text("feeds: [a.csv]\ncolumns: {id: sku, title: title}\n")

@@ -23,6 +23,7 @@ def products(ids: list[str], **columns: list) -> pl.DataFrame:
     base = {
         "product_id": ids,
         "operation": ["upsert"] * count,
+        "snapshot": [False] * count,
         "title": [f"thing {at % 7}" for at in range(count)],
         "images": [[f"hash{at % 50}"] for at in range(count)],
         "seller": [f"s{at % 5}" if at % 4 else None for at in range(count)],

@@ -38,6 +38,7 @@ def lake(tmp_path) -> Lake:
     lake = Lake(root=str(tmp_path / "lake"))
     products = pl.DataFrame({"product_id": IDS, "seller": IDS})
     stated = {"operation": pl.lit("upsert"), "availability": pl.lit("in_stock")}
+    stated |= {"snapshot": pl.lit(False)}
     lake.commit("catalog", {"products": products.with_columns(**stated)}, partition=DAY)
     found = pl.DataFrame({"product_id": IDS, "entry_id": "kind=hat", "source": "title"})
     lake.commit("product_attributes", {"assignments": found}, partition=DAY)

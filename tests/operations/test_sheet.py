@@ -36,6 +36,7 @@ def lake(tmp_path) -> Lake:
         {
             "product_id": ["p0", "p1", "p2"],
             "operation": ["upsert"] * 3,
+            "snapshot": [False] * 3,
             "title": ["Red hat", HOSTILE, "No picture"],
             "images": [["0" * 64], ["1" * 64], []],
         },

@@ -14,7 +14,6 @@ import pytest
 from resources.feeds import documents
 from resources.feeds.delimited import Dialect, open_delimited
 from resources.feeds.documents import open_json_lines
-from resources.feeds.encodings import sniff_encoding
 from resources.feeds.formats import Format, open_feed
 from resources.feeds.parquet import ParquetBytes
 from resources.feeds.rows import MAX_RECORD_BYTES, FeedError, Opened, Row
@@ -268,22 +267,6 @@ def test_other_code_pages_are_found_out_from_longer_texts(encoding, text):
     assert values(content.encode(encoding), "f.csv")[0]["t"] == f"{text} 0"
     # and can be said
     assert values(content.encode(encoding), "f.csv", encoding=encoding)[29]["t"] == f"{text} 29"
-
-
-@pytest.mark.parametrize(
-    ("encoding", "text"),
-    [
-        *(("cp1250", t) for t in ("Stół;Półka", "Židle;Křeslo;Stůl", "Škarje;Omara črna")),
-        *(("cp1250", t) for t in ("tükör;szőnyeg;erős", "Łóżko;1 299,00 zł")),
-        *(("cp949", t) for t in ("상품코드,상품명,상품설명\nK-1,울 코트,따뜻한 코트",)),
-        *(("cp1254", t) for t in ("Yün halı;Kırmızı", "Şık çanta;Görsel")),
-        *(("cp1252", t) for t in ("Þrír stólar;hús", "köttur;það;skál")),
-        *(("cp1252", t) for t in ("5 m²;5 m³ Öl;£5;5×5", "¿Qué?;nº5;¡Años!", "põe;coração;são")),
-        *(("cp1252", t) for t in ("Jää;öö;õun;šokk", "Smørrebrød;blåbær", "L’été;œuf;“à” – 3¾")),
-    ],
-)
-def test_western_and_central_european_letters_are_told_apart(encoding, text):
-    assert sniff_encoding(f"{text}\n".encode(encoding)) == encoding
 
 
 def test_what_cannot_be_decoded_is_a_row_with_an_error():
