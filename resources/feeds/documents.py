@@ -50,9 +50,6 @@ def open_json_document(stream: IO[bytes], name: str, records: str | None) -> Ope
             rows = _streamed(stream, name, records)
         else:
             document = parse_json(start.decode("utf-8-sig"))
-            if records is None and _is_keyed(document):
-                rows = (row_of(i, {"key": k, **v}) for i, (k, v) in enumerate(document.items(), 1))
-                return Opened(in_blocks(rows), None, "json, one object under each key")
             if records is None:
                 records = _longest_list(_lists(document))
             rows = _whole(document, name, records)
@@ -73,15 +70,21 @@ def _is_keyed(document: Any) -> bool:
     )
 
 
+def _members(value: Any) -> list[Any] | None:
+    """The records of a list, or of an object that has each under its id, as `key`."""
+    if isinstance(value, list):
+        return value
+    return [{"key": key, **one} for key, one in value.items()] if _is_keyed(value) else None
+
+
 def _whole(document: Any, name: str, records: str | None) -> Iterator[Row]:
     found = document
     for part in (records or "").split(".") if records else []:
         found = found.get(part) if isinstance(found, dict) else None
-    if records is None:
-        found = [found]
-    if not isinstance(found, list):
+    members = [found] if records is None else _members(found)
+    if members is None:
         raise FeedError(f"{name}: has no list {records or 'at the top'!r}")
-    return (row_of(number, value) for number, value in enumerate(found, start=1))
+    return (row_of(number, value) for number, value in enumerate(members, start=1))
 
 
 def _streamed(stream: IO[bytes], name: str, records: str | None) -> Iterator[Row]:
@@ -101,11 +104,13 @@ def _streamed(stream: IO[bytes], name: str, records: str | None) -> Iterator[Row
 
 
 def _lists(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Where lists lie outside of other lists, and how many objects each has."""
+    """Where lists lie outside of other lists, and how many objects each has; what has an object
+    under each id is one, too."""
     if not place and _is_record(value):
         return
-    if isinstance(value, list):
-        yield place, sum(isinstance(member, dict) for member in value)
+    members = _members(value)
+    if members is not None:
+        yield place, sum(isinstance(member, dict) for member in members)
     elif isinstance(value, dict) and depth < _MAX_DEPTH:
         for key, member in value.items():
             if "." not in key:

@@ -332,6 +332,20 @@ def test_a_large_document_is_read_as_a_stream(monkeypatch):
             rows(broken, "f.json")
 
 
+def test_objects_under_their_ids_are_records_wherever_they_lie():
+    products = '{"p1":{"title":"Lamp","photos":["a","b"]},"p2":{"title":"Desk","photos":["c"]}}'
+    expected = [
+        {"key": "p1", "title": "Lamp", "photos": ["a", "b"]},
+        {"key": "p2", "title": "Desk", "photos": ["c"]},
+    ]
+    assert values(products, "f.json") == expected
+    nested = f'{{"meta":{{"n":2}},"shop":{{"items":{products}}}}}'
+    assert values(nested, "f.json") == expected
+    assert values(nested, "f.json", records="shop.items") == expected
+    whole = f'{{"id":1,"title":"Set","parts":{products}}}'  # a product of parts is one
+    assert len(values(whole, "f.json")) == 1
+
+
 def test_the_list_of_a_document_can_be_said():
     content = '{"a":[{"id":1},{"id":2}],"b":{"c":[{"id":3}]},"e":[]}'
     assert values(content, "f.json", records="b.c") == [{"id": 3}]
