@@ -64,7 +64,7 @@ ALLOWED = [
     *("30 2 * * *", "*/5 0-4 1,15 * 1-5", "@daily", "2026-11-01", "joint", "gpu=2,gpu_train=1"),
     *(r"C:\shop\catalog.yaml", "D:/shop/lake", r"\\server\share\lake", "~/shop", "./a/b", "../a"),
     *("/data/models--x/snapshots/" + drawn(40, "0123456789abcdef"), "/private/tmp/aB3dE6gH9jK2mN5"),
-    *("/tmp/Ab1Cd2Ef3Gh4Ij5Kl6Mn7/lake", "C:\\Users\\Ab1Cd2Ef3Gh4Ij5Kl6Mn7\\lake"),
+    *("/srv/Ab1Cd2Ef3Gh4Ij5Kl6Mn7/lake", "C:\\Users\\Ab1Cd2Ef3Gh4Ij5Kl6Mn7\\lake"),
     *(
         "{kind: ray, workers: 8, gpus_per_worker: 1}",
         "{reject_rate: 0.1}",
