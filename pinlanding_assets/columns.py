@@ -86,6 +86,11 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
             "of length 1; products near each other look and read alike",
             ("catalog.images", "catalog.title", "catalog.description"),
         ),
+        "readings": Column(
+            "Binary",
+            "log-odds of every attribute before calibration, a byte each, in steps of 1/8",
+            ("catalog.images", "catalog.title", "catalog.description"),
+        ),
     },
     "product_attributes": {
         "product_id": Column("String", "the product", ("catalog.product_id",)),
@@ -98,7 +103,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
             "Float64",
             "calibrated probability",
             (
-                "product_embeddings.vector",
+                "product_embeddings.readings",
                 "dual_encoder.slope",
                 "dual_encoder.intercept",
                 "vlm_attributes.source",

@@ -55,7 +55,7 @@ ROWS = 4_000_000
     deps=[catalog, dual_encoder],
     group_name="embeddings",
     kinds={"pytorch", "parquet"},
-    code_version="1",
+    code_version="2",
     pool="gpu",
     check_specs=specs(CHECKS, "product_embeddings"),
 )
@@ -135,7 +135,7 @@ def _encode_with(
     deps=[product_embeddings, catalog, "vlm_attributes", attribute_vocabulary, dual_encoder],
     group_name="embeddings",
     kinds={"numpy", "parquet"},
-    code_version="3",
+    code_version="4",
     check_specs=specs(CHECKS, "product_attributes"),
 )
 def product_attributes(

@@ -2,36 +2,43 @@
 
 The rule, in log-odds:
 
-* The encoder's calibrated log-odds of an entry is the start.
-* A source that states an entry adds its trust, ``logit(trust)``. For a single-valued key it takes
-  the same from the key's other values: stating one value denies the others. Titles and the VLM
-  read what the encoder has seen, so where it looked they add ``BESIDE`` of it.
-* Of a single-valued key the entry with the highest sum wins. A stated winner is assigned when its
-  probability reaches ``ACCEPT``; a winner that only the encoder sees when it reaches its calibrated
-  threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
+* The catalog's word stands: where it states a key of a product, nobody else speaks for that key,
+  even where the vocabulary has no entry for what it says.
+* Else the calibrated log-odds of what the product shows (its readings) is the start.
+* A source that states an entry adds its trust, ``logit(trust)``; a title's was learned, entry by
+  entry. For a single-valued key it takes the same from the key's other values: stating one value
+  denies the others. The VLM sees what the encoder has seen, so where it looked it adds ``BESIDE``
+  of it; a title, whose words the experts have read and learned to trust or not, adds nothing there.
+* Of a single-valued key the entry with the highest sum wins. A winner that the VLM states is
+  assigned when its probability reaches ``ACCEPT``; one that the encoder sees, or a title that it
+  has read, when it reaches its calibrated threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
   cannot settle it mean abstention.
 * Of a multi-valued key every entry is judged by itself in the same way.
 * What the catalog itself states is kept whatever the encoder thinks, but at the probability that
-  all of them together give it: a seller's slip stays his attribute, and heads no page. Of several
-  catalog values of a single-valued key the one with the highest sum is kept.
+  all of them together give it: a seller's slip stays his attribute, and heads no page.
 * An entry that the encoder was never calibrated on counts only when stated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.calibration import Calibrator
+from pinlanding_assets.encoder.reader import unpacked
 from pinlanding_assets.encoder.targets import key_spans
 
 TRUST: dict[str, float] = {"catalog": 0.99, "vlm": 0.92, "title": 0.92}
-"""How often a statement of a source is right, before the encoder is asked."""
+"""How often a statement of a source is right, before the encoder is asked; a title's where nothing
+was learned of the entry."""
 BESIDE = 0.25
-"""What a title or the VLM still adds where the encoder has seen the same words and photo: a title
-that errs has misled it, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
+"""What the VLM still adds where the encoder has seen the same photo: what misleads one misleads the
+other, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
 ACCEPT = 0.5
-"""Probability from which a statement of a title or of the VLM is accepted: rather true than not."""
+"""Probability from which a statement of the VLM is accepted: rather true than not."""
+TITLE_ALONE = 0.9
+"""Probability from which a title is believed of what the encoder does not know."""
 BOUND = 6.0
 """Largest log-odds the encoder may claim: no picture is surer than 0.9975."""
 CELLS = 16_000_000
@@ -47,63 +54,81 @@ ASSIGNMENT_SCHEMA = {
 }
 
 
+@dataclass(frozen=True)
+class Readings:
+    """What products show, before calibration.
+
+    Attributes:
+        steps: ``[n, r]`` int8, packed log-odds (`reader.packed`).
+        entry_ids: The columns.
+        seen: ``[n]`` bool; a product that was not encoded has only what is stated.
+    """
+
+    steps: np.ndarray
+    entry_ids: Sequence[str]
+    seen: np.ndarray
+
+    @classmethod
+    def of(cls, column: pl.Series, entry_ids: Sequence[str]) -> "Readings":
+        """From the ``readings`` of products, null where there are none."""
+        seen = column.is_not_null().to_numpy()
+        nothing = bytes(len(entry_ids))
+        joined = b"".join(found if found is not None else nothing for found in column)
+        steps = np.frombuffer(joined, np.int8).reshape(len(column), len(entry_ids))
+        return cls(steps, entry_ids, seen)
+
+
 def assign(
     product_ids: pl.Series,
-    vectors: np.ndarray,
+    readings: Readings,
     entries: pl.DataFrame,
-    entry_vectors: np.ndarray,
     *,
-    scale: float,
-    bias: float,
     calibration: pl.DataFrame,
     keys: pl.DataFrame,
-    observed: pl.DataFrame,
+    statements: pl.DataFrame,
+    title_trust: pl.DataFrame | None = None,
     trust: Mapping[str, float] = TRUST,
     cells: int = CELLS,
 ) -> pl.DataFrame:
     """The ``assignments`` table.
 
     Args:
-        product_ids: ``[n]``, one a vector.
-        vectors: Unit product vectors ``[n, d]``.
-        entries: ``entry_id, key, value``, one row an entry vector.
-        entry_vectors: Unit entry vectors ``[e, d]``, in the order of ``entries``.
-        scale: Slope of the encoder's log-odds.
-        bias: Log-odds at cosine zero.
+        product_ids: ``[n]``, one a row of the readings.
+        readings: What the products show.
+        entries: ``entry_id, key, value``.
         calibration: The ``calibration`` table.
         keys: The ``keys`` table.
-        observed: ``product_id, entry_id, source``: what catalog, title and VLM stated. Statements
-            about other products or about entries outside the vocabulary are ignored. A product
-            without a vector is handed in with a zero row: then only statements count.
+        statements: ``product_id, source, key, entry_id``: what catalog, title and VLM stated, with
+            ``entry_id`` null where the vocabulary has none. Statements about other products or
+            other entries are ignored.
+        title_trust: ``entry_id, trust``: how often a title that names the entry is right.
         trust: Precision of each source, in (0.5, 1).
         cells: Product-entry pairs in memory at once; does not change the result.
 
     Raises:
         ValueError: lengths that do not fit, a product twice, or a source without a trust.
     """
-    if len(product_ids) != len(vectors) or entries.height != len(entry_vectors):
-        raise ValueError(
-            f"{len(product_ids)} products for {len(vectors)} vectors, "
-            f"{entries.height} entries for {len(entry_vectors)} vectors"
-        )
+    if len(product_ids) != len(readings.steps):
+        raise ValueError(f"{len(product_ids)} products for {len(readings.steps)} readings")
     if product_ids.is_duplicated().any():
         twice = product_ids.filter(product_ids.is_duplicated())
         raise ValueError(f"product {twice[0]!r} is listed twice")
-    strangers = set(observed["source"].unique()) - set(trust)
+    strangers = set(statements["source"].unique()) - set(trust)
     if strangers:
         raise ValueError(f"source {sorted(strangers)[0]!r} has no trust")
     if entries.is_empty() or len(product_ids) == 0:
         return pl.DataFrame(schema=ASSIGNMENT_SCHEMA)
-    order = entries.with_row_index("at").sort("key", "entry_id")
+    order = entries.sort("key", "entry_id")
     curve = Calibrator.of(order["entry_id"].to_list(), calibration, key_spans(order, keys))
-    scorer = _Scorer(curve, entry_vectors[order["at"].to_numpy()], scale, bias)
-    statements = _statements(product_ids, observed, order, trust)
+    scorer = _Scorer(curve, readings, order["entry_id"].to_list())
+    told = _statements(product_ids, statements, order, trust, title_trust)
+    closed = _closed(product_ids, statements, curve)
     step = max(1, cells // entries.height)
     parts = []
     for start in range(0, len(product_ids), step):
         rows = slice(start, start + step)
-        stated = statements.filter(pl.col("row").is_between(start, start + step - 1))
-        chosen, p = scorer.decide(vectors[rows], stated, start)
+        stated = told.filter(pl.col("row").is_between(start, start + step - 1))
+        chosen, p = scorer.decide(rows, stated, closed[rows])
         row, column = np.nonzero(chosen)
         parts.append(
             pl.DataFrame(
@@ -114,7 +139,7 @@ def assign(
                 }
             )
         )
-    strongest = statements.sort(
+    strongest = told.sort(
         "row", "column", "llr", "source", descending=[False, False, True, False]
     ).unique(["row", "column"], keep="first", maintain_order=True)
     names = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
@@ -131,28 +156,37 @@ def assign(
 
 
 class _Scorer:
-    """The vocabulary side of the decision, prepared once."""
+    """The readings and the vocabulary side of the decision, prepared once."""
 
-    def __init__(self, curve: Calibrator, vectors: np.ndarray, scale: float, bias: float) -> None:
-        self.curve, self.vectors = curve, vectors.astype(np.float32)
-        self.scale, self.bias = scale, bias
+    def __init__(self, curve: Calibrator, readings: Readings, entry_ids: list[str]) -> None:
+        column = {entry_id: at for at, entry_id in enumerate(readings.entry_ids)}
+        self.readings = readings
+        self.column = np.array([column.get(entry_id, -1) for entry_id in entry_ids])
+        self.curve = curve
+        self.known = curve.known & (self.column >= 0)
         self.threshold = curve.threshold.astype(np.float32)
 
     def decide(
-        self, vectors: np.ndarray, stated: pl.DataFrame, start: int
+        self, rows: slice, stated: pl.DataFrame, closed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Which entries ``[n, e]`` a block of products gets, and their probabilities."""
-        cosines = vectors.astype(np.float32) @ self.vectors.T
-        z = self.curve.log_odds(self.scale * cosines + self.bias)
-        np.clip(z, -BOUND, BOUND, out=z)
-        unseen = np.asarray(~vectors.any(axis=1))
-        blind = unseen[:, None] | ~self.curve.known
-        z[blind] = 0.0  # only statements count
+        start = rows.start
+        steps = self.readings.steps[rows]
+        z = np.zeros((len(steps), len(self.column)), dtype=np.float32)
+        z[:, self.known] = unpacked(steps[:, self.column[self.known]])
+        z = np.clip(self.curve.log_odds(z), -BOUND, BOUND)
         row = stated["row"].to_numpy().astype(np.int64) - start
         column = stated["column"].to_numpy().astype(np.int64)
-        from_catalog = stated["source"].to_numpy() == "catalog"
+        source = stated["source"].to_numpy()
+        from_catalog, from_title = source == "catalog", source == "title"
+        blind = ~self.readings.seen[rows, None] | ~self.known
+        # An entry that the encoder never dares to say is left to those who do.
+        dared = self.threshold[column[from_title]] <= 1
+        blind[row[from_title][~dared], column[from_title][~dared]] = True
+        z[blind] = 0.0  # only statements count
+        beside = np.where(from_title, 0.0, BESIDE)  # the experts have read the title's words
         alone = from_catalog | blind[row, column]
-        llr = (stated["llr"].to_numpy() * np.where(alone, 1.0, BESIDE)).astype(np.float32)
+        llr = (stated["llr"].to_numpy() * np.where(alone, 1.0, beside)).astype(np.float32)
         by_catalog = np.zeros(z.shape, dtype=bool)
         by_catalog[row[from_catalog], column[from_catalog]] = True
         claimed = np.zeros(z.shape, dtype=bool)
@@ -165,41 +199,62 @@ class _Scorer:
                 z[:, span.start : span.stop] -= against[:, None]
             np.add.at(z, (row[inside], column[inside]), llr[inside] * (1 if span.multi else 2))
         p = 1.0 / (1.0 + np.exp(-z))
-        needed = np.where(claimed, np.float32(ACCEPT), self.threshold)
+        by_others = np.zeros(z.shape, dtype=bool)
+        by_others[row[~from_title], column[~from_title]] = True
+        needed = np.where(blind, np.float32(TITLE_ALONE), self.threshold)
+        needed = np.where(by_others, np.float32(ACCEPT), needed)
         chosen = (p >= needed) & (claimed | ~blind)
-        for span in self.curve.spans:
-            if span.multi:
-                chosen[:, span.start : span.stop] |= by_catalog[:, span.start : span.stop]
-                continue
+        for number, span in enumerate(self.curve.spans):
             block = slice(span.start, span.stop)
-            # Catalog values come first, then the highest sum; ties go to the first entry.
-            rank = z[:, block] + 1e3 * by_catalog[:, block]
-            winner = rank.argmax(axis=1)
-            only = np.zeros((len(z), span.stop - span.start), dtype=bool)
-            only[np.arange(len(z)), winner] = True
-            chosen[:, block] = (chosen[:, block] | by_catalog[:, block]) & only
+            if not span.multi:
+                winner = z[:, block].argmax(axis=1)
+                only = np.zeros((len(z), span.stop - span.start), dtype=bool)
+                only[np.arange(len(z)), winner] = True
+                chosen[:, block] &= only
+            stands = closed[:, number, None]
+            chosen[:, block] = np.where(stands, by_catalog[:, block], chosen[:, block])
         return chosen, p
+
+
+def _closed(product_ids: pl.Series, statements: pl.DataFrame, curve: Calibrator) -> np.ndarray:
+    """Keys ``[n, keys]`` that the catalog states of a product."""
+    closed = np.zeros((len(product_ids), len(curve.spans)), dtype=bool)
+    rows = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
+    number = pl.DataFrame(
+        {"key": [span.key for span in curve.spans], "number": range(len(curve.spans))},
+        schema={"key": pl.String, "number": pl.Int64},
+    )
+    found = statements.filter(source="catalog").join(rows, on="product_id").join(number, on="key")
+    closed[found["row"].to_numpy(), found["number"].to_numpy()] = True
+    return closed
 
 
 def _statements(
     product_ids: pl.Series,
-    observed: pl.DataFrame,
+    statements: pl.DataFrame,
     table: pl.DataFrame,
     trust: Mapping[str, float],
+    title_trust: pl.DataFrame | None,
 ) -> pl.DataFrame:
-    """``row, column, source, llr``, each statement of a source once, in stable order."""
-    llr = {source: float(np.log(t / (1 - t))) for source, t in trust.items()}
+    """``row, column, source, llr``, each statement of a source once, in stable order; without those
+    that were learned to be rather false than true."""
     rows = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
+    of_title = pl.DataFrame(schema={"entry_id": pl.String, "trust": pl.Float64})
+    if title_trust is not None:
+        of_title = title_trust.select("entry_id", "trust")
+    usual = pl.col("source").replace_strict(dict(trust), return_dtype=pl.Float64)
+    learnt = pl.when(pl.col("source") == "title").then(pl.col("trust")).fill_null(usual)
     return (
-        observed.select("product_id", "entry_id", "source")
+        statements.select("product_id", "entry_id", "source")
+        .drop_nulls("entry_id")
         .unique()
         .join(rows, on="product_id")
         .join(table.select("entry_id").with_row_index("column"), on="entry_id")
+        .join(of_title, on="entry_id", how="left")
+        .with_columns(learnt.clip(upper_bound=0.999).alias("sure"))
+        .filter(pl.col("sure") > 0.5)
         .select(
-            "row",
-            "column",
-            "source",
-            pl.col("source").replace_strict(llr, return_dtype=pl.Float64).alias("llr"),
+            "row", "column", "source", (pl.col("sure") / (1 - pl.col("sure"))).log().alias("llr")
         )
         .sort("row", "column", "source")
     )

@@ -8,13 +8,14 @@ same bytes whether its neighbours came from the cache or not.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.features import compute_features, product_inputs
 from pinlanding_assets.encoder.model import DualEncoder
+from pinlanding_assets.encoder.reader import packed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,15 +25,23 @@ BATCH = 1024
 TEXTS = {"content_hash": pl.String, "reason": pl.String}
 
 
-class VectorCache(Protocol):
-    """Vectors by content hash."""
+class Encoded(NamedTuple):
+    """What the encoder makes of one content: a unit vector ``[d]``, and its packed readings, a
+    byte an entry (`reader.packed`)."""
 
-    def get(self, keys: list[str]) -> dict[str, np.ndarray]:
+    vector: np.ndarray
+    readings: bytes
+
+
+class VectorCache(Protocol):
+    """What was encoded, by content hash."""
+
+    def get(self, keys: list[str]) -> dict[str, Encoded]:
         """The known ones among ``keys``."""
         ...
 
     def put(self, frame: pl.DataFrame) -> None:
-        """Keep new rows ``content_hash, vector``."""
+        """Keep new rows ``content_hash, vector, readings``."""
         ...
 
 
@@ -41,7 +50,7 @@ class EncodedProducts:
     """The ``embeddings`` table and what it cost.
 
     Attributes:
-        embeddings: ``product_id, image_hash, content_hash, vector``, sorted by product.
+        embeddings: ``product_id, image_hash, content_hash, vector, readings``, by product.
         rejects: ``product_id, image_hash, reason`` of products that could not be encoded.
         computed: Vectors that the model made.
         reused: Products whose vector was known, from the cache or from an equal product.
@@ -55,9 +64,9 @@ class EncodedProducts:
     rejects: pl.DataFrame
 
 
-def content_hash(version: str, image_hash: str | None, text: str) -> str:
+def content_hash(version: str, image_hash: str | None, text: str, document: str) -> str:
     """Key of a vector; the parts are length-prefixed so that no text can imitate another key."""
-    parts = (version, image_hash or "", text)
+    parts = (version, image_hash or "", text, document)
     return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
 
@@ -87,15 +96,15 @@ def encode_products(
         ValueError: a product twice, or an image that cannot be decoded (names the hash).
     """
 
-    def encode(rows: list[dict]) -> list[np.ndarray]:
-        made: list[np.ndarray] = []
+    def encode(rows: list[dict]) -> list[Encoded]:
+        made: list[Encoded] = []
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
             names = sorted({row["image_hash"] for row in part if row["image_hash"]})
-            vectors = encode_batch(model, part, {name: load_image(name) for name in names})
-            made += list(vectors)
+            encoded = encode_batch(model, part, {name: load_image(name) for name in names})
+            made += encoded
             if cache:
-                cache.put(vector_frame(part, vectors))
+                cache.put(vector_frame(part, encoded))
             if progress:
                 progress(min(start + batch_size, len(rows)), len(rows))
         return made
@@ -107,7 +116,7 @@ def embed(
     version: str,
     dim: int,
     products: pl.DataFrame,
-    known: Callable[[list[str]], dict[str, np.ndarray]] | None,
+    known: Callable[[list[str]], dict[str, Encoded]] | None,
     encode: Callable[[list[dict]], Sequence[Any]],
 ) -> EncodedProducts:
     """Vectors of products, each distinct content once.
@@ -116,9 +125,9 @@ def embed(
         version: Of the encoder; equal versions, equal vectors.
         dim: Length of a vector.
         products: Catalog rows, one a product.
-        known: Cache look-up: content hashes to the vectors that are there.
-        encode: Rows of ``content_hash, image_hash, text`` to a vector each, in order; what is no
-            array, but has a ``reason``, could not be encoded.
+        known: Cache look-up: content hashes to what is there.
+        encode: Rows of ``content_hash, image_hash, text, document`` to an `Encoded` each, in order;
+            what is none, but has a ``reason``, could not be encoded.
 
     Raises:
         ValueError: a product twice.
@@ -129,22 +138,22 @@ def embed(
         raise ValueError(f"product {twice['product_id'][0]!r} is listed twice")
     usable = rows.filter((pl.col("text") != "") | pl.col("image_hash").is_not_null())
     keys = [
-        content_hash(version, image, text)
-        for image, text in zip(usable["image_hash"], usable["text"], strict=True)
+        content_hash(version, image, text, document)
+        for image, text, document in usable.select("image_hash", "text", "document").iter_rows()
     ]
     content = usable.with_columns(pl.Series("content_hash", keys, dtype=pl.String))
     distinct = content.unique("content_hash").sort("content_hash")
     vectors: dict[str, Any] = dict(known(distinct["content_hash"].to_list())) if known else {}
     todo = distinct.filter(~pl.col("content_hash").is_in(list(vectors)))
-    missing = todo.select("content_hash", "image_hash", "text").to_dicts()
+    missing = todo.select("content_hash", "image_hash", "text", "document").to_dicts()
     vectors |= zip(todo["content_hash"], encode(missing), strict=True)
-    bad = {key: made.reason for key, made in vectors.items() if not isinstance(made, np.ndarray)}
+    bad = {key: made.reason for key, made in vectors.items() if not isinstance(made, Encoded)}
     reasons = pl.DataFrame({"content_hash": list(bad), "reason": list(bad.values())}, TEXTS)
     good = content.filter(~pl.col("content_hash").is_in(list(bad)))
-    matrix = np.array([vectors[key] for key in good["content_hash"]], dtype=np.float32)
+    made = [vectors[key] for key in good["content_hash"]]
     frame = good.select("product_id", "image_hash", "content_hash")
     return EncodedProducts(
-        frame.with_columns(_vectors(matrix, dim)),
+        frame.with_columns(*_columns(made, dim)),
         computed=todo.height - len(bad),
         reused=usable.height - todo.height,
         skipped=rows.height - usable.height,
@@ -156,23 +165,26 @@ def embed(
 
 def encode_batch(
     model: DualEncoder, rows: Sequence[dict], images: "Mapping[str, bytes | Image.Image]"
-) -> np.ndarray:
-    """Vectors ``[n, d]`` of rows with ``image_hash, text``.
+) -> list[Encoded]:
+    """Vectors and readings of rows with ``image_hash, text, document``.
 
     Raises:
         ValueError: an image that cannot be decoded (names the hash).
     """
-    hashes, texts = [row["image_hash"] for row in rows], [row["text"] for row in rows]
-    sides = compute_features(model.backbone, texts, hashes, images)
+    texts, documents = [row["text"] for row in rows], [row["document"] for row in rows]
+    hashes = [row["image_hash"] for row in rows]
+    sides = compute_features(model.backbone, texts, documents, hashes, images)
     image, text = sides.image.cpu().numpy(), sides.text.cpu().numpy()
     has_image, has_text = sides.has_image.cpu().numpy() > 0, sides.has_text.cpu().numpy() > 0
-    return model.product_vectors(image, text, has_image, has_text)
+    vectors = model.product_vectors(image, text, has_image, has_text)
+    readings = packed(model.readings(sides, vectors))
+    return [Encoded(vector, row.tobytes()) for vector, row in zip(vectors, readings, strict=True)]
 
 
-def vector_frame(rows: Sequence[dict], vectors: np.ndarray) -> pl.DataFrame:
-    """``content_hash, vector`` of encoded rows, for a cache."""
+def vector_frame(rows: Sequence[dict], encoded: Sequence[Encoded]) -> pl.DataFrame:
+    """``content_hash, vector, readings`` of encoded rows, for a cache."""
     keys = pl.Series("content_hash", [row["content_hash"] for row in rows], dtype=pl.String)
-    return pl.DataFrame([keys, _vectors(vectors, vectors.shape[1])])
+    return pl.DataFrame([keys, *_columns(encoded, len(encoded[0].vector))])
 
 
 def vector_matrix(embeddings: pl.DataFrame) -> np.ndarray:
@@ -180,5 +192,9 @@ def vector_matrix(embeddings: pl.DataFrame) -> np.ndarray:
     return embeddings["vector"].to_numpy().reshape(embeddings.height, -1).astype(np.float32)
 
 
-def _vectors(matrix: np.ndarray, dim: int) -> pl.Series:
-    return pl.Series("vector", matrix.reshape(-1, dim), dtype=pl.Array(pl.Float32, dim))
+def _columns(encoded: Sequence[Encoded], dim: int) -> list[pl.Series]:
+    matrix = np.array([made.vector for made in encoded], dtype=np.float32).reshape(-1, dim)
+    return [
+        pl.Series("vector", matrix, dtype=pl.Array(pl.Float32, dim)),
+        pl.Series("readings", [made.readings for made in encoded], dtype=pl.Binary),
+    ]

@@ -7,9 +7,15 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.describing import current
+from pinlanding_assets.attributes.statements import resolver
 from pinlanding_assets.attributes.titles import read_titles
-from pinlanding_assets.embeddings.assignment import assign
-from pinlanding_assets.embeddings.encode import encode_batch, vector_frame, vector_matrix
+from pinlanding_assets.embeddings.assignment import Readings, assign
+from pinlanding_assets.embeddings.encode import (
+    Encoded,
+    encode_batch,
+    vector_frame,
+    vector_matrix,
+)
 from pinlanding_assets.encoder.model import DualEncoder
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders, decode_image
@@ -23,18 +29,22 @@ class CachedVectors:
     def __init__(self, cache: ComputeCache, model: str) -> None:
         self.cache, self.namespace = cache, f"vectors:{model}"
 
-    def get(self, keys: list[str]) -> dict[str, np.ndarray]:
+    def get(self, keys: list[str]) -> dict[str, Encoded]:
         """The known ones among `keys`."""
         rows = self.cache.get(self.namespace, keys)
-        return dict(zip(rows["key"], vector_matrix(rows), strict=True)) if rows.height else {}
+        if not rows.height:
+            return {}
+        found = zip(rows["key"], vector_matrix(rows), rows["readings"], strict=True)
+        return {key: Encoded(vector, readings) for key, vector, readings in found}
 
     def put(self, frame: pl.DataFrame) -> None:
-        """Keep rows of `content_hash` and `vector`."""
-        self.cache.put(self.namespace, frame.select(pl.col("content_hash").alias("key"), "vector"))
+        """Keep rows of `content_hash`, `vector` and `readings`."""
+        rows = frame.select(pl.col("content_hash").alias("key"), "vector", "readings")
+        self.cache.put(self.namespace, rows)
 
 
-class Encode(BatchWork[dict, np.ndarray]):
-    """Rows of content_hash, image_hash and text to unit vectors, which are kept."""
+class Encode(BatchWork[dict, Encoded]):
+    """Rows of content_hash, image_hash, text and document to what the encoder makes of them."""
 
     def __init__(
         self,
@@ -62,16 +72,16 @@ class Encode(BatchWork[dict, np.ndarray]):
     def decode(self, inputs: Sequence[bytes | None]) -> list[Any]:
         return [image and decode_image(image) for image in inputs]
 
-    def run(self, items: Sequence[dict], inputs: Sequence[Any]) -> list[np.ndarray]:
+    def run(self, items: Sequence[dict], inputs: Sequence[Any]) -> list[Encoded]:
         images = {
             row["image_hash"]: image
             for row, image in zip(items, inputs, strict=True)
             if row["image_hash"]
         }
-        return list(encode_batch(self._model, items, images))
+        return encode_batch(self._model, items, images)
 
-    def keep(self, items: Sequence[dict], results: Sequence[np.ndarray]) -> None:
-        self._known.put(vector_frame(items, np.array(results)))
+    def keep(self, items: Sequence[dict], results: Sequence[Encoded]) -> None:
+        self._known.put(vector_frame(items, results))
 
 
 class Block(NamedTuple):
@@ -97,20 +107,16 @@ class Assign(BatchWork[Block, pl.DataFrame]):
     def open(self, device: str, precision: str) -> None:
         del device, precision  # numpy
         lake = self._lake.resource
-        entries, aliases, self._keys, self._title_words = (
+        self._entries, aliases, self._keys, self._title_words = (
             lake.read("attribute_vocabulary", table)
             for table in ("entries", "aliases", "keys", "title_words")
         )
-        versions = lake.manifest("dual_encoder").versions  # type: ignore[union-attr]
-        self._scale, self._bias = float(versions["scale"]), float(versions["bias"])
-        self._calibration = lake.read("dual_encoder", "calibration")
-        self._known = entries.join(
-            lake.read("dual_encoder", "entry_vectors"), on="entry_id", maintain_order="left"
+        self._calibration, self._trust = (
+            lake.read("dual_encoder", table) for table in ("calibration", "title_trust")
         )
+        self._read = lake.read("dual_encoder", "read_entries")["entry_id"].to_list()
         self._mentions = lake.scan("vlm_attributes", "mentions").collect()
-        self._named = aliases.filter(pl.col("entry_id").is_not_null()).select(
-            "key", pl.col("raw_value").alias("value"), "entry_id"
-        )
+        self._resolved = resolver(aliases, self._entries)
 
     def run(self, items: Sequence[Block], inputs: Sequence[Any]) -> list[pl.DataFrame]:
         del inputs
@@ -119,8 +125,10 @@ class Assign(BatchWork[Block, pl.DataFrame]):
     def _assigned(self, block: Block) -> pl.DataFrame:
         lake = self._lake.resource
         products = upserts(lake, block.day).slice(block.start, block.stop - block.start).collect()
-        vectors = products.select("product_id").join(
-            lake.read("product_embeddings", "embeddings", block.day),
+        encoded = products.select("product_id").join(
+            lake.read("product_embeddings", "embeddings", block.day).select(
+                "product_id", "readings"
+            ),
             on="product_id",
             how="left",
             maintain_order="left",
@@ -129,17 +137,12 @@ class Assign(BatchWork[Block, pl.DataFrame]):
         said = pl.concat([part.select("product_id", "source", "key", "value") for part in told])
         return assign(
             products["product_id"],
-            _with_zero_rows(vectors["vector"]),
-            self._known,
-            vector_matrix(self._known),
-            scale=self._scale,
-            bias=self._bias,
+            Readings.of(encoded["readings"], self._read),
+            self._entries,
             calibration=self._calibration,
             keys=self._keys,
-            observed=said.join(self._named, on=["key", "value"])
-            .select("product_id", "entry_id", "source")
-            .unique()
-            .sort("product_id", "entry_id", "source"),
+            statements=self._resolved(said),
+            title_trust=self._trust,
         )
 
 
@@ -153,11 +156,3 @@ def blocks(lake: Lake, day: str) -> list[Block]:
     """All of a day's products; at least one block, so that an empty day has an empty table."""
     count = upserts(lake, day).select(pl.len()).collect().item()
     return [Block(day, start, start + BLOCK) for start in range(0, max(1, count), BLOCK)]
-
-
-def _with_zero_rows(vectors: pl.Series) -> np.ndarray:
-    """Vectors as a matrix; a product without one gets zeros (only statements count for it)."""
-    width = vectors.dtype.shape[0]  # type: ignore[attr-defined]
-    empty = np.zeros(width, np.float32)
-    rows = [empty if vector is None else vector for vector in vectors]
-    return np.array(rows, np.float32).reshape(-1, width)

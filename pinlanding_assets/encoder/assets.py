@@ -8,6 +8,7 @@ import polars as pl
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.labels import resolve_labels
+from pinlanding_assets.attributes.statements import resolver
 from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, encoder_figures
@@ -42,7 +43,7 @@ FEW_LABELS = (
     ],
     group_name="encoder",
     kinds={"pytorch"},
-    code_version="3",
+    code_version="4",
     pool="gpu_train",
     check_specs=specs(CHECKS, "dual_encoder"),
 )
@@ -61,7 +62,8 @@ def dual_encoder(
     )
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
     read = read_titles(products, lake.read("attribute_vocabulary", "title_words"))
-    labels = resolve_labels(pl.concat([mentions, read]), aliases, keys)
+    said = pl.concat([mentions, read])
+    labels = resolve_labels(said, aliases, keys)
     curves: list[dict[str, float]] = []
 
     def progress(step: int, steps: int, figures: dict[str, float]) -> None:
@@ -76,6 +78,7 @@ def dual_encoder(
             labels,
             entries,
             keys,
+            statements=resolver(aliases, entries)(said),
             load_image=lake.image,
             progress=progress,
         )
@@ -93,12 +96,12 @@ def dual_encoder(
             "entry_vectors": entry_vectors,
             "retrieval": trained.retrieval,
             "held_out": trained.held_out,
+            "title_trust": trained.title_trust,
+            "read_entries": pl.DataFrame({"entry_id": model.entry_ids}),
         },
         versions={
             "checkpoint": version,
             "model": model.version,
-            "scale": repr(model.scale),
-            "bias": repr(model.bias),
         },
     )
     found = encoder_figures(entry_vectors, trained.retrieval, limits)

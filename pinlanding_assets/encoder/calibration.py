@@ -29,9 +29,12 @@ ENTRY_PRIOR = 1.0
 """Precision of the Gaussian that ties an entry's slope and intercept to its key's."""
 KEY_PRIOR = 1e-2
 """Precision of the Gaussian that ties a key's slope to 1 and its intercept to 0."""
+EVERYONE = 10.0
+"""Log-odds against none of a key of which no product is known to have none."""
 NEVER = 1.01
 """A threshold that no probability reaches."""
-GRID = np.concatenate([np.linspace(0.02, 0.98, 97), [0.985, 0.99, 0.995, 0.999]])
+GRID = np.concatenate([np.linspace(0.5, 0.98, 49), [0.985, 0.99, 0.995, 0.999]])
+"""Thresholds that are tried: from "rather true than not" up."""
 
 CALIBRATION_SCHEMA = {
     "entry_id": pl.String,
@@ -106,6 +109,7 @@ def calibrate(
     spans: list[KeySpan],
     *,
     target_precision: float = 0.95,
+    fold: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """The ``calibration`` table from held-out log-odds.
 
@@ -116,32 +120,29 @@ def calibrate(
         entry_ids: The columns.
         spans: Columns of each key.
         target_precision: Aim of the thresholds, 0..1.
+        fold: ``[n]``: products whose probabilities are judged by a calibration of the others, so
+            that thresholds are set on what they were not fitted to; None: by the same.
 
     Returns:
         ``entry_id, slope, intercept, threshold, precision, recall, support``. ``precision`` is the
         shrunk estimate at the threshold, ``recall`` the share of held-out positives above it.
     """
-    slope, intercept = np.ones(len(entry_ids)), np.zeros(len(entry_ids))
-    for span in spans:
-        block = slice(span.start, span.stop)
-        fit = _sigmoids if span.multi else _softmax
-        slope[block], intercept[block] = fit(logits[:, block], positive[:, block], weight[:, block])
+    slope, intercept = _curves(logits, positive, weight, spans)
     rows: list[dict] = []
-    everywhere = np.ones(len(entry_ids), dtype=bool)
-    p = Calibrator(slope, intercept, slope, everywhere, spans).probabilities(logits)
+    p = _judged(logits, positive, weight, spans, fold, (slope, intercept))
     for span in spans:
         decided = _decisions(p, span)
         block = slice(span.start, span.stop)
-        known, true = weight[:, block] > 0, positive[:, block] > 0
-        above = decided[:, :, None] >= GRID  # [n, values, grid]
-        above &= known[:, :, None]
-        right = (above & true[:, :, None]).sum(axis=0)  # [values, grid]
+        trust, true = weight[:, block], positive[:, block] > 0
+        known = trust > 0
+        above = (decided[:, :, None] >= GRID) * trust[:, :, None]  # [n, values, grid]
+        right = (above * true[:, :, None]).sum(axis=0)  # [values, grid]
         taken = above.sum(axis=0)
         key_precision = (right.sum(0) + 0.5) / (taken.sum(0) + 1.0)
         precision = (right + PRIOR_DECISIONS * key_precision) / (taken + PRIOR_DECISIONS)
-        support = (known & true).sum(axis=0)
+        support, there = (known & true).sum(axis=0), (trust * true).sum(axis=0)
         for value, column in enumerate(range(span.start, span.stop)):
-            reached = np.flatnonzero((precision[value] >= target_precision) & (GRID > 0))
+            reached = np.flatnonzero(precision[value] >= target_precision)
             at = int(reached[0]) if len(reached) and support[value] else None
             rows.append(
                 {
@@ -150,11 +151,44 @@ def calibrate(
                     "intercept": float(intercept[column]),
                     "threshold": NEVER if at is None else float(GRID[at]),
                     "precision": float(precision[value, -1 if at is None else at]),
-                    "recall": 0.0 if at is None else float(right[value, at] / support[value]),
+                    "recall": 0.0 if at is None else float(right[value, at] / there[value]),
                     "support": int(support[value]),
                 }
             )
     return pl.DataFrame(rows, schema=CALIBRATION_SCHEMA).sort("entry_id")
+
+
+def _curves(
+    logits: np.ndarray, positive: np.ndarray, weight: np.ndarray, spans: list[KeySpan]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes and intercepts ``[e]``."""
+    slope, intercept = np.ones(logits.shape[1]), np.zeros(logits.shape[1])
+    for span in spans:
+        block = slice(span.start, span.stop)
+        fit = _sigmoids if span.multi else _softmax
+        slope[block], intercept[block] = fit(logits[:, block], positive[:, block], weight[:, block])
+    return slope, intercept
+
+
+def _judged(
+    logits: np.ndarray,
+    positive: np.ndarray,
+    weight: np.ndarray,
+    spans: list[KeySpan],
+    fold: np.ndarray | None,
+    curves: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Probabilities ``[n, e]``, of each fold by the calibration of the others."""
+    everywhere = np.ones(logits.shape[1], dtype=bool)
+    if fold is None:
+        return Calibrator(*curves, curves[0], everywhere, spans).probabilities(logits)
+    p = np.zeros(logits.shape)
+    for number in np.unique(fold):
+        others = fold != number
+        slope, intercept = _curves(logits[others], positive[others], weight[others], spans)
+        curve = Calibrator(slope, intercept, slope, everywhere, spans)
+        p[~others] = curve.probabilities(logits[~others])
+    return p
 
 
 def reliability(
@@ -265,7 +299,10 @@ def _softmax(
     true = (positive > 0) & known
     has = np.asarray(true.any(axis=1))
     rows = has | known.all(axis=1)
+    # A label counts in full; a none counts as far as it is sure.
+    sure = np.where(has, 1.0, weight.max(axis=1))[rows].astype(np.float64)
     z, known, true = logits[rows].astype(np.float64), known[rows], true[rows]
+    usual = 0.0 if (~has[rows]).any() else EVERYONE
     # The value that holds, and last a column of none.
     chosen = np.concatenate([true, ~has[rows][:, None]], axis=1).astype(np.float64)
     values = z.shape[1]
@@ -277,13 +314,14 @@ def _softmax(
         u -= u.max(axis=1, keepdims=True)
         p = np.exp(u)
         total = p.sum(axis=1, keepdims=True)
-        error = (p / total - chosen)[:, :values]
-        fit = np.log(total).sum() - u[chosen > 0].sum()
-        prior = KEY_PRIOR * ((slope - 1) ** 2 + of_key**2) + ENTRY_PRIOR * (own**2).sum()
-        pull = [(error * z).sum() + KEY_PRIOR * (slope - 1), error.sum() + KEY_PRIOR * of_key]
+        error = sure[:, None] * (p / total - chosen)[:, :values]
+        fit = (sure * (np.log(total[:, 0]) - np.where(chosen > 0, u, 0.0).sum(axis=1))).sum()
+        far = of_key - usual
+        prior = KEY_PRIOR * ((slope - 1) ** 2 + far**2) + ENTRY_PRIOR * (own**2).sum()
+        pull = [(error * z).sum() + KEY_PRIOR * (slope - 1), error.sum() + KEY_PRIOR * far]
         return fit + prior / 2, np.concatenate([pull, error.sum(axis=0) + ENTRY_PRIOR * own])
 
-    start = np.concatenate([[1.0, 0.0], np.zeros(values)])
+    start = np.concatenate([[1.0, usual], np.zeros(values)])
     # A falling curve would rank the worst product first: noise of tiny supports, never a finding.
     bounds = [(0.05, None)] + [(None, None)] * (values + 1)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
@@ -311,7 +349,8 @@ def _platt(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slope and intercept a column: maximum a posteriori logistic regression, by Newton steps."""
     z = logits.astype(np.float64)
-    y, w = positive.astype(np.float64), (weight > 0).astype(np.float64)
+    y = positive.astype(np.float64)
+    w = np.where(positive > 0, weight > 0, weight).astype(np.float64)
     slope = np.full(z.shape[1], prior[0])
     intercept = np.full(z.shape[1], prior[1])
     for _ in range(steps):

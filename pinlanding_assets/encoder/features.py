@@ -1,12 +1,13 @@
 """What the heads read: backbone features of products, computed once or by towers in training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from pinlanding_assets.encoder.palette import BINS, palette
 from resources.encoders import EncoderBackbone, decode_image
 
 if TYPE_CHECKING:
@@ -15,42 +16,55 @@ if TYPE_CHECKING:
 
 
 DESCRIPTION_CHARS = 120
-"""Of a description only the start is read: the rest is shipping terms more often than product."""
+"""Of a description a sentence vector reads only the start: the rest is shipping terms more often
+than product."""
+DOCUMENT_CHARS = 1_000
+"""Of a description the words that are counted: a word that says nothing is learnt to say nothing."""
 
 
 def product_inputs(products: pl.DataFrame) -> pl.DataFrame:
-    """What the encoder reads of a catalog: ``product_id, text, image_hash``, sorted by product.
+    """What the encoder reads of a catalog, sorted by product.
 
     Args:
         products: ``product_id, title, description, images`` and, if there, ``operation``: deleted
-            products are left out. The text is the title and the start of the description; the
-            image is the first one. Rows must be one a product.
+            products are left out. Rows must be one a product.
+
+    Returns:
+        ``product_id, text`` (the title and the start of the description), ``document`` (with more
+        of it), ``image_hash`` (the first one).
     """
     if "operation" in products.columns:
         products = products.filter(pl.col("operation") == "upsert")
-    description = pl.col("description").fill_null("").str.slice(0, DESCRIPTION_CHARS)
-    text = pl.concat_str([pl.col("title").fill_null(""), description], separator=". ")
+
+    def written(chars: int) -> pl.Expr:
+        description = pl.col("description").fill_null("").str.slice(0, chars)
+        text = pl.concat_str([pl.col("title").fill_null(""), description], separator=". ")
+        return text.str.replace_all(r"\s+", " ").str.strip_chars(" .")
+
     return products.select(
         "product_id",
-        text.str.replace_all(r"\s+", " ").str.strip_chars(" .").alias("text"),
+        written(DESCRIPTION_CHARS).alias("text"),
+        written(DOCUMENT_CHARS).alias("document"),
         pl.col("images").list.first().alias("image_hash"),
     ).sort("product_id")
 
 
 @dataclass
 class Sides:
-    """Inputs of the heads for all products: features and which of them exist."""
+    """Inputs of the heads and the experts for all products: features and which of them exist."""
 
     image: "torch.Tensor"
     text: "torch.Tensor"
     has_image: "torch.Tensor"
     has_text: "torch.Tensor"
+    palette: np.ndarray
+    documents: Sequence[str]
 
     def hidden(self, modality: str) -> "Sides":
         """The same products with one side hidden: ``both``, ``image`` (alone) or ``text``."""
         gone_image = self.has_image * (0.0 if modality == "text" else 1.0)
         gone_text = self.has_text * (0.0 if modality == "image" else 1.0)
-        return Sides(self.image, self.text, gone_image, gone_text)
+        return replace(self, has_image=gone_image, has_text=gone_text)
 
 
 class FrozenFeatures:
@@ -110,6 +124,7 @@ class LiveTowers:
 def compute_features(
     backbone: EncoderBackbone,
     texts: list[str],
+    documents: list[str],
     hashes: list[str | None],
     images: "Mapping[str, bytes | Image.Image]",
 ) -> Sides:
@@ -117,16 +132,18 @@ def compute_features(
     import torch
 
     image = np.zeros((len(hashes), backbone.image_dim), dtype=np.float32)
+    colors = np.zeros((len(hashes), BINS), dtype=np.float32)
     names = sorted({name for name in hashes if name})
     if names:
         try:
             computed = backbone.image_features([images[name] for name in names])
         except ValueError as error:
             raise ValueError(f"{_broken(names, images)}: {error}") from error
+        shown = [palette(images[name]) for name in names]
         row_of = {name: row for row, name in enumerate(names)}
         for row, name in enumerate(hashes):
             if name:
-                image[row] = computed[row_of[name]]
+                image[row], colors[row] = computed[row_of[name]], shown[row_of[name]]
     text = np.zeros((len(texts), backbone.text_dim), dtype=np.float32)
     words = sorted({word for word in texts if word})
     if words:
@@ -137,7 +154,8 @@ def compute_features(
                 text[row] = computed[row_of[word]]
     flags = [[bool(name) for name in hashes], [bool(word) for word in texts]]
     arrays = [image, text, *(np.asarray(flag, dtype=np.float32) for flag in flags)]
-    return Sides(*(torch.from_numpy(array).to(backbone.device) for array in arrays))
+    tensors = (torch.from_numpy(array).to(backbone.device) for array in arrays)
+    return Sides(*tensors, colors, documents)
 
 
 def _broken(names: list[str], images: "Mapping[str, bytes | Image.Image]") -> str:

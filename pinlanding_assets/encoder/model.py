@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pinlanding_assets.encoder.features import Sides
+from pinlanding_assets.encoder.reader import Reader
 from resources.encoders import EncoderBackbone
 
 if TYPE_CHECKING:
@@ -133,6 +135,7 @@ class DualEncoder:
         base_version: Version of the backbone that training started from.
         shape: Sizes of the heads.
         entry_ids: Entries with a learned correction, in row order.
+        reader: What reads attributes from the encoder and its experts; None: nothing does.
         version: sha256 of everything a vector depends on.
     """
 
@@ -143,12 +146,14 @@ class DualEncoder:
         entry_ids: Sequence[str],
         heads: "torch.nn.ModuleDict",
         base_version: str | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.backbone = backbone
         self.base_version = base_version or backbone.version
         self.shape = shape
         self.entry_ids = list(entry_ids)
         self.heads = heads.eval().to(backbone.device)
+        self.reader = reader
         self.version = self._fingerprint()
 
     @property
@@ -218,6 +223,13 @@ class DualEncoder:
         """Uncalibrated log-odds ``[n, e]`` of product vectors against entry vectors."""
         return self.scale * (products @ entries.T) + self.bias
 
+    def readings(self, sides: Sides, vectors: np.ndarray) -> np.ndarray:
+        """Uncalibrated log-odds ``[n, e]`` of products, with the vectors ``[n, dim]``, by everything
+        that they show; columns in the order of ``entry_ids``, none without a reader."""
+        if self.reader is None:
+            return np.zeros((len(vectors), 0), dtype=np.float32)
+        return self.reader.readings(sides, self.logits(vectors, self.reader.known))
+
     def save(self, folder: Path) -> None:
         """Write ``config.json``, ``heads.safetensors`` and, if tuned, ``towers.safetensors``."""
         from safetensors.torch import save_file
@@ -236,6 +248,8 @@ class DualEncoder:
         save_file(_tensors(self.heads), folder / "heads.safetensors")
         if self.tuned:
             save_file(_tensors(self.backbone.module), folder / "towers.safetensors")
+        if self.reader is not None:
+            self.reader.save(folder)
 
     @classmethod
     def load(cls, folder: Path, backbone: EncoderBackbone) -> "DualEncoder":
@@ -261,7 +275,8 @@ class DualEncoder:
         shape = HeadShape(**config["shape"])
         heads = build_heads(shape, len(config["entry_ids"]), seed=0)
         heads.load_state_dict(load_file(folder / "heads.safetensors"))
-        model = cls(backbone, shape, config["entry_ids"], heads, config["base_version"])
+        reader = Reader.load(folder) if (folder / "reader.json").exists() else None
+        model = cls(backbone, shape, config["entry_ids"], heads, config["base_version"], reader)
         if model.version != config["version"]:
             raise ValueError(f"{folder}: content does not match the version in config.json")
         return model
@@ -272,6 +287,7 @@ class DualEncoder:
         for name, tensor in sorted(self.heads.state_dict().items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(tensor.float().cpu().numpy()).data)
+        digest.update(self.reader.fingerprint() if self.reader else b"")
         return digest.hexdigest()
 
 

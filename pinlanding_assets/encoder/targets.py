@@ -1,28 +1,16 @@
 """Labels as training targets: a product by entry matrix of what is true, false and unknown.
 
 The rule (spec/pinlanding.md section 3): an omission is not an absence. Values of a key that a
-product has a label for are negatives; keys without a label are unknown and masked out. One
-exception keeps the encoder from giving sleeves to trousers: when products of a type practically
-never carry a key that another type does carry, the key is absent for that type.
+product has a label for are negatives; keys without a label are unknown and masked out, unless
+silence has a reason (`silence.py`): trousers have no sleeves. A title that names one of several
+values speaks of that value alone, and a value that is too rare for the vocabulary still denies the
+others.
 """
 
-import hashlib
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-
-ABSENT_RATIO = 0.1
-"""A key is absent for a product type that carries it a tenth as often as the type that carries it
-most: relative, because title labels cover a third of what is true, evenly over the types."""
-ABSENT_SUPPORT = 20
-"""Labelled products of a type before anything is concluded from what they lack."""
-
-NEAR_LEVELS = 3.0
-"""Mean difference of two thumbnails (of 255) up to which they are one photo: copies at half size
-and JPEG quality 60 stay under 3.2, different photos of real clothes over 9."""
-
 
 @dataclass(frozen=True)
 class KeySpan:
@@ -44,6 +32,7 @@ class Targets:
         spans: One span of columns a key, in column order.
         positive: ``[n, e]`` float32, 1 where the entry holds.
         weight: ``[n, e]`` float32, how sure that is; 0 where nothing is known.
+        stated: ``[n, keys]`` bool, whether the key is stated, in the order of the spans.
     """
 
     product_ids: list[str]
@@ -51,6 +40,14 @@ class Targets:
     spans: list[KeySpan]
     positive: np.ndarray
     weight: np.ndarray
+    stated: np.ndarray
+
+    def deny(self, sure: np.ndarray) -> None:
+        """Turn what is unknown of a key into negatives, as sure as ``[n, keys]`` says (in place)."""
+        for number, span in enumerate(self.spans):
+            block = slice(span.start, span.stop)
+            unknown = self.weight[:, block].max(axis=1) == 0
+            self.weight[unknown, block] = sure[unknown, number, None]
 
 
 def key_spans(entries: pl.DataFrame, keys: pl.DataFrame) -> list[KeySpan]:
@@ -66,7 +63,11 @@ def key_spans(entries: pl.DataFrame, keys: pl.DataFrame) -> list[KeySpan]:
 
 
 def build_targets(
-    product_ids: list[str], labels: pl.DataFrame, entries: pl.DataFrame, keys: pl.DataFrame
+    product_ids: list[str],
+    labels: pl.DataFrame,
+    entries: pl.DataFrame,
+    keys: pl.DataFrame,
+    stated: pl.DataFrame | None = None,
 ) -> Targets:
     """Targets of these products.
 
@@ -77,6 +78,8 @@ def build_targets(
             heaviest counts and the others are unknown.
         entries: ``entry_id, key, phrase``.
         keys: ``key, multi, role``.
+        stated: ``product_id, key``: keys of which a source said all that it knows. None: those of
+            all labels. Of a multi-valued key that only a title speaks of, nothing is denied.
 
     Raises:
         ValueError: a product twice, an entry twice, or a label of an entry not in ``entries``.
@@ -94,13 +97,16 @@ def build_targets(
     np.add.at(weight, (rows, columns), weights)
     np.minimum(weight, 1.0, out=weight)
     positive = (weight > 0).astype(np.float32)
-    stated = np.zeros((len(product_ids), len(spans)), dtype=bool)
+    spoken = _spoken(product_ids, spans, stated)
     for number, span in enumerate(spans):
         block = slice(span.start, span.stop)
         heaviest = weight[:, block].max(axis=1)
-        stated[:, number] = heaviest > 0
+        if stated is None:
+            spoken[:, number] = heaviest > 0
         claims = positive[:, block].copy()
-        if not span.multi:
+        if span.multi:
+            heaviest = np.where(spoken[:, number], heaviest, 0.0)
+        else:
             winner = np.zeros_like(claims)
             winner[np.arange(len(winner)), weight[:, block].argmax(axis=1)] = 1.0
             positive[:, block] = claims * winner
@@ -110,8 +116,20 @@ def build_targets(
             weight[:, block],
             np.where(claims > 0, 0.0, heaviest[:, None]),
         )
-    _mark_absent_keys(positive, weight, stated, spans, keys)
-    return Targets(list(product_ids), entries, spans, positive, weight)
+    return Targets(list(product_ids), entries, spans, positive, weight, spoken)
+
+
+def _spoken(
+    product_ids: list[str], spans: list[KeySpan], stated: pl.DataFrame | None
+) -> np.ndarray:
+    found = np.zeros((len(product_ids), len(spans)), dtype=bool)
+    if stated is not None:
+        row_of = {name: row for row, name in enumerate(product_ids)}
+        column_of = {span.key: column for column, span in enumerate(spans)}
+        for product, key in stated.select("product_id", "key").unique().iter_rows():
+            if product in row_of and key in column_of:
+                found[row_of[product], column_of[key]] = True
+    return found
 
 
 def _positions(
@@ -125,79 +143,3 @@ def _positions(
         .sort("row", "column", "weight")
     )
     return found["row"].to_numpy(), found["column"].to_numpy(), found["weight"].to_numpy()
-
-
-def _mark_absent_keys(
-    positive: np.ndarray,
-    weight: np.ndarray,
-    stated: np.ndarray,
-    spans: list[KeySpan],
-    keys: pl.DataFrame,
-) -> None:
-    """Turn unknown keys into negatives where the product's type never carries them (in place)."""
-    roles = dict(zip(keys["key"], keys["role"], strict=True)) if "role" in keys.columns else {}
-    types = [span for span in spans if roles.get(span.key) == "product_type" and not span.multi]
-    if not types:
-        return
-    of_type = positive[:, types[0].start : types[0].stop]  # [n, t]
-    support = of_type.sum(axis=0)
-    usable = support >= ABSENT_SUPPORT
-    if usable.sum() < 2:
-        return
-    rate = (of_type.T @ stated.astype(np.float32)) / np.maximum(support, 1)[:, None]  # [t, keys]
-    most = rate[usable].max(axis=0)
-    absent = usable[:, None] & (rate < ABSENT_RATIO * most)
-    missing = (of_type @ absent.astype(np.float32) > 0) & ~stated
-    for number, span in enumerate(spans):
-        rows = missing[:, number]
-        weight[rows, span.start : span.stop] = 1.0
-
-
-def image_signature(data: bytes) -> np.ndarray:
-    """An 8 x 8 colour thumbnail ``[192]`` uint8: what stays of a photo rescaled and saved again."""
-    from PIL import Image
-
-    small = Image.open(io.BytesIO(data)).convert("RGB").resize((8, 8), Image.Resampling.BOX)
-    return np.asarray(small).reshape(-1)
-
-
-def near_duplicates(signatures: np.ndarray) -> np.ndarray:
-    """Group number of each signature ``[n, 192]``; near ones share it (``NEAR_LEVELS``)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import KDTree
-
-    n = len(signatures)
-    fine = signatures.astype(np.float32)
-    # Quadrant means differ no more than the thumbnails do: an exact and cheap first sieve.
-    coarse = fine.reshape(n, 2, 4, 2, 4, 3).mean(axis=(2, 4)).reshape(n, 12)
-    pairs = KDTree(coarse).query_pairs(NEAR_LEVELS * 12, p=1, output_type="ndarray")
-    near = np.zeros(len(pairs), dtype=bool)
-    for start in range(0, len(pairs), 100_000):
-        a, b = pairs[start : start + 100_000].T
-        near[start : start + len(a)] = np.abs(fine[a] - fine[b]).mean(axis=1) <= NEAR_LEVELS
-    rows, columns = pairs[near].T
-    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
-
-
-def group_folds(groups: list[str], folds: int, seed: int) -> np.ndarray:
-    """Fold number of each row; rows of one group share a fold. Seeded and order-free.
-
-    Raises:
-        ValueError: fewer groups than folds.
-    """
-    names, inverse, counts = np.unique(
-        np.asarray(groups, dtype=object).astype(str), return_inverse=True, return_counts=True
-    )
-    if len(names) < folds:
-        raise ValueError(f"{len(names)} distinct products cannot be split in {folds} folds")
-    shuffled = sorted(
-        range(len(names)), key=lambda g: hashlib.sha256(f"{seed}|{names[g]}".encode()).digest()
-    )
-    fold_of, sizes = np.zeros(len(names), dtype=np.int64), np.zeros(folds, dtype=np.int64)
-    for group in shuffled:
-        fold = int(sizes.argmin())
-        fold_of[group] = fold
-        sizes[fold] += counts[group]
-    return fold_of[inverse]

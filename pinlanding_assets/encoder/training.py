@@ -25,20 +25,18 @@ from pinlanding_assets.encoder.features import (
     compute_features,
     product_inputs,
 )
+from pinlanding_assets.encoder.folds import group_folds, joined, photo_names
 from pinlanding_assets.encoder.fitting import Fit, Progress, TrainingSettings
 from pinlanding_assets.encoder.model import (
     DualEncoder,
     HeadShape,
 )
+from pinlanding_assets.encoder.reader import ENCODER, Experts, Reader, fit_blend
 from pinlanding_assets.encoder.retrieval import retrieval_report
-from pinlanding_assets.encoder.targets import (
-    build_targets,
-    group_folds,
-    image_signature,
-    near_duplicates,
-)
+from pinlanding_assets.encoder.trust import learn_targets
 from resources.encoders import EncoderBackbone
 
+MODALITIES = ("both", "image", "text")
 HELD_OUT = 2_000
 """Products whose held-out log-odds are kept, to be measured against what training never sees."""
 HELD_OUT_SCHEMA = {
@@ -61,6 +59,7 @@ class TrainedEncoder:
             product says of every entry, in the order of the vocabulary; ``HELD_OUT`` products.
             A side that the product lacks has no row.
         reliability: ``key, stated, observed, n``: how far the probabilities hold.
+        title_trust: ``entry_id, trust, said``: how often a title that names the entry is right.
     """
 
     model: DualEncoder
@@ -69,6 +68,7 @@ class TrainedEncoder:
     retrieval: pl.DataFrame
     held_out: pl.DataFrame
     reliability: pl.DataFrame
+    title_trust: pl.DataFrame
 
 
 def train(
@@ -78,6 +78,7 @@ def train(
     entries: pl.DataFrame,
     keys: pl.DataFrame,
     *,
+    statements: pl.DataFrame | None = None,
     load_image: Callable[[str], bytes],
     settings: TrainingSettings | None = None,
     progress: Progress | None = None,
@@ -89,6 +90,8 @@ def train(
         products: Catalog rows, one a product (``product_inputs`` says which columns count).
             Products without a label, or with neither image nor text, take no part.
         labels: ``product_id, entry_id, weight`` with weights in 0..1.
+        statements: ``product_id, source, key, entry_id`` of all that was said, `entry_id` null
+            where the vocabulary has no entry for it. None: the labels, as the catalog's word.
         entries: The ``entries`` table of the vocabulary.
         keys: The ``keys`` table of the vocabulary.
         load_image: Bytes of an image by its hash.
@@ -103,28 +106,33 @@ def train(
     settings = settings or TrainingSettings()
     report = progress or (lambda *_: None)
     torch.set_flush_denormal(True)
-    products = (
+    if statements is None:
+        statements = labels.select("product_id", "entry_id", source=pl.lit("catalog")).join(
+            entries.select("entry_id", "key"), on="entry_id"
+        )
+    described = pl.concat([labels.select("product_id"), statements.select("product_id")]).unique()
+    known = (
         product_inputs(products)
         .filter((pl.col("text") != "") | pl.col("image_hash").is_not_null())
-        .join(labels.select("product_id").unique(), on="product_id", how="semi")
+        .join(described, on="product_id", how="semi")
         .sort("product_id")
     )
     if entries.is_empty():
         raise ValueError("the vocabulary has no entries: there is nothing to train on")
-    if products.height < 2 * settings.folds:
+    if known.height < 2 * settings.folds:
         raise ValueError(
-            f"{products.height} labelled products: at least {2 * settings.folds} are needed"
+            f"{known.height} labelled products: at least {2 * settings.folds} are needed"
         )
-    targets = build_targets(products["product_id"].to_list(), labels, entries, keys)
-    phrases = targets.entries["phrase"].to_list()
-    texts = products["text"].to_list()
-    hashes = products["image_hash"].to_list()
-
-    images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
-    sides = compute_features(backbone, texts, hashes, images)
-    fold = group_folds(
-        _photo_groups(targets.product_ids, hashes, images), settings.folds, settings.seed
+    ids, texts, hashes, documents = (
+        known[name].to_list() for name in ("product_id", "text", "image_hash", "document")
     )
+    images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
+    sides = compute_features(backbone, texts, documents, hashes, images)
+    kin = [photo_names(hashes, images), *_kin(products, known)]
+    fold = group_folds(joined(kin, settings.folds), settings.folds, settings.seed)
+    learnt = learn_targets(ids, labels, statements, entries, keys, sides, fold)
+    targets = learnt.targets
+    phrases = targets.entries["phrase"].to_list()
     phrase_features = torch.from_numpy(backbone.text_features(phrases)).to(backbone.device)
     frozen = FrozenFeatures(sides, phrase_features)
     shape = HeadShape(
@@ -134,50 +142,64 @@ def train(
         backbone.aligned,
     )
     fit = Fit(targets, settings, shape, report)
+    names = targets.entries["entry_id"].to_list()
 
+    everything = np.arange(known.height)
+    parts: dict[str, dict[str, np.ndarray]]
     if backbone.trainable and settings.tower_samples:
-        inside, outside = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
+        inside, held = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
         fit.steps_total = settings.epochs + fit.tower_epochs(len(inside))
-        start, _ = fit.heads(frozen, inside, outside)
+        start, _ = fit.heads(frozen, inside, held)
         tuned = backbone.clone()
         live = LiveTowers(tuned, sides, texts, lambda row: images[hashes[row]], phrases)
-        heads = fit.towers(live, start, inside, outside)
-        model = DualEncoder(
-            tuned, shape, targets.entries["entry_id"].to_list(), heads, backbone.version
-        )
-        held = outside
-        subset = [texts[row] for row in held], [hashes[row] for row in held]
-        held_sides = compute_features(tuned, *subset, images)
-        vectors = {m: _embed(model, held_sides, m) for m in ("both", "image", "text")}
-        known = model.entry_vectors(model.entry_ids, phrases)
-        scores = {m: model.logits(vectors[m], known) for m in vectors}
+        heads = fit.towers(live, start, inside, held)
+        towers, base = tuned, backbone.version
+        model = DualEncoder(towers, shape, names, heads, base)
+        sides = compute_features(tuned, texts, documents, hashes, images)
+        known_vectors = model.entry_vectors(names, phrases)
+        experts = Experts.fit(sides, inside, targets)
+        parts = {}
+        for modality in MODALITIES:
+            vectors = _embed(model, sides, modality, held)
+            odds = model.logits(vectors, known_vectors)
+            parts[modality] = experts.log_odds(sides.hidden(modality), held) | {ENCODER: odds}
     else:
+        towers, base, held = backbone, None, everything
         fit.steps_total = settings.epochs * (settings.folds + 1)
-        held = np.arange(products.height)
-        scores = {
-            m: np.zeros((products.height, entries.height), dtype=np.float32)
-            for m in ("both", "image", "text")
-        }
+        parts = {modality: {} for modality in MODALITIES}
         stopped = []
         for number in range(settings.folds):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             heads, epochs = fit.heads(frozen, inside, outside)
             stopped.append(epochs)
-            for modality in scores:
+            experts = Experts.fit(sides, inside, targets)
+            for modality, found in parts.items():
+                hidden = sides.hidden(modality)
                 with torch.inference_mode():
-                    logits, _, _ = fit.logits(frozen, heads, outside, sides.hidden(modality))
-                scores[modality][outside] = logits.cpu().numpy()
+                    logits, _, _ = fit.logits(frozen, heads, outside, hidden)
+                odds = experts.log_odds(hidden, outside) | {ENCODER: logits.cpu().numpy()}
+                for kind, values in odds.items():
+                    shaped = (known.height, len(names))
+                    whole = found.setdefault(kind, np.zeros(shaped, dtype=np.float32))
+                    whole[outside] = values
         heads, _ = fit.heads(frozen, held, None, epochs=int(np.median(stopped)))
-        model = DualEncoder(backbone, shape, targets.entries["entry_id"].to_list(), heads)
 
-    ids = targets.entries["entry_id"].to_list()
     positive, weight = targets.positive[held], targets.weight[held]
+    kinds = tuple(parts["both"])
+    blend, offset = fit_blend(parts["both"], positive, weight, targets.spans, kinds)
+    entry_vectors = DualEncoder(towers, shape, names, heads, base).entry_vectors(names, phrases)
+    final = Experts.fit(sides, everything, targets)
+    reader = Reader(final, blend, offset, kinds, entry_vectors)
+    scores = {modality: reader.mixed(odds) for modality, odds in parts.items()}
+    model = DualEncoder(towers, shape, names, heads, base, reader)
+
     calibration = calibrate(
         scores["both"],
         positive,
         weight,
-        ids,
+        names,
         targets.spans,
+        fold=fold[held] if len(np.unique(fold[held])) > 1 else None,
         target_precision=settings.target_precision,
     )
     there = {
@@ -190,19 +212,35 @@ def train(
         scores if both.any() else {"both": scores["both"]}, there, positive, weight, targets.spans
     )
     metrics = {
-        "products": float(products.height),
+        "products": float(known.height),
         "held_out": float(len(held)),
         "entries": float(entries.height),
         **fit.figures,
-        **reliability(scores["both"], positive, weight, ids, targets.spans, calibration),
+        **reliability(scores["both"], positive, weight, names, targets.spans, calibration),
         **_headline(retrieval),
     }
-    names = [targets.product_ids[row] for row in held]
-    order = [ids.index(entry_id) for entry_id in entries["entry_id"]]
+    order = [names.index(entry_id) for entry_id in entries["entry_id"]]
     shown = {modality: values[:, order] for modality, values in scores.items()}
-    held_out = _held_out(names, shown, there)
-    curve = reliability_curve(scores["both"], positive, weight, ids, targets.spans)
-    return TrainedEncoder(model, metrics, calibration, retrieval, held_out, curve)
+    held_out = _held_out([ids[row] for row in held], shown, there)
+    curve = reliability_curve(scores["both"], positive, weight, names, targets.spans)
+    return TrainedEncoder(
+        model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust
+    )
+
+
+def _kin(products: pl.DataFrame, known: pl.DataFrame) -> list[list[str | None]]:
+    """What products share beside a photo: the parent, the whole text and, where the products
+    without labels mostly come from others, the seller."""
+    there = [name for name in ("parent", "seller") if name in products.columns]
+    told = known.join(products.select("product_id", *there), on="product_id", maintain_order="left")
+    kin = [told["parent"].to_list()] if "parent" in there else []
+    kin.append([document or None for document in told["document"]])
+    if "seller" in there:
+        others = products.join(known, on="product_id", how="anti")["seller"].drop_nulls()
+        met = others.is_in(told["seller"].drop_nulls().unique().to_list()).mean()
+        if met is not None and float(met) < 0.5:  # type: ignore[arg-type]
+            kin.append(told["seller"].to_list())
+    return kin
 
 
 def _held_out(
@@ -233,28 +271,11 @@ def _shuffled(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
-def _photo_groups(
-    product_ids: list[str], hashes: list[str | None], images: dict[str, bytes]
-) -> list[str]:
-    """Products that show the same photo under one name: the first of them."""
-    names = sorted(images)
-    signatures = [image_signature(images[name]) for name in names]
-    found = near_duplicates(np.array(signatures)) if names else np.zeros(0, dtype=np.int64)
-    first = {}
-    for name, group in zip(names, found.tolist(), strict=True):
-        first.setdefault(group, name)
-    group_of = dict(zip(names, (first[group] for group in found.tolist()), strict=True))
-    return [
-        f"image {group_of[name]}" if name else f"product {product_id}"
-        for name, product_id in zip(hashes, product_ids, strict=True)
-    ]
-
-
-def _embed(model: DualEncoder, sides: Sides, modality: str) -> np.ndarray:
-    """Held-out vectors by modality; where the only side is hidden, the vector is zero."""
+def _embed(model: DualEncoder, sides: Sides, modality: str, rows: np.ndarray) -> np.ndarray:
+    """Vectors of some products by modality; where the only side is hidden, the vector is zero."""
     shown = sides.hidden(modality)
-    arrays = [side.cpu().numpy() for side in (shown.image, shown.text)]
-    flags = [side.cpu().numpy() for side in (shown.has_image, shown.has_text)]
+    arrays = [side.cpu().numpy()[rows] for side in (shown.image, shown.text)]
+    flags = [side.cpu().numpy()[rows] for side in (shown.has_image, shown.has_text)]
     seen = (flags[0] > 0) | (flags[1] > 0)
     out = np.zeros((len(seen), model.shape.dim), dtype=np.float32)
     out[seen] = model.product_vectors(

@@ -3,8 +3,9 @@ import polars as pl
 import pytest
 
 from pinlanding_assets.collections.matching import Arrangement
-from pinlanding_assets.embeddings.assignment import BESIDE, BOUND, TRUST, assign
-from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
+from pinlanding_assets.embeddings.assignment import BESIDE, BOUND, TRUST, Readings, assign
+from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA, NEVER
+from pinlanding_assets.encoder.reader import packed
 
 ENTRIES = pl.DataFrame(
     {
@@ -13,7 +14,12 @@ ENTRIES = pl.DataFrame(
         "value": ["run", "red", "swim", "blue"],
     }
 )
-AXES = np.eye(4, dtype=np.float32)  # a product's vector is its cosine with each entry
+STATEMENTS = {
+    "product_id": pl.String,
+    "source": pl.String,
+    "key": pl.String,
+    "entry_id": pl.String,
+}
 KEYS = pl.DataFrame({"key": ["colour", "use"], "multi": [False, True]})
 CALIBRATION = pl.DataFrame(
     [(e, 1.0, 0.0, 0.9, 0.95, 0.8, 50) for e in ENTRIES["entry_id"]],
@@ -22,21 +28,21 @@ CALIBRATION = pl.DataFrame(
 )
 
 
-def run(vectors, statements=(), calibration=CALIBRATION, **kwargs):
-    """``vectors``: log-odds / 10 of use=run, colour=red, use=swim, colour=blue."""
-    vectors = np.array(vectors, dtype=np.float32)
-    ids = pl.Series("product_id", [f"p{i}" for i in range(len(vectors))])
-    schema = {"product_id": pl.String, "entry_id": pl.String, "source": pl.String}
+def run(shown, statements=(), calibration=CALIBRATION, **kwargs):
+    """``shown``: log-odds / 10 of use=run, colour=red, use=swim, colour=blue; zeros are not seen."""
+    shown = np.array(shown, dtype=np.float32)
+    ids = pl.Series("product_id", [f"p{i}" for i in range(len(shown))])
+    rows = [(product, source, entry.split("=")[0], entry) for product, entry, source in statements]
     table = assign(
         ids,
-        vectors,
+        Readings(packed(10 * shown), ENTRIES["entry_id"].to_list(), shown.any(axis=1)),
         ENTRIES,
-        AXES,
-        scale=10.0,
-        bias=0.0,
         calibration=calibration,
         keys=KEYS,
-        observed=pl.DataFrame(list(statements), schema=schema, orient="row"),
+        statements=pl.DataFrame(rows, schema=STATEMENTS, orient="row").with_columns(
+            pl.when(pl.col("entry_id").str.ends_with("=?")).then(None).otherwise("entry_id")
+            .alias("entry_id")
+        ),
         **kwargs,
     )
     return {(r["product_id"], r["entry_id"]): (r["p"], r["source"]) for r in table.to_dicts()}
@@ -54,8 +60,28 @@ def test_agreement_raises_the_probability():
     alone = run([[-1, 0.3, -1, -0.5]])["p0", "colour=red"][0]
     p, source = run([[-1, 0.3, -1, -0.5]], [("p0", "colour=red", "vlm")])["p0", "colour=red"]
     assert (p > alone, source) == (True, "vlm")
-    weak = run([[-1, 0.1, -1, -0.5]], [("p0", "colour=red", "title")])
+    weak = run([[-1, 0.1, -1, -0.5]], [("p0", "colour=red", "vlm")])
     assert ("p0", "colour=red") in weak  # under the encoder's own threshold
+
+
+def test_a_title_is_heard_through_the_encoder_that_has_read_it_or_by_its_own_trust():
+    says_run = [("p0", "use=run", "title")]
+    assert not run([[0.1, -1, -1, -1]], says_run)  # the experts know these words, and doubt
+    silent = CALIBRATION.with_columns(threshold=pl.lit(NEVER))
+    trust = pl.DataFrame({"entry_id": ["use=run"], "trust": [0.95], "said": [40]})
+    found = run([[0.1, -1, -1, -1]], says_run, silent, title_trust=trust)
+    assert found == {("p0", "use=run"): (pytest.approx(0.95), "title")}
+    doubted = trust.with_columns(trust=pl.lit(0.8))
+    assert not run([[0.1, -1, -1, -1]], says_run, silent, title_trust=doubted)
+
+
+def test_where_the_catalog_states_a_key_nobody_else_speaks():
+    sure = [[0.9, 0.9, 0.9, -1]]
+    others = [("p0", "colour=red", "vlm"), ("p0", "use=swim", "title")]
+    told = [("p0", "colour=?", "catalog"), ("p0", "use=run", "catalog")]
+    assert set(run(sure, [*others, *told])) == {("p0", "use=run")}
+    both = [("p0", "colour=red", "catalog"), ("p0", "colour=blue", "catalog")]
+    assert set(run([[-1, 0.5, -1, 0.4]], both)) == {("p0", "colour=red"), ("p0", "colour=blue")}
 
 
 def test_contradiction_is_settled_by_the_encoder_or_left_open():
@@ -67,11 +93,9 @@ def test_contradiction_is_settled_by_the_encoder_or_left_open():
     torn = run([[-1, 0.25, -1, -0.25]], says_blue)
     assert not torn
     assert not run([[-1, 0.05, -1, 0.0]], says_blue)
-    vlm_and_title = run([[-1, 0.05, -1, 0.0]], [*says_blue, ("p0", "colour=blue", "title")])
-    assert vlm_and_title["p0", "colour=blue"][1] == "title"
 
 
-@pytest.mark.parametrize(("source", "share"), [("catalog", 1), ("title", BESIDE), ("vlm", BESIDE)])
+@pytest.mark.parametrize(("source", "share"), [("catalog", 1), ("vlm", BESIDE)])
 def test_what_the_encoder_has_read_itself_counts_for_less(source, share):
     seen = run([[0.1, -1, -1, -1]], [("p0", "use=run", source)])["p0", "use=run"][0]
     trust = TRUST[source] / (1 - TRUST[source])
@@ -119,23 +143,20 @@ def test_chunks_and_order_do_not_change_the_result():
     assert whole == run(vectors, statements[::-1], cells=28)
     assert len(whole) > 100
     colours = [product for product, entry in whole if entry.startswith("colour")]
-    assert len(colours) == len(set(colours))
+    by_catalog = {product for product, entry, source in statements if source == "catalog"}
+    others = [product for product in colours if product not in by_catalog]
+    assert len(others) == len(set(others))
 
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="'rumour' has no trust"):
         run([[0, 0, 0, 0]], [("p0", "use=run", "rumour")])
-    with pytest.raises(ValueError, match="1 products for 2 vectors"):
+    with pytest.raises(ValueError, match="1 products for 2 readings"):
         assign(
             pl.Series(["a"]),
-            np.zeros((2, 4)),
+            Readings(np.zeros((2, 4), np.int8), ENTRIES["entry_id"].to_list(), np.ones(2, bool)),
             ENTRIES,
-            AXES,
-            scale=1.0,
-            bias=0.0,
             calibration=CALIBRATION,
             keys=KEYS,
-            observed=pl.DataFrame(
-                schema={"product_id": pl.String, "entry_id": pl.String, "source": pl.String}
-            ),
+            statements=pl.DataFrame(schema=STATEMENTS),
         )

@@ -7,8 +7,9 @@ from polars.testing import assert_frame_equal
 
 from pinlanding_assets.attributes.titles import WORDS_SCHEMA
 from pinlanding_assets.embeddings import work
-from pinlanding_assets.embeddings.encode import embed
+from pinlanding_assets.embeddings.encode import Encoded, embed
 from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
+from pinlanding_assets.encoder.reader import packed
 from resources.engine import InProcess, Rejected
 from resources.gpu import Session
 from resources.lake import Lake
@@ -31,14 +32,14 @@ def shop(lake: Lake, products: int) -> None:
     calibration = pl.DataFrame(
         [(e, 1.0, 0.0, 0.6, 0.95, 0.8, 50) for e in ENTRIES], CALIBRATION_SCHEMA, orient="row"
     )
-    vectors = pl.Series("vector", np.eye(4, dtype=np.float32), dtype=pl.Array(pl.Float32, 4))
+    trust = pl.DataFrame({"entry_id": ENTRIES, "trust": [0.95] * 4, "said": [9] * 4})
     lake.commit(
         "dual_encoder",
         {
             "calibration": calibration,
-            "entry_vectors": pl.DataFrame({"entry_id": ENTRIES, "vector": vectors}),
+            "read_entries": pl.DataFrame({"entry_id": ENTRIES}),
+            "title_trust": trust,
         },
-        versions={"scale": "4.0", "bias": "0.0"},
     )
     feed = pl.DataFrame(
         {
@@ -49,10 +50,10 @@ def shop(lake: Lake, products: int) -> None:
         }
     )
     lake.commit("catalog", {"products": feed}, partition=DAY)
-    matrix = rng.normal(size=(products, 4)).astype(np.float32)
-    column = pl.Series("vector", matrix, dtype=pl.Array(pl.Float32, 4))
-    made = pl.DataFrame({"product_id": ids, "vector": column}).filter(
-        pl.col("product_id") != ids[5]  # one without a vector
+    shown = packed(4 * rng.normal(size=(products, 4)))
+    readings = pl.Series("readings", [row.tobytes() for row in shown], dtype=pl.Binary)
+    made = pl.DataFrame({"product_id": ids, "readings": readings}).filter(
+        pl.col("product_id") != ids[5]  # one that was not encoded
     )
     lake.commit("product_embeddings", {"embeddings": made}, partition=DAY)
     stated = pl.DataFrame(
@@ -104,7 +105,9 @@ def test_what_cannot_be_encoded_is_listed_with_its_reason():
 
     def encode(rows):
         return [
-            Rejected("image h2: broken") if row["image_hash"] == "h2" else np.ones(2, np.float32)
+            Rejected("image h2: broken")
+            if row["image_hash"] == "h2"
+            else Encoded(np.ones(2, np.float32), b"x")
             for row in rows
         ]
 

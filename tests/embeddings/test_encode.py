@@ -2,7 +2,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pinlanding_assets.embeddings.encode import content_hash, encode_products, vector_matrix
+from pinlanding_assets.embeddings.encode import (
+    Encoded,
+    content_hash,
+    encode_products,
+    vector_matrix,
+)
 from pinlanding_assets.encoder.features import product_inputs
 from pinlanding_assets.encoder.model import DualEncoder, HeadShape, build_heads
 
@@ -15,7 +20,8 @@ class Cache:
         return {key: self.rows[key] for key in keys if key in self.rows}
 
     def put(self, frame):
-        self.rows.update(zip(frame["content_hash"], vector_matrix(frame), strict=True))
+        made = map(Encoded, vector_matrix(frame), frame["readings"])
+        self.rows.update(zip(frame["content_hash"], made, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +42,12 @@ def test_inputs_are_title_and_the_start_of_the_description():
         schema_overrides={"images": pl.List(pl.String)},
     )
     rows = product_inputs(products).rows()
-    assert rows[0] == ("a", "only this", None)
+    assert rows[0] == ("a", "only this", "only this", None)
     assert rows[1][0] == "b"
     assert rows[1][1].startswith("A red box . ddd")
     assert len(rows[1][1]) < 140
-    assert rows[1][2] == "h1"
+    assert len(rows[1][2]) > 500
+    assert rows[1][3] == "h1"
     assert len(rows) == 2
 
 
@@ -88,5 +95,5 @@ def test_errors_name_the_product_or_image(model, world):
 
 
 def test_hash_parts_cannot_imitate_each_other():
-    assert content_hash("v", "ab", "c") != content_hash("v", "a", "bc")
-    assert content_hash("v", None, "x") != content_hash("w", None, "x")
+    assert content_hash("v", "ab", "c", "") != content_hash("v", "a", "bc", "")
+    assert content_hash("v", None, "x", "") != content_hash("w", None, "x", "")

@@ -5,12 +5,14 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from pinlanding_assets.encoder.targets import (
-    build_targets,
+from pinlanding_assets.encoder.folds import (
     group_folds,
     image_signature,
+    joined,
     near_duplicates,
 )
+from pinlanding_assets.encoder.silence import absence
+from pinlanding_assets.encoder.targets import build_targets
 from tests.encoder.conftest import picture
 
 ENTRIES = pl.DataFrame(
@@ -62,13 +64,33 @@ def test_conflicting_values_leave_the_lighter_one_unknown():
     assert at(both, "a", "use=run")[0] == at(both, "a", "use=swim")[0] == 1.0
 
 
-def test_key_that_a_type_never_carries_is_absent():
-    tops, pans = [f"t{i}" for i in range(30)], [f"z{i}" for i in range(30)]
-    rows = [(p, "type=top", 1.0) for p in tops] + [(p, "type=pan", 1.0) for p in pans]
-    rows += [(p, "colour=red", 1.0) for p in tops[:10]]
-    targets = build_targets(tops + pans, labels(*rows), ENTRIES, KEYS)
-    assert at(targets, "z0", "colour=red") == (0.0, 1.0)
-    assert at(targets, "t20", "colour=red") == (0.0, 0.0)  # omitted, not absent
+def test_what_a_title_says_of_several_values_denies_none():
+    rows = labels(("a", "use=run", 0.9), ("b", "use=run", 0.9))
+    stated = pl.DataFrame({"product_id": ["b"], "key": ["use"]})
+    targets = build_targets(["a", "b"], rows, ENTRIES, KEYS, stated)
+    assert at(targets, "a", "use=swim") == (0.0, 0.0)
+    assert at(targets, "b", "use=swim") == (0.0, np.float32(0.9))
+    targets.deny(np.full((2, 3), 0.7))
+    assert at(targets, "a", "colour=red") == (0.0, np.float32(0.7))
+    assert at(targets, "b", "use=swim") == (0.0, np.float32(0.9))  # what is known stays
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_silence_is_absence_where_it_has_a_reason_and_omission_where_it_is_drawn(seed):
+    rng = np.random.default_rng(seed)
+    top = np.arange(400) % 2 == 0
+    features = np.stack([top, ~top], axis=1) + rng.normal(scale=0.1, size=(400, 2))
+    colour, sleeve = rng.random(400) < 0.7, top & (rng.random(400) < 0.7)
+    rare = np.arange(400) % 20 == 0  # a tag that few have
+    stated = np.stack([colour, sleeve, rare], axis=1)
+    asked = np.ones_like(stated)
+    lacking = absence(features, stated, asked, np.arange(400) % 5)
+    assert lacking[~colour, 0].mean() < 0.3  # lost at random
+    assert lacking[~top, 1].mean() > 0.9  # trousers have no sleeves
+    assert lacking[top & ~sleeve, 1].mean() < 0.5
+    assert lacking[~rare, 2].mean() > 0.9
+    assert not lacking[stated].any()
+    assert not absence(features, stated, ~asked, np.arange(400) % 5).any()
 
 
 def test_bad_labels_are_named():
@@ -93,3 +115,13 @@ def test_copies_of_a_photo_share_a_fold():
     assert sorted(np.bincount(fold)) == [10] * 4
     backwards = group_folds(groups[::-1], 4, seed=3)[::-1]
     assert (fold == backwards).all()
+
+
+def test_what_shares_a_photo_or_a_text_is_held_out_together():
+    photo = ["x", "x", None, "y", "z", "v", "u", "t"]
+    text = ["a", "b", "b", "c", "d", "e", "f", "g"]
+    found = joined([photo, text], folds=2)
+    assert found[0] == found[1] == found[2]
+    assert len(set(found)) == 6
+    one_title = ["T-shirt"] * 8  # for all: no sign of a copy
+    assert joined([photo, one_title], folds=2) == joined([photo], folds=2)

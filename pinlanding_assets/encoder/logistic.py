@@ -1,0 +1,82 @@
+"""Logistic regression for many attributes at once: one pass over the features serves all of them.
+
+scikit-learn's estimators fit one target at a time; a vocabulary has hundreds, and cross-fitting
+fits each six times. scipy's L-BFGS on all columns together takes a hundredth of that time.
+"""
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import minimize
+
+Matrix = np.ndarray | sparse.csr_array
+
+STEPS = 60
+"""Most L-BFGS steps; the loss has settled long before on every set that was tried."""
+FAINT = 1e-2
+"""Pull of an intercept to the base rate: one that nothing holds back would run away."""
+
+
+def fit_logistic(
+    features: Matrix,
+    positive: np.ndarray,
+    weight: np.ndarray,
+    *,
+    ridge: float,
+    exclusive: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and intercepts that minimize the weighted log loss plus a ridge penalty.
+
+    Args:
+        features: ``[n, d]``, dense or sparse.
+        positive: ``[n, e]``, 1 where the attribute holds.
+        weight: ``[n, e]``, how far that is known; 0 leaves the pair out. Of exclusive attributes a
+            row counts with the largest of its weights.
+        ridge: Penalty on the squared coefficients; the intercepts are free but for a faint pull.
+        exclusive: A row has at most one attribute: a softmax with a "none" of log-odds 0, else a
+            sigmoid for each.
+
+    Returns:
+        ``[d, e]`` and ``[e]``.
+    """
+    n, width, count = len(positive), features.shape[1], positive.shape[1]
+    truth, trust = positive.astype(np.float64), weight.astype(np.float64)
+    transposed = features.T.tocsr() if sparse.issparse(features) else features.T
+    held = (truth * trust).sum(axis=0) + 0.5
+    of_row = trust.max(axis=1)
+    rest = (of_row * (1 - truth.max(axis=1))).sum() + 0.5 if exclusive else trust.sum(axis=0) + 1
+    start = np.log(held / np.maximum(rest if exclusive else rest - held, 0.5))
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        slopes, own = x[: width * count].reshape(width, count), x[width * count :]
+        z = np.asarray(features @ slopes) + own
+        fit, error = log_loss(z, truth, trust, exclusive=exclusive)
+        pull = ridge * (slopes**2).sum() + FAINT * ((own - start) ** 2).sum()
+        gradient = np.asarray(transposed @ error) + ridge * slopes
+        return fit + pull / 2, np.concatenate(
+            [gradient.ravel(), error.sum(axis=0) + FAINT * (own - start)]
+        )
+
+    if not n or not count:
+        return np.zeros((width, count)), np.zeros(count)
+    found = minimize(
+        loss,
+        np.concatenate([np.zeros(width * count), start]),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": STEPS, "ftol": 1e-5},
+    ).x
+    return found[: width * count].reshape(width, count), found[width * count :]
+
+
+def log_loss(
+    z: np.ndarray, positive: np.ndarray, weight: np.ndarray, *, exclusive: bool
+) -> tuple[float, np.ndarray]:
+    """The weighted log loss of log-odds ``[n, e]`` and its gradient; see `fit_logistic`."""
+    if not exclusive:
+        fit = (weight * (np.logaddexp(0.0, z) - positive * z)).sum()
+        return float(fit), weight * (1.0 / (1.0 + np.exp(-z)) - positive)
+    of_row = weight.max(axis=1)
+    top = np.maximum(z.max(axis=1), 0.0)
+    total = top + np.log(np.exp(z - top[:, None]).sum(axis=1) + np.exp(-top))
+    fit = (of_row * (total - (positive * z).sum(axis=1))).sum()
+    return float(fit), of_row[:, None] * (np.exp(z - total[:, None]) - positive)

@@ -1,0 +1,58 @@
+"""What it means that a catalog says nothing of a key: absent, or merely not said.
+
+A catalog with fields lost at random is silent about red shirts and blue ones alike; a catalog that
+states the pattern of striped shirts alone is silent because the others have none. Which of them it
+is can be seen: a model that tells stated products from silent ones is sure of itself only where
+silence has a reason. With c, how often a key is stated where it holds (read where the model is
+surest), a silent product has the key with odds (1 - c) / c * g / (1 - g), where g is the model's
+probability that it is stated (Elkan and Noto 2008).
+"""
+
+import numpy as np
+
+from pinlanding_assets.encoder.logistic import Matrix, fit_logistic
+
+SUREST = 0.9
+"""Quantile of the model's probability, among stated products, that counts as c."""
+RIDGE = 0.1
+RARE = 0.5
+"""A key that is stated less often than this even where it is most usual is a tag that few have."""
+OFTEN = 0.97
+"""How often such a key is stated where it holds."""
+LEAST = 10
+"""Stated products of a key before anything is concluded from what the others lack."""
+
+
+def absence(
+    features: Matrix, stated: np.ndarray, asked: np.ndarray, fold: np.ndarray
+) -> np.ndarray:
+    """How sure it is that a silent product lacks the key: ``[n, keys]`` in 0..1.
+
+    Args:
+        features: ``[n, d]`` of products.
+        stated: ``[n, keys]`` bool, whether a source states the key of the product.
+        asked: ``[n, keys]`` bool, whether a source that speaks of the key describes the product
+            at all; the others are silent for another reason, and get 0.
+        fold: ``[n]``, groups of products that are predicted by a model trained on the others.
+    """
+    lacking = np.zeros(stated.shape)
+    usable = (stated & asked).sum(axis=0) >= LEAST
+    if not usable.any():
+        return lacking
+    truth = (stated & asked)[:, usable].astype(np.float64)
+    weight = asked[:, usable].astype(np.float64)
+    probability = np.zeros(truth.shape)
+    for number in np.unique(fold):
+        inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        slopes, own = fit_logistic(features[inside], truth[inside], weight[inside], ridge=RIDGE)
+        z = np.asarray(features[outside] @ slopes) + own
+        probability[outside] = 1.0 / (1.0 + np.exp(-z))
+    for at, key in enumerate(np.flatnonzero(usable)):
+        seen = probability[truth[:, at] > 0, at]
+        often = min(float(np.quantile(seen, SUREST)), 0.999)
+        often = OFTEN if often < RARE else often
+        g = np.clip(probability[:, at], 1e-6, 1 - 1e-6)
+        odds = (1 - often) / often * g / (1 - g)
+        silent = asked[:, key] & ~stated[:, key]
+        lacking[silent, key] = np.clip(1 - odds[silent], 0.0, 1.0)
+    return lacking

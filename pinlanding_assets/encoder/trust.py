@@ -1,0 +1,121 @@
+"""What to learn from statements: how far titles are trusted, and what silence means."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from pinlanding_assets.encoder.features import Sides
+from pinlanding_assets.encoder.reader import Lens
+from pinlanding_assets.encoder.silence import absence
+from pinlanding_assets.encoder.targets import Targets, build_targets, key_spans
+
+TITLE = 0.92
+"""How often a title is right before anything is known of it, with the weight of `PRIOR` products."""
+PRIOR = 5.0
+TRUST_SCHEMA = {"entry_id": pl.String, "trust": pl.Float64, "said": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Targets, and the ``title_trust`` table: ``entry_id, trust, said``, by entry."""
+
+    targets: Targets
+    title_trust: pl.DataFrame
+
+
+def learn_targets(
+    product_ids: list[str],
+    labels: pl.DataFrame,
+    statements: pl.DataFrame,
+    entries: pl.DataFrame,
+    keys: pl.DataFrame,
+    sides: Sides,
+    fold: np.ndarray,
+) -> Learnt:
+    """Targets of these products.
+
+    What the catalog or the model that sees says of a key is all that it knows of it: a value that
+    the vocabulary lacks denies the others, and so does silence where it has a reason. A title says
+    what it says, and counts as far as those two agree with it.
+
+    Args:
+        product_ids: ``[n]``, the rows of ``sides`` and ``fold``.
+        labels: ``product_id, entry_id, weight``.
+        statements: ``product_id, source, key, entry_id``.
+        entries: ``entry_id, key, phrase``.
+        keys: ``key, multi, role``.
+        sides: Features of the products.
+        fold: Fold of each product.
+    """
+    row_of = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
+    ordered = entries.select("entry_id", "key").sort("key", "entry_id").with_row_index("column")
+    spans = key_spans(ordered, keys)
+    number = {span.key: at for at, span in enumerate(spans)}
+    told = statements.join(row_of, on="product_id").filter(pl.col("key").is_in(list(number)))
+    whole, titles = told.filter(pl.col("source") != "title"), told.filter(source="title")
+    stated, asked = _asked(whole, statements.join(row_of, on="product_id"), len(product_ids), number)
+    lacking = absence(_features(sides), stated, asked, fold)
+
+    said = _pairs(titles, ordered, len(product_ids))
+    true = _pairs(whole, ordered, len(product_ids))
+    trust, counted = np.zeros(ordered.height), np.zeros(ordered.height, dtype=np.int64)
+    for at, span in enumerate(spans):
+        block = slice(span.start, span.stop)
+        right = said[:, block] & true[:, block]
+        against = np.where(stated[:, at], 1.0, lacking[:, at])[:, None] * (said[:, block] & ~right)
+        of_key = (right.sum() + PRIOR * TITLE) / (right.sum() + against.sum() + PRIOR)
+        hits, misses = right.sum(axis=0), against.sum(axis=0)
+        trust[block] = (hits + PRIOR * of_key) / (hits + misses + PRIOR)
+        counted[block] = said[:, block].sum(axis=0)
+    table = pl.DataFrame(
+        [ordered["entry_id"], pl.Series("trust", trust), pl.Series("said", counted)],
+        schema=TRUST_SCHEMA,
+    )
+    by_title = titles.drop_nulls("entry_id").join(whole, on=["product_id", "key"], how="anti")
+    doubted = (
+        labels.select("product_id", "entry_id", "weight")
+        .join(by_title.select("product_id", "entry_id").unique(), on=["product_id", "entry_id"])
+        .join(table, on="entry_id")
+        .with_columns(pl.min_horizontal("weight", "trust").alias("weight"))
+        .filter(pl.col("trust") > 0.5)
+    )
+    sure = labels.select("product_id", "entry_id", "weight").join(
+        by_title, on=["product_id", "entry_id"], how="anti"
+    )
+    heard = pl.concat([sure, doubted.select(sure.columns)])
+    targets = build_targets(product_ids, heard, entries, keys, whole.select("product_id", "key"))
+    targets.deny(np.where(stated, 1.0, lacking))
+    return Learnt(targets, table)
+
+
+def _asked(
+    whole: pl.DataFrame, described: pl.DataFrame, n: int, number: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which keys are stated of a product, and of which a source that knows the key could have
+    spoken, both ``[n, keys]``."""
+    stated, asked = np.zeros((n, len(number)), dtype=bool), np.zeros((n, len(number)), dtype=bool)
+    rows, columns = whole["row"].to_numpy(), [number[key] for key in whole["key"]]
+    stated[rows, columns] = True
+    for source in whole["source"].unique().sort():
+        known = {number[key] for key in whole.filter(source=source)["key"].unique()}
+        there = described.filter(source=source)["row"].unique().to_numpy()
+        asked[np.ix_(there, sorted(known))] = True
+    return stated, asked
+
+
+def _pairs(told: pl.DataFrame, ordered: pl.DataFrame, n: int) -> np.ndarray:
+    """Whether the entry is said of the product, ``[n, e]``."""
+    found = np.zeros((n, ordered.height), dtype=bool)
+    at = told.drop_nulls("entry_id").join(ordered.select("entry_id", "column"), on="entry_id")
+    found[at["row"].to_numpy(), at["column"].to_numpy()] = True
+    return found
+
+
+def _features(sides: Sides) -> sparse.csr_array:
+    """Words and photo side by side."""
+    rows = np.arange(len(sides.documents))
+    found = Lens.of(sides, rows).features(sides, rows)
+    parts = [sparse.csr_array(found[kind]) for kind in ("words", "photo") if kind in found]
+    return sparse.csr_array(sparse.hstack(parts))

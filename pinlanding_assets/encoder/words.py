@@ -1,0 +1,48 @@
+"""Words and word pairs of a text as TF-IDF: what a sentence vector blurs, a rare word says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+MOST = 20_000  # terms that are kept, the most frequent ones
+LEAST = 1  # texts that a term is in
+
+
+@dataclass(frozen=True)
+class Words:
+    """Terms with their inverse document frequency, in the order of the columns."""
+
+    terms: tuple[str, ...]
+    idf: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Words":
+        """The terms of these texts; equal texts count once."""
+        distinct = sorted({text for text in texts if text})
+        try:
+            found = _vectorizer(min_df=LEAST if len(distinct) > 20 else 1).fit(distinct)
+        except ValueError:  # no text, or no term that two of them have
+            return cls((), np.zeros(0))
+        return cls(tuple(found.get_feature_names_out().tolist()), found.idf_)
+
+    def matrix(self, texts: Sequence[str]) -> sparse.csr_array:
+        """Rows ``[n, terms]`` of length 1; a text of unknown words has an empty row."""
+        if not self.terms:
+            return sparse.csr_array((len(texts), 0))
+        ready = _vectorizer(vocabulary={term: at for at, term in enumerate(self.terms)})
+        ready.idf_ = self.idf
+        return sparse.csr_array(ready.transform(texts))
+
+
+def _vectorizer(**options):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=r"[^\W_]+[+#]*",
+        max_features=MOST if "vocabulary" not in options else None,
+        **options,
+    )
