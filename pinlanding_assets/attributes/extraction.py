@@ -19,6 +19,7 @@ from pinlanding_assets.attributes.normalisation import (
     fold_inner,
     fold_word,
     fold_words,
+    is_other_word,
     join_fold,
     words,
 )
@@ -31,6 +32,7 @@ MAX_PHRASE_WORDS = 6
 MAX_TEXT_WORDS = 400  # words of a title or description that are read
 _EMPTY_VALUES = frozenset({"", "n/a", "na", "none", "null", "unknown", "unspecified", "-", "other"})
 _MIN_TYPO_CHARS = 5
+_RARE = 20  # times as many titles that the right word has, where a slip is in several texts
 
 Lexicon = Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]]
 """Key -> values, or key -> value -> other words for it."""
@@ -83,9 +85,11 @@ def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str
 
 @dataclass
 class Keywords:
-    """Fold of a phrase -> its (key, value); phrases with two meanings are left out."""
+    """Fold of a phrase -> its (key, value), with how often each was added."""
 
-    meanings: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    meanings: dict[str, Counter[tuple[str, str]]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
     prefixes: set[str] = field(default_factory=set)  # of the phrases
 
     def add(self, key: str, value: str, phrase: str) -> None:
@@ -93,15 +97,16 @@ class Keywords:
         if sum(c.isalpha() for t in tokens for c in t) < 3:
             return  # "xl", "10", "f": too short to be found in running text
         folded = fold_words(tokens)
-        self.meanings[folded].add((key, value))
+        self.meanings[folded][key, value] += 1
         self.prefixes.update(folded[:size] for size in range(1, len(folded) + 1))
 
     def meaning(self, folded: str) -> tuple[str, str] | None:
-        found = self.meanings.get(folded, ())
+        """What a phrase means, in its most frequent spelling; None where it has two meanings."""
+        found = self.meanings.get(folded, {})
         # the same value in several spellings is one meaning; in several keys it is none
         if len({(key, fold(value)) for key, value in found}) != 1:
             return None
-        return min(found)
+        return min(found, key=lambda pair: (-found[pair], pair))
 
     def scan(self, tokens: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         """(start, end, fold) of known phrases, longest first, none overlapping another.
@@ -165,7 +170,7 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
     }
     for folded in _unreliable(titles, known, fields) - config.meanings.keys():
         del known.meanings[folded]
-    slips = _slips(titles, known)
+    slips = _slips(titles, live["description"], known)
 
     rows = []
     for product_id, tokens in titles.items():
@@ -204,16 +209,20 @@ def _unreliable(
     return {folded for folded, n in said.items() if n >= 3 and agreed[folded] < 0.5 * n}
 
 
-def _slips(titles: Mapping[str, list[str]], keywords: Keywords) -> dict[str, str]:
+def _slips(
+    titles: Mapping[str, list[str]], descriptions: pl.Series, keywords: Keywords
+) -> dict[str, str]:
     """Misspelt title word -> the known word it stands for.
 
     Candidates come from a table of known words with one letter left out, so the cost is linear in
     the number of distinct words. Guards: same first letter, no digits, one candidate only, and
-    the known word is at least five times as frequent in the titles.
+    the known word is at least five times as frequent in the titles. Words that differ in their
+    ending alone ("drive", "driver"), or in one letter of a short word ("short", "shirt"), are two
+    words; so is one that several titles or descriptions use, unless it is rare beside the other.
     """
     from rapidfuzz.distance import OSA
 
-    counts = Counter(token for tokens in titles.values() for token in tokens)
+    counts = Counter(token for tokens in titles.values() for token in set(tokens))
     frequent = Counter[str]()
     for token, n in counts.items():
         frequent[fold_word(token)] += n
@@ -234,10 +243,27 @@ def _slips(titles: Mapping[str, list[str]], keywords: Keywords) -> dict[str, str
             if target[0] == folded[0]
             and frequent[target] >= 5 * n
             and OSA.distance(target, folded, score_cutoff=1) <= 1
+            and not is_other_word(folded, target)
+            and not _differ_in_ending(folded, target)
         }
         if len(near) == 1:
             slips[token] = near.pop()
-    return slips
+    if slips:
+        # "libray" in any word counts: it can only save a word from being corrected
+        used = descriptions.str.extract_many([*slips], ascii_case_insensitive=True)
+        found = used.list.eval(pl.element().str.to_lowercase().unique()).explode()
+        for token, n in found.drop_nulls().value_counts().iter_rows():
+            counts[token] += n
+    return {
+        token: target
+        for token, target in slips.items()
+        if counts[token] == 1 or frequent[target] >= _RARE * counts[token]
+    }
+
+
+def _differ_in_ending(a: str, b: str) -> bool:
+    """Words of one root that are one letter apart: "drive" and "driver", "driven" and "driver"."""
+    return a[:-1] in (b, b[:-1]) or a == b[:-1]
 
 
 def _without_one(word: str) -> set[str]:

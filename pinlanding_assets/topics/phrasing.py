@@ -55,8 +55,9 @@ def is_safe_slug(slug: str) -> bool:
 def slugs(titles: Sequence[str], topic_ids: Sequence[str]) -> list[str]:
     """ASCII slugs of titles, unique.
 
-    A slug that leaves out letters or digits of its title ends in its topic's id, whatever the
-    other titles are, so that it is the same every night; of equal slugs those from the second on.
+    A slug that leaves out letters, digits, "+" or "#" of its title ends in its topic's id, whatever
+    the other titles are, so that it is the same every night; of equal slugs those from the second
+    on.
     """
     used: set[str] = set()
     made = []
@@ -64,7 +65,8 @@ def slugs(titles: Sequence[str], topic_ids: Sequence[str]) -> list[str]:
         plain = unicodedata.normalize("NFKD", title)
         ascii_title = plain.encode("ascii", "ignore").decode()
         slug = re.sub(r"[^a-z0-9]+", "-", ascii_title.lower()).strip("-")[:80].strip("-")
-        whole = sum(map(str.isalnum, plain)) == sum(map(str.isalnum, slug))
+        told = sum(c.isalnum() or c in "+#" for c in plain)  # "C++" is not "C"
+        whole = told == sum(map(str.isalnum, slug))
         if not whole or not slug or slug in used:
             slug = f"{slug or 'topic'}-{topic[:8]}"
         used.add(slug)

@@ -114,6 +114,27 @@ def test_a_frequent_word_is_no_slip() -> None:
     assert from_text(products(*titles), {"color": ["brown"]}).height == 4
 
 
+@pytest.mark.parametrize(
+    ("value", "title", "description"),
+    [
+        *(("shirt", "short jacket", ""), ("driver", "drive shaft", ""), ("gnome", "gnote app", "")),
+        ("opengl", "opencl tool", "runs on OpenCL"),
+        ("striped", "stripd cup", ""),
+    ],
+)
+def test_a_word_of_its_own_is_no_slip(value: str, title: str, description: str) -> None:
+    titles = [f"{value} thing"] * 19 + [title]
+    fields = [{"k": value}] * 19 + [{}]
+    frame = from_text(products(*titles, attributes=fields, description=description), {})
+    assert frame.height == (20 if value == "striped" else 19)
+
+
+def test_titles_speak_in_the_most_frequent_spelling() -> None:
+    fields = [{"color": "Grey"}] * 3 + [{"color": "Gray"}]
+    frame = from_text(products(*["gray cup"] * 4, attributes=fields), {})
+    assert frame["value"].unique().to_list() == ["grey"]
+
+
 def test_evidence_shows_the_neighbours() -> None:
     (text,) = from_text(products("long puff sleeve top"), {"sleeve": ["puff"]})["evidence"]
     assert text == "long puff sleeve"

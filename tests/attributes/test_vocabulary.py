@@ -107,11 +107,25 @@ def test_spellings_merge_into_the_most_frequent() -> None:
         *(("stripd", "striped", True), ("strpied", "striped", True), ("strioed", "striped", True)),
         *(("shirt", "short", False), ("midi", "mini", False), ("mini", "maxi", False)),
         *(("256gb", "128gb", False), ("pink", "mink", False)),
+        *(("nature gear", "nature gnaws", False), ("natur gnaws", "nature gnaws", True)),
     ],
 )
 def test_slips(rare: str, frequent: str, merged: bool) -> None:
     found = build(mentions(("k", frequent, 60), ("k", rare, 2)))
     assert fate(found, "k", rare)[1] == ("merge" if merged else "keep")
+
+
+def test_a_word_that_other_values_use_is_no_slip() -> None:
+    found = build(mentions(("k", "leather strap", 60), ("k", "leather strip", 2)))
+    assert fate(found, "k", "leather strip")[1] == "keep"
+    said = [("k", "canvas coaster", 60), ("k", "canvas coater", 2), ("k", "paint coater", 9)]
+    assert fate(build(mentions(*said)), "k", "canvas coater")[1] == "keep"
+    assert fate(build(mentions(*said[:2])), "k", "canvas coater")[1] == "merge"
+
+
+def test_signs_make_another_value() -> None:
+    found = build(mentions(("k", "c", 9), ("k", "c++", 7), ("k", "c#", 5), ("k", "a+", 5)))
+    assert found.entries["value"].to_list() == ["a+", "c", "c#", "c++"]
 
 
 def test_what_other_sources_say_decides_about_a_slip() -> None:
