@@ -181,6 +181,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
+        "matches": Column("Int64", "products for the page, with those beyond its length"),
     },
     "search_log_collections": {
         "topic_id": Column("String", "hash of the query", ("search_log.query",)),
@@ -197,6 +198,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
+        "matches": Column("Int64", "products for the page, with those beyond its length"),
     },
     "keyword_collections": {
         "topic_id": Column("String", "hash of the topic's attributes", TEXTS),
@@ -213,6 +215,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
+        "matches": Column("Int64", "products for the page, with those beyond its length"),
     },
     "collection_covers": {
         "topic_id": Column("String", "the collection", ("collections.topic_id",)),

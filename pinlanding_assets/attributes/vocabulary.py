@@ -79,6 +79,10 @@ class VocabularySettings:
         typo_ratio: A right spelling is at least this many times as frequent as a slip.
         multi_share: A key is multi-valued where some source gives at least this share of its
             products several values.
+        stated_share: The same for the catalog's own fields, which do not guess: what remains below
+            it is dirt (the tolerance of an approximate functional dependency), and `multi_least`
+            products at least.
+        multi_least: See `stated_share`.
         compared_values: Most frequent values of a key that merging looks at (cost is quadratic).
         min_score: Entries scored lower by the judge, on either scale, are dropped.
     """
@@ -91,6 +95,8 @@ class VocabularySettings:
     variant_share: float = 0.2
     typo_ratio: float = 20.0
     multi_share: float = 0.1
+    stated_share: float = 0.01
+    multi_least: int = 3
     compared_values: int = 5_000
     min_score: float = 2.0
 
@@ -243,6 +249,25 @@ def build_vocabulary(
     return Vocabulary(*ordered, keys, parents)
 
 
+def second_values_lost(mentions: pl.DataFrame, found: Vocabulary) -> int:
+    """Statements of the catalog that a single-valued key has no place for: of the values that it
+    states of one product, all but one."""
+    single = found.keys.filter(~pl.col("multi")).select(entry_key="key")
+    own = (
+        mentions.filter(source="catalog")
+        .join(
+            found.aliases.drop_nulls("entry_id"),
+            left_on=["key", "value"],
+            right_on=["key", "raw_value"],
+        )
+        .select("product_id", "entry_id")
+        .unique()
+        .join(found.entries.select("entry_id", entry_key="key"), on="entry_id")
+        .join(single, on="entry_key", how="semi")
+    )
+    return own.height - own.select("product_id", "entry_key").n_unique()
+
+
 def vocabulary_figures(found: Vocabulary) -> dict[str, float]:
     """How far the vocabulary squeezes what was said: raw values, entries, raw values an entry, and
     how many of either are said of one product only."""
@@ -259,20 +284,22 @@ def _multi(said: pl.DataFrame, settings: VocabularySettings) -> dict[str, bool]:
     """Key -> whether some source commonly gives one product several values of it.
 
     A source counts if it speaks of at least five products and a twentieth of what the most
-    talkative one covers; pictures of one product are looked at one by one.
+    talkative one covers; pictures of one product are looked at one by one. Of the catalog's own
+    fields far fewer such products are enough: a second value that it states is not to be lost.
     """
+    stated = pl.col("source") == "catalog"
+    enough = pl.when(stated).then(settings.stated_share).otherwise(settings.multi_share)
+    least = pl.when(stated).then(settings.multi_least).otherwise(1)
     share = (
         said.group_by("key", "source", "product_id", "image_hash")
         .agg(pl.col("at").n_unique())
         .group_by("key", "source")
-        .agg(pl.len().alias("n"), (pl.col("at") > 1).mean().alias("several"))
+        .agg(pl.len().alias("n"), (pl.col("at") > 1).sum().alias("several"))
         .filter(pl.col("n") >= pl.max_horizontal(5, 0.05 * pl.col("n").max().over("key")))
-        .group_by("key")
-        .agg(pl.col("several").max())
+        .filter(pl.col("several") >= pl.max_horizontal(least, enough * pl.col("n")))
     )
-    several = dict(share.iter_rows())
-    keys = said["key"].unique().sort().to_list()
-    return {key: several.get(key, 0.0) >= settings.multi_share for key in keys}
+    several = set(share["key"])
+    return {key: key in several for key in said["key"].unique().sort().to_list()}
 
 
 def _merges(

@@ -72,7 +72,7 @@ def collections(
 ) -> Iterator[dg.MaterializeResult]:
     """Every topic with its ranked products, without twins, and whether it passed the gates."""
     topics_now = lake.read("topics", "topics").filter(pl.col("accepted"))
-    work = Match(lake, arrangement_of(source))
+    work = Match(lake, arrangement_of(source).shared_by(topics_now.height))
     with engine.session() as running:
         pages: list[Any] = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
     found, items = fill_pages(topics_now, pages, gates_of(source))
@@ -311,7 +311,7 @@ def _figures(lake: Lake) -> pl.DataFrame:
 
 def _counted(files, progress: Progress):
     for path, data in files:
-        if path.startswith("collections/"):
+        if path.startswith("collections/") and path.count("/") == 1:
             progress.advance()
         yield path, data
 

@@ -180,13 +180,16 @@ def render_site(
             listed.append(path)
             yield render("section.html", path, section=section, part=part, number=number)
         for page in section.pages:
-            listed.append(page.path)
-            facets, marks = build_facets(page, vocabulary)
-            yield render(
-                "collection.html", page.path, page=page, section=section, facets=facets,
-                marks=marks, crumbs=breadcrumb(page, section),
-                data=collection_data(site, page, section, pictures),
-            )  # fmt: skip
+            first = 1
+            for number, (path, part) in enumerate(page.parts, start=1):
+                listed.append(path)
+                facets, marks = build_facets(page, part, vocabulary)
+                yield render(
+                    "collection.html", path, page=page, section=section, facets=facets,
+                    marks=marks, crumbs=breadcrumb(page, section), part=part, number=number,
+                    first=first, data=collection_data(site, page, section, pictures, number),
+                )  # fmt: skip
+                first += len(part)
     for slug, page in redirects(collections, pages, former):
         yield render("redirect.html", f"collections/{slug}.html", page=page)
     yield from _sitemaps([site.address(path) for path in listed], site)
@@ -201,11 +204,17 @@ def breadcrumb(page: Page, section: Section) -> list[tuple[str, str]]:
 
 
 def collection_data(
-    site: SiteSettings, page: Page, section: Section, pictures: Mapping[str, Picture]
+    site: SiteSettings,
+    page: Page,
+    section: Section,
+    pictures: Mapping[str, Picture],
+    number: int = 1,
 ) -> dict:
-    """schema.org description of a collection page (JSON-LD)."""
+    """schema.org description of a part of a collection page (JSON-LD)."""
     elements = []
-    for position, product in enumerate(page.products, start=1):
+    path, part = page.parts[number - 1]
+    before = sum(len(products) for _, products in page.parts[: number - 1])
+    for position, product in enumerate(part, start=before + 1):
         item: dict[str, Any] = {"@type": "Product", "name": product.title}
         if product.image and product.image in pictures:
             item["image"] = site.address(pictures[product.image].path)
@@ -225,7 +234,7 @@ def collection_data(
         "@type": "CollectionPage",
         "name": page.title,
         "description": page.intro,
-        "url": site.address(page.path),
+        "url": site.address(path),
         "inLanguage": site.language,
         "isPartOf": {"@type": "WebSite", "name": site.title, "url": site.address("index.html")},
         "breadcrumb": {

@@ -78,7 +78,7 @@ class Phraser:
     """Writes titles from entries and reads them back, for one vocabulary.
 
     Args:
-        entries: entry_id, key, value (`attribute_vocabulary.entries`).
+        entries: entry_id, key, value, products (`attribute_vocabulary.entries`).
         keys: key, role (`attribute_vocabulary.keys`), in the order adjectives should stand.
         phrases: How values of a key read, as `{key: pattern}` with `{value}` in the pattern. A
             pattern that begins with the value stands before the noun, any other one after it
@@ -99,6 +99,8 @@ class Phraser:
             .sort("entry_id")
             .iter_rows()
         }
+        wide = entries.select("entry_id", "products") if "products" in entries.columns else None
+        self._products = dict(wide.iter_rows()) if wide is not None else {}
         # Stems of every wording -> entry; a wording that could mean two entries means neither.
         self._meaning: dict[tuple[str, ...], str | None] = {}
         for wording in (self._natural, self._explicit):
@@ -142,11 +144,16 @@ class Phraser:
 
     def _write(self, entries: Collection[str], wording: Callable[[str], tuple[str, str]]) -> str:
         said: dict[str, list[str]] = {"before": [], "noun": [], "after": []}
+        # Of two product types the wider one is the noun: "europe flags".
+        types = [e for e in entries if self._entries[e][0] == self._product_type]
+        noun = min(types, key=lambda e: (-self._products.get(e, 0), e), default=None)
         for entry_id in sorted(entries, key=lambda e: (self._place(self._entries[e][0]), e)):
             place, words = wording(entry_id)
+            if place == "noun" and entry_id != noun:
+                place, words = "before", self._entries[entry_id][1]
             said[place].append(words)
         if said["noun"]:
-            title = " ".join([*said["before"], *said["noun"][:1]])
+            title = " ".join([*said["before"], *said["noun"]])
         elif said["before"]:
             title = f"{_NOUN} in {_enumerate(said['before'])}"
         else:

@@ -193,11 +193,13 @@ class Models(_Settings):
 
 
 class Collections(_Settings):
-    """How large a collection has to be. `min_sellers` is 3, or 1 where no column names sellers."""
+    """How large a collection is. `min_sellers` is 3, or 1 where no column names sellers; with no
+    `max_products`, a page holds all that belongs there, up to 1,000 (fewer on thousands of pages).
+    """
 
     min_products: Annotated[int, Field(ge=1)] = 10
     min_sellers: Annotated[int, Field(ge=1)] = 3
-    max_products: Annotated[int, Field(ge=1)] = 48
+    max_products: Annotated[int, Field(ge=1)] | None = None
 
 
 class Site(_Settings):

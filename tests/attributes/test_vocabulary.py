@@ -13,6 +13,7 @@ from pinlanding_assets.attributes.vocabulary import (
     Vocabulary,
     VocabularySettings,
     build_vocabulary,
+    second_values_lost,
     vocabulary_figures,
 )
 
@@ -126,6 +127,17 @@ def test_a_word_that_other_values_use_is_no_slip() -> None:
 def test_signs_make_another_value() -> None:
     found = build(mentions(("k", "c", 9), ("k", "c++", 7), ("k", "c#", 5), ("k", "a+", 5)))
     assert found.entries["value"].to_list() == ["a+", "c", "c#", "c++"]
+
+
+@pytest.mark.parametrize(("twice", "multi"), [(0, False), (2, False), (3, True), (9, True)])
+def test_second_values_that_the_catalog_states_are_not_lost(twice: int, multi: bool) -> None:
+    said = pl.concat([mentions(("k", "red", 200)), mentions(("k", "blue", twice), first=0)])
+    said = pl.concat([said, mentions(("k", "blue", 50), first=300)])
+    found = build(said, products=350)
+    assert found.keys["multi"].to_list() == [multi]
+    assert second_values_lost(said, found) == (0 if multi else twice)
+    seen = said.with_columns(source=pl.lit("vlm"))
+    assert build(seen, products=350).keys["multi"].to_list() == [False], "others may err"
 
 
 def test_what_other_sources_say_decides_about_a_slip() -> None:

@@ -129,3 +129,13 @@ def test_unsafe_titles(title):
 
 def test_topic_id_ignores_the_order_of_entries():
     assert topic_id(["a", "b"]) == topic_id(["b", "a"]) != topic_id(["ab"])
+
+
+def test_of_two_types_the_wider_one_is_the_noun():
+    entries = pl.DataFrame(
+        [("keyword=flag", "keyword", "flag", 90), ("keyword=europe", "keyword", "europe", 40)],
+        schema=["entry_id", "key", "value", "products"],
+        orient="row",
+    )
+    phraser = Phraser(entries, pl.DataFrame({"key": ["keyword"], "role": ["product_type"]}), {})
+    assert phraser.phrase(["keyword=flag", "keyword=europe"]) == "Europe flags"

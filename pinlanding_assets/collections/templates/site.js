@@ -105,6 +105,7 @@ function shop(root) {
   const filters = root.querySelector(".filters");
   const groups = [...root.querySelectorAll("fieldset")].map((set) => [...set.querySelectorAll("input")]);
   const status = root.querySelector(".shown");
+  const whole = status.textContent;
 
   // a product passes when it has one of the ticked options of every group (but `except`)
   const passes = (card, except) =>
@@ -132,7 +133,7 @@ function shop(root) {
       filters.querySelector(".active-count").textContent = ticked ? `(${ticked})` : "";
       filters.querySelector("button").hidden = !ticked;
     }
-    status.textContent = plural(left, "product") + (left < cards.length ? ` of ${cards.length}` : "");
+    status.textContent = left < cards.length ? `${plural(left, "product")} of ${cards.length}` : whole;
     root.querySelector(".nothing").hidden = left > 0;
   }
 
