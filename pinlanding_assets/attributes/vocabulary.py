@@ -34,6 +34,7 @@ from pinlanding_assets.attributes.merging import (
 )
 from pinlanding_assets.attributes.normalisation import fold, fold_word, words
 from pinlanding_assets.attributes.overrides import Overrides, decided, dropped_words
+from pinlanding_assets.attributes.themes import THEME
 from pinlanding_assets.attributes.witness import merge_by_witness
 
 ENTRIES_SCHEMA = {
@@ -83,6 +84,8 @@ class VocabularySettings:
             it is dirt (the tolerance of an approximate functional dependency), and `multi_least`
             products at least.
         multi_least: See `stated_share`.
+        open_keys: Keys of words rather than of kinds: with several values a product, and never
+            the product type.
         compared_values: Most frequent values of a key that merging looks at (cost is quadratic).
         min_score: Entries scored lower by the judge, on either scale, are dropped.
     """
@@ -97,6 +100,7 @@ class VocabularySettings:
     multi_share: float = 0.1
     stated_share: float = 0.01
     multi_least: int = 3
+    open_keys: frozenset[str] = frozenset({THEME})
     compared_values: int = 5_000
     min_score: float = 2.0
 
@@ -191,7 +195,9 @@ def build_vocabulary(
         said.group_by("key").agg(pl.col("product_id").n_unique()).sort("key").iter_rows()
     )
     named = [
-        values[at].key for at, fact in facts.items() if fact["products"] >= settings.least(products)
+        values[at].key
+        for at, fact in facts.items()
+        if fact["products"] >= floor and values[at].key not in settings.open_keys
     ]
     type_key = _product_type(named, coverage, product_type)
     # one kind of product is still a kind; a department above all kinds is not
@@ -221,7 +227,8 @@ def build_vocabulary(
             fate[raw] = (ids[end], "keep", "canonical")
         else:
             fate[raw] = (ids[end], "merge", why or "spelling")
-    type_key = _product_type([values[at].key for at in kept], coverage, product_type)
+    closed = [values[at].key for at in kept if values[at].key not in settings.open_keys]
+    type_key = _product_type(closed, coverage, product_type)
     spoken = said.filter(pl.col("at").is_in(kept))
     keys = _keys(spoken, multi, type_key, products)
     schema = {"at": pl.Int64, "entry_id": pl.String}
@@ -298,7 +305,7 @@ def _multi(said: pl.DataFrame, settings: VocabularySettings) -> dict[str, bool]:
         .filter(pl.col("n") >= pl.max_horizontal(5, 0.05 * pl.col("n").max().over("key")))
         .filter(pl.col("several") >= pl.max_horizontal(least, enough * pl.col("n")))
     )
-    several = set(share["key"])
+    several = {*share["key"], *settings.open_keys}
     return {key: key in several for key in said["key"].unique().sort().to_list()}
 
 

@@ -14,13 +14,13 @@ import polars as pl
 
 from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS
 from pinlanding_assets.attributes.normalisation import words as tokens
+from pinlanding_assets.attributes.themes import THEME
 from pinlanding_assets.topics.words import content, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
 # English order of adjectives, by common names of keys; other keys stand before "material".
 _ORDER = ("condition", "size", "length", "height", "age", "shape", "color", "pattern", "flavor")
-_NOUN = "products"
 _MARKUP = re.compile(r"[<>{}\[\]\\`|^]|://")
 
 
@@ -83,13 +83,21 @@ class Phraser:
         phrases: How values of a key read, as `{key: pattern}` with `{value}` in the pattern. A
             pattern that begins with the value stands before the noun, any other one after it
             ("with {value} sleeves", "for {value}").
+        noun: What the items are, in the plural: the noun of topics without a product type.
     """
 
-    def __init__(self, entries: pl.DataFrame, keys: pl.DataFrame, phrases: Mapping[str, str]):
+    def __init__(
+        self,
+        entries: pl.DataFrame,
+        keys: pl.DataFrame,
+        phrases: Mapping[str, str],
+        noun: str = "products",
+    ):
         for key, pattern in phrases.items():
             if "{value}" not in pattern:
                 raise ValueError(f"phrases: pattern {pattern!r} of key {key!r} lacks {{value}}")
-        self._patterns = dict(phrases)
+        self._patterns = {THEME: "{value}", **phrases}
+        self._noun = noun
         roles = dict(keys.select("key", "role").iter_rows())
         self._product_type = next((k for k, role in roles.items() if role == "product_type"), None)
         self._positions = {key: at for at, key in enumerate(roles)}
@@ -112,6 +120,11 @@ class Phraser:
                 nouns = {e for e in meant if self._entries[e][0] == self._product_type}
                 likely = nouns or meant
                 self._meaning.setdefault(words, min(likely) if len(likely) == 1 else None)
+        # The noun of the items says nothing, unless it is a product type as well.
+        self._idle = content(noun)
+        typed = self._meaning.get(self._idle) or ""
+        if self._entries.get(typed, ("", ""))[0] == self._product_type:
+            self._idle = ()
         self._longest = max((len(words) for words in self._meaning), default=1)
 
     def phrase(self, entries: Collection[str]) -> str:
@@ -130,7 +143,11 @@ class Phraser:
 
     def parse_back(self, title: str) -> frozenset[str]:
         """Entries that a title states; empty where it says anything else, or is ambiguous."""
-        words = content(title)
+        words, idle = content(title), len(self._idle)
+        if idle and words[-idle:] == self._idle:
+            words = words[:-idle]
+        elif idle and words[:idle] == self._idle:
+            words = words[idle:]
         # Fewest phrases that cover the words: best[i] covers words[:i].
         best: list[frozenset[str] | None] = [frozenset(), *[None] * len(words)]
         cost = [0.0, *[float("inf")] * len(words)]
@@ -154,10 +171,12 @@ class Phraser:
             said[place].append(words)
         if said["noun"]:
             title = " ".join([*said["before"], *said["noun"]])
+        elif said["before"] and all(self._entries[e][0] in self._patterns for e in entries):
+            title = " ".join([*said["before"], self._noun])
         elif said["before"]:
-            title = f"{_NOUN} in {_enumerate(said['before'])}"
+            title = f"{self._noun} in {_enumerate(said['before'])}"
         else:
-            title = _NOUN
+            title = self._noun
         title = " ".join([title, *_merge_prepositions(said["after"])])
         return title[:1].upper() + title[1:]
 
