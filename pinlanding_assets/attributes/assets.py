@@ -16,7 +16,7 @@ from pinlanding_assets.attributes.describing import (
     unanswered,
 )
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
-from pinlanding_assets.attributes.themes import are_wanted, find_themes, theme_words
+from pinlanding_assets.attributes.themes import are_wanted, find_themes, theme_words, with_coherence
 from pinlanding_assets.attributes.titles import trusted_words
 from pinlanding_assets.attributes.vocabulary import (
     VocabularySettings,
@@ -29,8 +29,8 @@ from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
 from pinlanding_assets.columns import COLUMNS
-from pinlanding_assets.topics.mining import support_floor
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
+from pinlanding_assets.topics.mining import support_floor
 from resources.engine import Engine
 from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
@@ -180,11 +180,11 @@ def attribute_vocabulary(
     if "min_products" in config.collections.model_fields_set:  # smaller pages than usual
         floor = max(2, config.collections.min_products)
         settings = replace(settings, floor=min(settings.least(products.height), floor))
-    themes = mentions.clear()
+    themes, coherence = mentions.clear(), {}
     if are_wanted(mentions, products.height):
         # as few as make a page
         least = max(settings.least(products.height), support_floor(products.height))
-        themes = find_themes(products, sentences.encode, floor=least)
+        themes, coherence = find_themes(products, sentences.encode, floor=least)
     found = build_vocabulary(
         pl.concat([mentions, themes]),
         products=products.height,
@@ -193,6 +193,7 @@ def attribute_vocabulary(
         settings=settings,
         overrides=source.overrides(),
     )
+    found = replace(found, entries=with_coherence(found.entries, coherence))
     read = trusted_words(products, mentions, found.entries, found.aliases)
     read = pl.concat([read, theme_words(found.entries, found.aliases)])
     manifest = lake.commit("attribute_vocabulary", {**vars(found), "title_words": read})

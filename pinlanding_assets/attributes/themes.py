@@ -30,13 +30,15 @@ from pinlanding_assets.attributes.normalisation import (
 
 THEME = "theme"
 """The key of themes: open, with several values a product, and never the product type."""
+ALONE = 2.0
+"""Coherence of a theme that is a topic by itself; below, its titles share the word only."""
 _PART = re.compile(r"[:;,.!?|/\n–—]+(?=\s|$)|\s[-–—|/]\s|[()\[\]{}]")  # between parts of a title
 _MAX_TITLE = 2_000  # characters that are read
 
 
 @dataclass(frozen=True)
 class ThemeSettings:
-    """Thresholds, chosen on two catalogs whose keywords were hidden (docs/benchmarks.md).
+    """Thresholds, `alike` chosen on a catalog whose tags were hidden, for pages right by them.
 
     Attributes:
         described: Share of the products that attributes describe, from which there are enough.
@@ -45,8 +47,9 @@ class ThemeSettings:
         widest: Share of the products above which a word says nothing.
         together: Least normalized pointwise mutual information of the halves of a run, from 0 (by
             chance) to 1 (always together).
-        alike: Least mean cosine of a theme's titles, where any titles of the catalog are at 0 and
-            equal ones at 1.
+        alike: Least mean cosine of the titles of a theme that is a topic by itself, where any
+            titles of the catalog are at 0 and equal ones at 1.
+        beside: The same of a theme that makes topics beside others only.
         sample: Titles of a theme that `alike` looks at.
         most: Themes kept, the most frequent first.
     """
@@ -54,9 +57,10 @@ class ThemeSettings:
     described: float = 0.5
     max_words: int = 3
     titles: int = 3
-    widest: float = 0.2
+    widest: float = 0.5
     together: float = 0.3
-    alike: float = 0.15
+    alike: float = 0.25
+    beside: float = 0.0
     sample: int = 8
     most: int = 2_000
 
@@ -78,8 +82,9 @@ def are_wanted(
 
 def find_themes(
     products: pl.DataFrame, embed: Embed, *, floor: int, settings: ThemeSettings | None = None
-) -> pl.DataFrame:
-    """`mentions` (source `title`) of the themes that titles have.
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """`mentions` (source `title`) of the themes that titles have, and their coherence from 1 to 5:
+    from `ALONE` on a theme is a topic by itself.
 
     Args:
         products: product_id, title.
@@ -106,12 +111,14 @@ def find_themes(
     ]
     frequent = sorted(frequent, key=lambda f: (-len(rows[f]), f))[: settings.most]
     alike = _alike(titles, {folded: rows[folded] for folded in frequent}, embed, settings.sample)
-    themes = [
-        min(spelt[folded], key=lambda run, said=spelt[folded]: (-said[run], run))
+    themes = {
+        min(spelt[folded], key=lambda run, said=spelt[folded]: (-said[run], run)): round(
+            min(1 + (ALONE - 1) * alike[folded] / settings.alike, 5.0), 3
+        )
         for folded in frequent
-        if alike[folded] >= settings.alike
-    ]
-    return _mentions(products, themes, floor, settings.titles)
+        if alike[folded] >= settings.beside
+    }
+    return _mentions(products, [*themes], floor, settings.titles), themes
 
 
 def _runs(parts: Sequence[Sequence[str]], settings: ThemeSettings) -> dict[str, str]:
@@ -207,6 +214,13 @@ def _mentions(
             return mentions_frame(rows)
         for folded in few:
             del known.meanings[folded]
+
+
+def with_coherence(entries: pl.DataFrame, coherence: Mapping[str, float]) -> pl.DataFrame:
+    """`attribute_vocabulary.entries` with the coherence of themes as `find_themes` has it."""
+    of_theme = pl.col("value").replace_strict(coherence, default=None, return_dtype=pl.Float64)
+    scored = pl.when(pl.col("key") == THEME).then(of_theme)
+    return entries.with_columns(coherence=pl.coalesce(scored, "coherence"))
 
 
 def theme_words(entries: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
