@@ -26,7 +26,7 @@ from resources.quality import (
 
 EMPTY_VOCABULARY = (
     "look at vlm_attributes' `sources`: without mentions there is nothing to build from. A catalog "
-    "without attributes is read by its titles, if phrases repeat there; images alone have no names. "
+    "without attributes is read by its titles, if words repeat there; images alone have no names. "
     "Map more columns under `attributes:` in catalog.yaml, or give it a vision-language model."
 )
 SEE_TOPICS = (

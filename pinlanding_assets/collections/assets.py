@@ -244,6 +244,7 @@ def published_collections(
             tagline=shop.site.tagline,
             currency=shop.defaults.currency,
             type_key=_type_key(lake),
+            noun=shop.noun,
         ),
         image_bytes=lake.image,
         covers=_covers(lake),

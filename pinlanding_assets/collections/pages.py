@@ -73,6 +73,7 @@ class Page:
     entries: tuple[str, ...]
     products: list[Product]
     total: int
+    noun: str = "product"
     cover: str | None = None
     related: list["Page"] = field(default_factory=list)
 
@@ -119,8 +120,9 @@ class Page:
     def intro(self) -> str:
         """One or two sentences that hold for the products of all parts."""
         shown = len(self.products)
-        text = counted(shown, "product") if shown == self.total else f"The {shown:,} best matches"
-        text += f" of {self.total:,} products" if shown < self.total else ""
+        text = counted(shown, self.noun)
+        if shown < self.total:
+            text = f"The {shown:,} best matches of {counted(self.total, self.noun)}"
         sellers = len({product.seller for product in self.products if product.seller})
         text += f" from {sellers} sellers" if sellers > 1 else ""
         if self.price_span:
@@ -142,6 +144,7 @@ def build_pages(
     currency: str | None = None,
     type_key: str | None = None,
     assignments: pl.DataFrame | None = None,
+    noun: str = "product",
 ) -> list[Page]:
     """The pages to publish, best collection first (score, then slug).
 
@@ -177,7 +180,7 @@ def build_pages(
         beyond = max(0, (row.get("matches") or 0) - row["products"])
         page = Page(
             topic_id, slug, title[:1].upper() + title[1:], tuple(row["entries"] or ()),
-            members[topic_id], len(members[topic_id]) + beyond,
+            members[topic_id], len(members[topic_id]) + beyond, noun,
         )  # fmt: skip
         pages.append(page)
     return pages

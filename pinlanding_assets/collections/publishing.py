@@ -49,7 +49,8 @@ class SiteSettings:
 
     `base_url` is where it will be served (absolute, http or https); links inside are relative.
     `currency` (ISO 4217) is for prices that come without one. `type_key` is the attribute key of
-    the product type, which groups the index; without it the index is one list.
+    the product type, which groups the index; without it the index is one list. `noun` is what one
+    item is, in the singular.
     """
 
     title: str
@@ -58,6 +59,7 @@ class SiteSettings:
     tagline: str = ""
     type_key: str | None = None
     language: str = "en"
+    noun: str = "product"
 
     def __post_init__(self) -> None:
         if not safe_link(self.base_url):
@@ -112,6 +114,7 @@ def render_site(
     pages = build_pages(
         collections, items, products, vocabulary,
         currency=site.currency, type_key=site.type_key, assignments=assignments,
+        noun=site.noun,
     )  # fmt: skip
     wider: dict[str, list[str]] = {}
     if parents is not None:

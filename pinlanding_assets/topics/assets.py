@@ -16,6 +16,7 @@ from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
 from pinlanding_assets.topics.mining import Mining, mine, support_floor
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
+from pinlanding_assets.topics.words import plural
 from resources.feeds.catalog_source import CatalogSource, feed_version
 from resources.lake import ComputeCache, Lake
 from resources.language import Language, Remembered
@@ -122,7 +123,7 @@ def topics(
         members=lake.read("product_clusters", "members"),
         mining=Mining(min_support=least),
     )
-    phraser = Phraser(entries, keys, source.config().phrases)
+    phraser = Phraser(entries, keys, source.config().phrases, plural(source.config().noun))
     model = Remembered(language, cache) if language.available() else None
     titled = write_titles(candidates, phraser, model)
     found = judge(titled, entries)

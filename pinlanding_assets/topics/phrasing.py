@@ -15,7 +15,7 @@ import polars as pl
 from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS
 from pinlanding_assets.attributes.normalisation import words as tokens
 from pinlanding_assets.attributes.themes import THEME
-from pinlanding_assets.topics.words import content, normal_form, plural, stems
+from pinlanding_assets.topics.words import content, is_audience, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
@@ -162,12 +162,18 @@ class Phraser:
     def _write(self, entries: Collection[str], wording: Callable[[str], tuple[str, str]]) -> str:
         said: dict[str, list[str]] = {"before": [], "noun": [], "after": []}
         # Of two product types the wider one is the noun: "europe flags".
-        types = [e for e in entries if self._entries[e][0] == self._product_type]
+        types = [e for e in entries if self._is_type(*self._entries[e])]
         noun = min(types, key=lambda e: (-self._products.get(e, 0), e), default=None)
         for entry_id in sorted(entries, key=lambda e: (self._place(self._entries[e][0]), e)):
             place, words = wording(entry_id)
             if place == "noun" and entry_id != noun:
                 place, words = "before", self._entries[entry_id][1]
+            elif (
+                place == "before"
+                and noun
+                and set(stems(words)) & set(stems(self._entries[noun][1]))
+            ):
+                place, words = self._explicit(entry_id)  # not "hoodie hoodies"
             said[place].append(words)
         if said["noun"]:
             title = " ".join([*said["before"], *said["noun"]])
@@ -180,6 +186,10 @@ class Phraser:
         title = " ".join([title, *_merge_prepositions(said["after"])])
         return title[:1].upper() + title[1:]
 
+    def _is_type(self, key: str, value: str) -> bool:
+        """Whether a value is what things are; "women" is for whom they are."""
+        return key == self._product_type and not is_audience(value)
+
     def _place(self, key: str) -> tuple[int, int]:
         """Where an adjective stands: by the English order, then by the order of the keys."""
         return _adjective_place(key), self._positions.get(key, len(self._positions))
@@ -187,12 +197,14 @@ class Phraser:
     def _natural(self, entry_id: str) -> tuple[str, str]:
         """Place and words of an entry, as one would say it."""
         key, value = self._entries[entry_id]
-        if key == self._product_type:
+        if self._is_type(key, value):
             return "noun", plural(value)
         if key in self._patterns:
             pattern = self._patterns[key]
             place = "before" if pattern.lstrip().startswith("{value}") else "after"
             return place, pattern.replace("{value}", value).strip()
+        if is_audience(value):
+            return "after", f"for {plural(value)}"
         name = _readable(key)
         if value in _YES:
             return "before", name
@@ -207,10 +219,12 @@ class Phraser:
     def _explicit(self, entry_id: str) -> tuple[str, str]:
         """Place and words of an entry with its key named."""
         key, value = self._entries[entry_id]
-        if key == self._product_type:
+        if self._is_type(key, value):
             return "noun", plural(value)
+        if is_audience(value):
+            return "after", f"for {plural(value)}"
         name = _readable(key)
-        if stems(value)[-1:] == stems(name)[-1:]:  # "v-neck", not "v-neck neck"
+        if stems(name)[-1:] and stems(name)[-1] in stems(value):  # "v-neck", not "v-neck neck"
             return "after", f"with {value}"
         return "after", f"with {value} {name}"
 

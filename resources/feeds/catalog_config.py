@@ -226,6 +226,7 @@ class CatalogConfig(_Settings):
             at a time, and a price that may be read in two ways is refused.
         day_format: Of the day column, as in `%d.%m.%Y`.
         nulls: Further words for a missing value.
+        noun: What one item is, in the singular: "package", "image".
         limits: Of data-quality checks; `resources.quality.Limits` names them.
     """
 
@@ -245,6 +246,7 @@ class CatalogConfig(_Settings):
     nulls: list[str] = []
     words: Words = Words()
     product_type: Name | None = None
+    noun: Annotated[str, Field(pattern=r"^[^\W\d_][\w \-]{0,38}$")] = "product"
     phrases: dict[Name, str] = {}
     lexicon: dict[Name, list[Name] | dict[Name, list[Name]]] = {}  # or value -> other words
     images_from: Name | None = None

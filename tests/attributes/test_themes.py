@@ -17,7 +17,7 @@ NOUNS = ("image viewer", "mail server", "lamp", "parser")
 
 
 def catalog() -> pl.DataFrame:
-    titles = [f"a {('nice', 'fast')[n % 3 == 0]} {NOUNS[n % 4]} no. {n}" for n in range(48)]
+    titles = [f"a {('nice', 'fast')[n % 3 == 0]} {NOUNS[n % 4]} {n}" for n in range(48)]
     titles += ["the one and only thing"] * 9  # variants of one product
     titles += ["", None]
     return pl.DataFrame(
@@ -36,19 +36,19 @@ def embed(texts: list[str]) -> np.ndarray:
 def test_themes_are_what_titles_are_about() -> None:
     found, coherence = find_themes(catalog(), embed, floor=5)
     assert found.schema == MENTIONS_SCHEMA
-    assert set(found["value"]) == {*NOUNS, "fast", "nice"} - {"nice"}  # on too many titles
+    # "nice" is on too many titles, and those with "fast" are about anything
+    assert set(found["value"]) == set(NOUNS)
     assert all(coherence[noun] >= ALONE for noun in NOUNS)
-    assert coherence["fast"] < ALONE, "a topic beside others only"
     assert found.filter(value="image viewer").height == 12
     assert found.equals(find_themes(catalog().reverse(), embed, floor=5)[0])
 
 
 def test_themes_are_an_open_key_that_titles_are_read_by() -> None:
-    found, coherence = find_themes(catalog(), embed, floor=5)
+    found, _ = find_themes(catalog(), embed, floor=5)
     made = build_vocabulary(found, products=59, embed=embed, product_type=None)
     assert made.keys.select("key", "multi", "role").rows() == [(THEME, True, "attribute")]
-    entries = with_coherence(made.entries, coherence)
-    assert entries.filter(value="fast")["coherence"].item() < ALONE
+    entries = with_coherence(made.entries, dict.fromkeys(NOUNS, 1.5))
+    assert entries["coherence"].to_list() == [1.5] * 4
     read = read_titles(catalog(), theme_words(made.entries, made.aliases))
     assert read.select("product_id", "value").equals(found.select("product_id", "value"))
 
