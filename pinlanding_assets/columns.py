@@ -65,6 +65,11 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "mentions": Column("Int64", "how often it is said", ("vlm_attributes.value",)),
         "searchability": Column("Float64", "would people search for it: 1 to 5"),
         "coherence": Column("Float64", "do its products belong together: 1 to 5"),
+        "label": Column(
+            "String",
+            "the value as it is shown, with a name's capitals",
+            ("vlm_attributes.evidence",),
+        ),
     },
     "dual_encoder": {
         "entry_id": Column("String", "the attribute", ("attribute_vocabulary.entry_id",)),

@@ -6,6 +6,7 @@ the text, so hostile text costs no more than honest text.
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import (
+    as_written,
     clean_key,
     clean_value,
     fold,
     fold_inner,
     fold_word,
     fold_words,
+    is_audience,
     is_other_word,
     join_fold,
     words,
@@ -31,6 +34,9 @@ MAX_PAIRS = 32
 MAX_PHRASE_WORDS = 6
 MAX_TEXT_WORDS = 400  # words of a title or description that are read
 _EMPTY_VALUES = frozenset({"", "n/a", "na", "none", "null", "unknown", "unspecified", "-", "other"})
+_AUDIENCE_KEYS = ("audience", "gender", "sex", "target_gender")
+_ARROWS, _SLASHES = re.compile(r"[>›]+"), re.compile(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])")
+_MAX_PATH = 500  # characters
 _MIN_TYPO_CHARS = 5
 _RARE = 20  # times as many titles that the right word has, where a slip is in several texts
 
@@ -66,21 +72,48 @@ def clean_pair(key: str, value: str) -> tuple[str, str] | None:
 
 
 def from_catalog(products: pl.DataFrame) -> pl.DataFrame:
-    """Mentions from the structured fields of a `products` table; deleted products are left out."""
+    """Mentions from the structured fields of a `products` table; deleted products are left out.
+
+    Evidence is the value with its capitals, where it has any.
+    """
     rows = [
-        (product_id, None, "catalog", CATALOG_EXTRACTOR, *pair, None)
-        for product_id, pair in _catalog_pairs(products)
+        (product_id, None, "catalog", CATALOG_EXTRACTOR, *pair, as_written(value, pair[1]))
+        for product_id, pair, value in _catalog_pairs(products)
     ]
     return mentions_frame(rows)
 
 
-def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
+def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str], str]]:
+    """Product, clean key and value, and the value as it stands in the field.
+
+    A path ("Men > Tops > Jackets") states each of its parts; those that say for whom things are
+    ("Men") are values of the key that the catalog has for that, else of `audience`.
+    """
+    pairs = products["attributes"].drop_nulls().explode().struct
+    keys = {clean_key(key) for key in pairs.field("key").drop_nulls().unique()}
+    audience = next((key for key in _AUDIENCE_KEYS if key in keys), _AUDIENCE_KEYS[0])
     live = products.filter(pl.col("operation") == "upsert").select("product_id", "attributes")
     for product_id, attributes in live.iter_rows():
         for attribute in attributes or ():
-            pair = clean_pair(attribute["key"] or "", attribute["value"] or "")
-            if pair is not None:
-                yield product_id, pair
+            key, value = attribute["key"] or "", attribute["value"] or ""
+            parts = path_parts(value)
+            for part in parts:
+                own = audience if len(parts) > 1 and is_audience(part) else key
+                pair = clean_pair(own, part)
+                if pair is not None:
+                    yield product_id, pair, part
+
+
+def path_parts(value: str) -> list[str]:
+    """Parts of a path of categories, the widest first; the value alone where it is none."""
+    if "://" in value or len(value) > _MAX_PATH:
+        return [value]
+    if ">" in value or "›" in value:
+        found = _ARROWS.split(value)
+    else:
+        found = _SLASHES.split(value)
+        found = found if len(found) > 2 else [value]  # "s/m" is one size
+    return [part for part in map(str.strip, found) if part] or [value]
 
 
 @dataclass
@@ -159,7 +192,7 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
                 config.add(*pair, phrase)
                 known.add(*pair, phrase)
     fields: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for product_id, (key, value) in _catalog_pairs(products):
+    for product_id, (key, value), _ in _catalog_pairs(products):
         known.add(key, value, value)
         fields[product_id][key].add(fold(value))
 

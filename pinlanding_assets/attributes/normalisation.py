@@ -35,6 +35,9 @@ _IRREGULAR = {
     **{"scarves": "scarf", "halves": "half", "wolves": "wolf", "lenses": "lens", "buses": "bus"},
     **{"mice": "mouse", "geese": "goose"},
 }
+_AUDIENCE = frozenset(
+    "adult baby boy child girl infant junior kid lady man teen toddler unisex woman".split()  # noqa: SIM905
+)
 # British spellings inside a word, folded to the American one.
 _SPELLINGS = (
     *(("colour", "color"), ("flavour", "flavor"), ("favour", "favor"), ("grey", "gray")),
@@ -83,6 +86,14 @@ def clean_value(text: str) -> str | None:
     if not value or len(value) > MAX_VALUE_CHARS or any(c in value for c in "<>{}@"):
         return None
     return None if "://" in value or "www." in value else value
+
+
+def as_written(text: str, value: str) -> str | None:
+    """The part of a text that `clean_value` made a value of, with its capitals; None without."""
+    plain = " ".join(unicodedata.normalize("NFKC", _MARKS.sub("", text)).split())
+    at = plain.lower().find(value)
+    written = plain[at : at + len(value)] if at >= 0 else ""
+    return written if written != value and written.lower() == value else None
 
 
 def words(text: str) -> list[str]:
@@ -141,3 +152,9 @@ def is_other_word(word: str, right: str) -> bool:
 def fold(text: str) -> str:
     """Comparison key of a value or key; texts without any letter or digit fold to themselves."""
     return fold_words(words(text.replace("_", " "))) or text
+
+
+def is_audience(value: str) -> bool:
+    """Whether a value says for whom things are and not what they are: "women", "kids & baby"."""
+    found = [fold_word(word) for word in words(value) if word not in FUNCTION_WORDS]
+    return bool(found) and all(word in _AUDIENCE for word in found)

@@ -46,6 +46,7 @@ ENTRIES_SCHEMA = {
     "mentions": pl.Int64,
     "searchability": pl.Float64,
     "coherence": pl.Float64,
+    "label": pl.String,
 }
 ALIASES_SCHEMA = {
     "key": pl.String,
@@ -55,6 +56,12 @@ ALIASES_SCHEMA = {
     "action": pl.String,
     "reason": pl.String,
 }
+NAMES = frozenset(
+    "artist author band brand character club composer creator designer director label league "  # noqa: SIM905
+    "maker manufacturer marca marke marque player publisher seller shop studio supplier team "
+    "vendor writer".split()
+)
+"""Words of keys whose values are names."""
 KEYS_SCHEMA = {
     "key": pl.String,
     "coverage": pl.Float64,
@@ -234,13 +241,14 @@ def build_vocabulary(
     schema = {"at": pl.Int64, "entry_id": pl.String}
     entry_of = pl.DataFrame([*ids.items()], schema=schema, orient="row")
     parents = induced_parents(spoken.join(entry_of, on="at"))
+    labels = _labels([values[at] for at in kept], mentions)
     phrases = _phrases([values[at] for at in kept], mentions, type_key)
     entries = pl.DataFrame(
         [
             (
                 *(ids[at], values[at].key, values[at].name, phrases[at]),
                 *(facts[at]["products"], facts[at]["mentions"]),
-                *(verdicts[at].searchability, verdicts[at].coherence),
+                *(verdicts[at].searchability, verdicts[at].coherence, labels[at]),
             )
             for at in kept
         ],
@@ -437,6 +445,43 @@ def _keys(
         schema=KEYS_SCHEMA,
         orient="row",
     )
+
+
+def _labels(kept: list[Value], mentions: pl.DataFrame) -> dict[int, str]:
+    """How the catalog writes each value, where its capitals tell something.
+
+    Values of keys that hold names ("brand") keep theirs. Elsewhere capitals may be no more than
+    the way a column is written ("Red", "BLUE"): those that differ from it tell something ("USB"
+    among "Wireless", "Europe" among "flag").
+    """
+    counts = mentions.filter(source="catalog").group_by("key", "value", "evidence").len()
+    written: dict[tuple[str, str], tuple[int, str]] = {}
+    for key, value, evidence, n in counts.sort("len", "evidence").iter_rows():
+        written[fold(key), value] = (n, evidence or value)
+    form = {value.at: written.get((fold(value.key), value.name), (0, ""))[1] for value in kept}
+    usual: dict[str, Counter[str]] = defaultdict(Counter)
+    for value in kept:
+        if form[value.at]:
+            usual[value.key][_case(form[value.at])] += 1
+    labels = {}
+    for value in kept:
+        text = form[value.at]
+        custom = usual[value.key].most_common(1)[0][0] if text else ""
+        named = NAMES & set(words(value.key.replace("_", " ")))
+        # beside words in lower case any capital counts, beside "Red" and "Light Blue" those inside
+        telling = _case(text) != custom and (custom == "lower" or _case(text) == "inner")
+        shown = text if text and custom != "upper" and (named or telling) else value.name
+        labels[value.at] = shown.replace("_", " ")
+    return labels
+
+
+def _case(text: str) -> str:
+    """lower; upper: all of it; inner: a word with capitals behind its first letter; else first."""
+    if text == text.lower():
+        return "lower"
+    if text == text.upper() and sum(map(str.isalpha, text)) > 4:
+        return "upper"
+    return "inner" if any(word[1:] != word[1:].lower() for word in text.split()) else "first"
 
 
 def _phrases(kept: list[Value], mentions: pl.DataFrame, type_key: str | None) -> dict[int, str]:

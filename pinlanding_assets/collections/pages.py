@@ -201,10 +201,15 @@ def pages_table(
 
 def read_vocabulary(entries: pl.DataFrame) -> dict[str, Entry]:
     """entry_id -> Entry, from the entries table."""
-    rows = entries.select("entry_id", "key", "value", "phrase").iter_rows()
+    label = pl.col("label" if "label" in entries.columns else "value").alias("label")
+    rows = entries.select("entry_id", "key", "value", "phrase", label).iter_rows()
     return {
-        entry_id: Entry(key, clean(value, MAX_LABEL), clean(phrase or value, MAX_LABEL))
-        for entry_id, key, value, phrase in rows
+        entry_id: Entry(
+            key,
+            clean(label, MAX_LABEL),
+            clean((phrase or value).replace(value, label, 1), MAX_LABEL),
+        )
+        for entry_id, key, value, phrase, label in rows
     }
 
 

@@ -12,10 +12,10 @@ from typing import Protocol
 
 import polars as pl
 
-from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, is_audience
 from pinlanding_assets.attributes.normalisation import words as tokens
 from pinlanding_assets.attributes.themes import THEME
-from pinlanding_assets.topics.words import content, is_audience, normal_form, plural, stems
+from pinlanding_assets.topics.words import content, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
@@ -78,7 +78,7 @@ class Phraser:
     """Writes titles from entries and reads them back, for one vocabulary.
 
     Args:
-        entries: entry_id, key, value, products (`attribute_vocabulary.entries`).
+        entries: entry_id, key, value, products, label (`attribute_vocabulary.entries`).
         keys: key, role (`attribute_vocabulary.keys`), in the order adjectives should stand.
         phrases: How values of a key read, as `{key: pattern}` with `{value}` in the pattern. A
             pattern that begins with the value stands before the noun, any other one after it
@@ -101,9 +101,10 @@ class Phraser:
         roles = dict(keys.select("key", "role").iter_rows())
         self._product_type = next((k for k, role in roles.items() if role == "product_type"), None)
         self._positions = {key: at for at, key in enumerate(roles)}
+        shown = "label" if "label" in entries.columns else "value"
         self._entries = {
             entry_id: (key, value)
-            for entry_id, key, value in entries.select("entry_id", "key", "value")
+            for entry_id, key, value in entries.select("entry_id", "key", shown)
             .sort("entry_id")
             .iter_rows()
         }

@@ -24,11 +24,12 @@ _IRREGULAR = {
 }
 _PLURALS = frozenset(_IRREGULAR.values())
 _UNCOUNTABLE = frozenset(
-    "apparel art beauty bread butter care cheese coffee cotton decor denim documentation "  # noqa: SIM905
-    "electronics equipment fashion fish fitness flour food fruit furniture garden gear hardware "
-    "health home honey hosiery information jewellery jewelry leather linen lingerie luggage makeup "
-    "meat milk music outdoor paper rice salt software sport stationery storage sugar swim tea "
-    "travel water wine wool yoga".split()
+    "apparel art beauty bread butter care cheese coffee cotton data decor denim "  # noqa: SIM905
+    "documentation education electronics equipment fashion fish fitness flour food fruit "
+    "furniture garden gear geography hardware health home honey hosiery information "
+    "jewellery jewelry leather linen lingerie luggage makeup meat milk music outdoor paper "
+    "recreation rice salt software sport stationery storage sugar swim tea transportation "
+    "travel unisex water wine wool yoga".split()
 )
 _UNCOUNTABLE_ENDINGS = ("wear", "ware", "ness")
 # nouns that end like what one does ("clothing", "running"), but can be counted
@@ -38,9 +39,6 @@ _COUNTABLE_ING = frozenset(
 )
 # names of several shelves: "home & kitchen"
 _SEVERAL = re.compile(r" (?:&|and|or|\+) |[,/;|]|\s[-–—]\s")
-_AUDIENCE = frozenset(
-    "adult baby boy child girl infant junior kid lady man teen toddler unisex woman".split()  # noqa: SIM905
-)
 _SIBILANT = ("s", "x", "z", "ch", "sh")
 
 
@@ -57,12 +55,6 @@ def normal_form(text: str) -> str:
 def content(text: str) -> tuple[str, ...]:
     """Stems of the words that carry meaning, in order."""
     return tuple(fold_word(word) for word in words(text) if word not in FUNCTION_WORDS)
-
-
-def is_audience(value: str) -> bool:
-    """Whether a value says for whom things are and not what they are: "women", "kids & baby"."""
-    found = [word for word in stems(value) if word not in FUNCTION_WORDS]
-    return bool(found) and all(word in _AUDIENCE for word in found)
 
 
 def plural(noun: str) -> str:

@@ -57,6 +57,23 @@ def test_catalog_fields_become_clean_mentions() -> None:
     assert frame["source"].unique().to_list() == ["catalog"]
 
 
+def test_a_path_states_its_parts_and_for_whom() -> None:
+    fields = [
+        {"category": "Men > Tops > Jackets", "size": "S/M", "blend": "Wool/Silk/Linen"},
+        {"category": "Kids & Baby/Toys/Puzzles", "page": "https://a.example/b/c", "gender": "men"},
+    ]
+    frame = from_catalog(products("a", "b", attributes=fields))
+    assert found(frame) == [
+        *(("p0", "blend", "linen"), ("p0", "blend", "silk")),
+        *(("p0", "blend", "wool"), ("p0", "category", "jackets"), ("p0", "category", "tops")),
+        *(("p0", "gender", "men"), ("p0", "size", "s/m"), ("p1", "category", "puzzles")),
+        *(("p1", "category", "toys"), ("p1", "gender", "kids & baby"), ("p1", "gender", "men")),
+    ]
+    own = from_catalog(products("a", attributes=[{"category": "Men > Jackets"}]))
+    assert found(own) == [("p0", "audience", "men"), ("p0", "category", "jackets")]
+    assert frame.filter(value="jackets")["evidence"].item() == "Jackets"
+
+
 def test_deleted_products_say_nothing() -> None:
     gone = products("red cup", attributes=[{"color": "red"}], operation="delete")
     assert from_catalog(gone).height == 0

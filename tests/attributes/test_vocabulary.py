@@ -383,3 +383,20 @@ def test_compression_is_told() -> None:
     assert figures == {
         **{"raw_values": 3.0, "compression": 1.5, "raw_singletons": 1.0, "singletons": 0.0}
     }
+
+
+def test_names_keep_their_capitals_and_columns_their_style() -> None:
+    def label(key: str, *written: str) -> list[str]:
+        rows = [
+            (f"p{n}-{m}", None, "catalog", "t", key, text.lower(), None if text.islower() else text)
+            for n, text in enumerate(written)
+            for m in range(4)
+        ]
+        frame = pl.DataFrame(rows, schema=MENTIONS_SCHEMA, orient="row")
+        return sorted(build(frame, products=len(rows)).entries["label"])
+
+    assert label("brand", "Danny Allen", "acme") == ["Danny Allen", "acme"]
+    assert label("color", "Red", "Light Blue", "Navy") == ["light blue", "navy", "red"]
+    assert label("keyword", "flag", "icon", "Europe") == ["Europe", "flag", "icon"]
+    assert label("port", "Wireless", "Wired", "USB") == ["USB", "wired", "wireless"]
+    assert label("brand", "ACME TOOLS", "GLOBEX") == ["acme tools", "globex"]
