@@ -514,7 +514,7 @@ def _phrases(kept: list[Value], mentions: pl.DataFrame, type_key: str | None) ->
         )
         if value.name in YES:
             phrases[value.at] = flag_label(value.key)
-        elif value.key == type_key or noun.get(value.key) in tokens or alone:
+        elif value.key in (type_key, THEME) or noun.get(value.key) in tokens or alone:
             phrases[value.at] = value.name
         else:
             phrases[value.at] = f"{value.name} {value.key.replace('_', ' ')}"
