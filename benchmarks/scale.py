@@ -53,7 +53,7 @@ def write(folder: Path, products: int) -> None:
         size = min(PART, products - first)
         assignments, shelf, embeddings = drawn(size, seed=number, first=first)
         day = f"2026-01-{number + 1:02d}"
-        shelf = shelf.with_columns(operation=pl.lit("upsert"))
+        shelf = shelf.with_columns(operation=pl.lit("upsert"), snapshot=pl.lit(False))
         assignments = assignments.sort("product_id", "entry_id")
         looks = pl.DataFrame(schema={"image_hash": pl.String, "look": pl.String})
         lake.commit("catalog", {"products": shelf, "images": looks}, partition=day)
@@ -85,7 +85,7 @@ def collections(lake: Lake) -> dict[str, float]:
     """Fills the topics' pages and applies the gates."""
     chosen = lake.read("topics", "topics").filter("accepted")
     running = InProcess(Session("cpu", "float32", 0))
-    work = Match(lake, Arrangement())
+    work = Match(lake, Arrangement().shared_by(chosen.height))
     pages = running.map_batches(work, chosen["entries"].to_list(), BATCH)
     found, items = fill_pages(chosen, pages, Gates())
     return {

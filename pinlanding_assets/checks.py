@@ -25,8 +25,9 @@ from resources.quality import (
 )
 
 EMPTY_VOCABULARY = (
-    "look at vlm_attributes' `sources`: without mentions there is nothing to build from. Map more "
-    "columns under `attributes:` in catalog.yaml, or give it a vision-language model."
+    "look at vlm_attributes' `sources`: without mentions there is nothing to build from. A catalog "
+    "without attributes is read by its titles, if words repeat there; images alone have no names. "
+    "Map more columns under `attributes:` in catalog.yaml, or give it a vision-language model."
 )
 SEE_TOPICS = (
     "look at `refusals` of collections and at the row count of topics; `collections:` in "

@@ -65,6 +65,11 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "mentions": Column("Int64", "how often it is said", ("vlm_attributes.value",)),
         "searchability": Column("Float64", "would people search for it: 1 to 5"),
         "coherence": Column("Float64", "do its products belong together: 1 to 5"),
+        "label": Column(
+            "String",
+            "the value as it is shown, with a name's capitals",
+            ("vlm_attributes.evidence",),
+        ),
     },
     "dual_encoder": {
         "entry_id": Column("String", "the attribute", ("attribute_vocabulary.entry_id",)),
@@ -186,6 +191,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
+        "matches": Column("Int64", "products for the page, with those beyond its length"),
     },
     "search_log_collections": {
         "topic_id": Column("String", "hash of the query", ("search_log.query",)),
@@ -202,6 +208,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
+        "matches": Column("Int64", "products for the page, with those beyond its length"),
     },
     "keyword_collections": {
         "topic_id": Column("String", "hash of the topic's attributes", TEXTS),
@@ -218,6 +225,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "accepted": Column("Boolean", "whether it passed every gate"),
         "reason": Column("String", "that it passed, or the gate that it did not pass"),
         "duplicate_of": Column("String", "topic_id of the page with the same products"),
+        "matches": Column("Int64", "products for the page, with those beyond its length"),
     },
     "collection_covers": {
         "topic_id": Column("String", "the collection", ("collections.topic_id",)),

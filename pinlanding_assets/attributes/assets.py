@@ -1,6 +1,7 @@
 """Attributes are read from fields, titles and images, and squeezed into a clean vocabulary."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 import polars as pl
@@ -15,14 +16,21 @@ from pinlanding_assets.attributes.describing import (
     unanswered,
 )
 from pinlanding_assets.attributes.extraction import from_catalog, from_text
+from pinlanding_assets.attributes.themes import are_wanted, find_themes, theme_words, with_coherence
 from pinlanding_assets.attributes.titles import trusted_words
-from pinlanding_assets.attributes.vocabulary import build_vocabulary, vocabulary_figures
+from pinlanding_assets.attributes.vocabulary import (
+    VocabularySettings,
+    build_vocabulary,
+    second_values_lost,
+    vocabulary_figures,
+)
 from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
+from pinlanding_assets.topics.mining import support_floor
 from resources.engine import Engine
 from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
@@ -168,14 +176,26 @@ def attribute_vocabulary(
     """What collections may be made of: attributes cleaned, merged and judged, with an audit log."""
     products = live(lake.scan("catalog", "products")).collect()
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
+    config, settings = source.config(), VocabularySettings()
+    if "min_products" in config.collections.model_fields_set:  # smaller pages than usual
+        floor = max(2, config.collections.min_products)
+        settings = replace(settings, floor=min(settings.least(products.height), floor))
+    themes, coherence = mentions.clear(), {}
+    if are_wanted(mentions, products.height):
+        # as few as make a page
+        least = max(settings.least(products.height), support_floor(products.height))
+        themes, coherence = find_themes(products, sentences.encode, floor=least)
     found = build_vocabulary(
-        mentions,
+        pl.concat([mentions, themes]),
         products=products.height,
         embed=sentences.encode,
-        product_type=source.config().type_key,
+        product_type=config.type_key,
+        settings=settings,
         overrides=source.overrides(),
     )
+    found = replace(found, entries=with_coherence(found.entries, coherence))
     read = trusted_words(products, mentions, found.entries, found.aliases)
+    read = pl.concat([read, theme_words(found.entries, found.aliases)])
     manifest = lake.commit("attribute_vocabulary", {**vars(found), "title_words": read})
     kept = _kept_share(found.aliases)
     checked = {None: vocabulary(found.entries.height, kept, limits)}
@@ -184,6 +204,7 @@ def attribute_vocabulary(
         metadata={
             **table_metadata(manifest, "entries", COLUMNS["attribute_vocabulary"]),
             **rounded(vocabulary_figures(found) | {"mentions_kept": kept}),
+            "second_values_lost": second_values_lost(mentions, found),
             "merges": markdown_table(_largest(found.aliases, "merge")),
             "drops": markdown_table(_largest(found.aliases, "drop")),
             "keys": markdown_table(found.keys.to_dicts()),

@@ -6,6 +6,7 @@ the text, so hostile text costs no more than honest text.
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import (
+    as_written,
     clean_key,
     clean_value,
     fold,
     fold_inner,
     fold_word,
     fold_words,
+    is_audience,
+    is_other_word,
     join_fold,
     words,
 )
@@ -30,7 +34,11 @@ MAX_PAIRS = 32
 MAX_PHRASE_WORDS = 6
 MAX_TEXT_WORDS = 400  # words of a title or description that are read
 _EMPTY_VALUES = frozenset({"", "n/a", "na", "none", "null", "unknown", "unspecified", "-", "other"})
+_AUDIENCE_KEYS = ("audience", "gender", "sex", "target_gender")
+_ARROWS, _SLASHES = re.compile(r"[>›]+"), re.compile(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])")
+_MAX_PATH = 500  # characters
 _MIN_TYPO_CHARS = 5
+_RARE = 20  # times as many titles that the right word has, where a slip is in several texts
 
 Lexicon = Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]]
 """Key -> values, or key -> value -> other words for it."""
@@ -64,28 +72,57 @@ def clean_pair(key: str, value: str) -> tuple[str, str] | None:
 
 
 def from_catalog(products: pl.DataFrame) -> pl.DataFrame:
-    """Mentions from the structured fields of a `products` table; deleted products are left out."""
+    """Mentions from the structured fields of a `products` table; deleted products are left out.
+
+    Evidence is the value with its capitals, where it has any.
+    """
     rows = [
-        (product_id, None, "catalog", CATALOG_EXTRACTOR, *pair, None)
-        for product_id, pair in _catalog_pairs(products)
+        (product_id, None, "catalog", CATALOG_EXTRACTOR, *pair, as_written(value, pair[1]))
+        for product_id, pair, value in _catalog_pairs(products)
     ]
     return mentions_frame(rows)
 
 
-def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
+def _catalog_pairs(products: pl.DataFrame) -> Iterator[tuple[str, tuple[str, str], str]]:
+    """Product, clean key and value, and the value as it stands in the field.
+
+    A path ("Men > Tops > Jackets") states each of its parts; those that say for whom things are
+    ("Men") are values of the key that the catalog has for that, else of `audience`.
+    """
+    pairs = products["attributes"].drop_nulls().explode().struct
+    keys = {clean_key(key) for key in pairs.field("key").drop_nulls().unique()}
+    audience = next((key for key in _AUDIENCE_KEYS if key in keys), _AUDIENCE_KEYS[0])
     live = products.filter(pl.col("operation") == "upsert").select("product_id", "attributes")
     for product_id, attributes in live.iter_rows():
         for attribute in attributes or ():
-            pair = clean_pair(attribute["key"] or "", attribute["value"] or "")
-            if pair is not None:
-                yield product_id, pair
+            key, value = attribute["key"] or "", attribute["value"] or ""
+            parts = path_parts(value)
+            for part in parts:
+                own = audience if len(parts) > 1 and is_audience(part) else key
+                pair = clean_pair(own, part)
+                if pair is not None:
+                    yield product_id, pair, part
+
+
+def path_parts(value: str) -> list[str]:
+    """Parts of a path of categories, the widest first; the value alone where it is none."""
+    if "://" in value or len(value) > _MAX_PATH:
+        return [value]
+    if ">" in value or "›" in value:
+        found = _ARROWS.split(value)
+    else:
+        found = _SLASHES.split(value)
+        found = found if len(found) > 2 else [value]  # "s/m" is one size
+    return [part for part in map(str.strip, found) if part] or [value]
 
 
 @dataclass
 class Keywords:
-    """Fold of a phrase -> its (key, value); phrases with two meanings are left out."""
+    """Fold of a phrase -> its (key, value), with how often each was added."""
 
-    meanings: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    meanings: dict[str, Counter[tuple[str, str]]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
     prefixes: set[str] = field(default_factory=set)  # of the phrases
 
     def add(self, key: str, value: str, phrase: str) -> None:
@@ -93,15 +130,16 @@ class Keywords:
         if sum(c.isalpha() for t in tokens for c in t) < 3:
             return  # "xl", "10", "f": too short to be found in running text
         folded = fold_words(tokens)
-        self.meanings[folded].add((key, value))
+        self.meanings[folded][key, value] += 1
         self.prefixes.update(folded[:size] for size in range(1, len(folded) + 1))
 
     def meaning(self, folded: str) -> tuple[str, str] | None:
-        found = self.meanings.get(folded, ())
+        """What a phrase means, in its most frequent spelling; None where it has two meanings."""
+        found = self.meanings.get(folded, {})
         # the same value in several spellings is one meaning; in several keys it is none
         if len({(key, fold(value)) for key, value in found}) != 1:
             return None
-        return min(found)
+        return min(found, key=lambda pair: (-found[pair], pair))
 
     def scan(self, tokens: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         """(start, end, fold) of known phrases, longest first, none overlapping another.
@@ -154,7 +192,7 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
                 config.add(*pair, phrase)
                 known.add(*pair, phrase)
     fields: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for product_id, (key, value) in _catalog_pairs(products):
+    for product_id, (key, value), _ in _catalog_pairs(products):
         known.add(key, value, value)
         fields[product_id][key].add(fold(value))
 
@@ -165,7 +203,7 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
     }
     for folded in _unreliable(titles, known, fields) - config.meanings.keys():
         del known.meanings[folded]
-    slips = _slips(titles, known)
+    slips = _slips(titles, live["description"], known)
 
     rows = []
     for product_id, tokens in titles.items():
@@ -204,16 +242,20 @@ def _unreliable(
     return {folded for folded, n in said.items() if n >= 3 and agreed[folded] < 0.5 * n}
 
 
-def _slips(titles: Mapping[str, list[str]], keywords: Keywords) -> dict[str, str]:
+def _slips(
+    titles: Mapping[str, list[str]], descriptions: pl.Series, keywords: Keywords
+) -> dict[str, str]:
     """Misspelt title word -> the known word it stands for.
 
     Candidates come from a table of known words with one letter left out, so the cost is linear in
     the number of distinct words. Guards: same first letter, no digits, one candidate only, and
-    the known word is at least five times as frequent in the titles.
+    the known word is at least five times as frequent in the titles. Words that differ in their
+    ending alone ("drive", "driver"), or in one letter of a short word ("short", "shirt"), are two
+    words; so is one that several titles or descriptions use, unless it is rare beside the other.
     """
     from rapidfuzz.distance import OSA
 
-    counts = Counter(token for tokens in titles.values() for token in tokens)
+    counts = Counter(token for tokens in titles.values() for token in set(tokens))
     frequent = Counter[str]()
     for token, n in counts.items():
         frequent[fold_word(token)] += n
@@ -234,10 +276,27 @@ def _slips(titles: Mapping[str, list[str]], keywords: Keywords) -> dict[str, str
             if target[0] == folded[0]
             and frequent[target] >= 5 * n
             and OSA.distance(target, folded, score_cutoff=1) <= 1
+            and not is_other_word(folded, target)
+            and not _differ_in_ending(folded, target)
         }
         if len(near) == 1:
             slips[token] = near.pop()
-    return slips
+    if slips:
+        # "libray" in any word counts: it can only save a word from being corrected
+        used = descriptions.str.extract_many([*slips], ascii_case_insensitive=True)
+        found = used.list.eval(pl.element().str.to_lowercase().unique()).explode()
+        for token, n in found.drop_nulls().value_counts().iter_rows():
+            counts[token] += n
+    return {
+        token: target
+        for token, target in slips.items()
+        if counts[token] == 1 or frequent[target] >= _RARE * counts[token]
+    }
+
+
+def _differ_in_ending(a: str, b: str) -> bool:
+    """Words of one root that are one letter apart: "drive" and "driver", "driven" and "driver"."""
+    return a[:-1] in (b, b[:-1]) or a == b[:-1]
 
 
 def _without_one(word: str) -> set[str]:

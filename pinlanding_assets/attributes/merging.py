@@ -12,7 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pinlanding_assets.attributes.normalisation import fold, fold_word, words
+from pinlanding_assets.attributes.normalisation import (
+    fold,
+    fold_word,
+    is_other_word,
+    words,
+)
 
 Embed = Callable[[list[str]], NDArray]
 """Texts to unit vectors [n, d]."""
@@ -51,7 +56,6 @@ _PRAISE = frozenset(
         *("lovely", "must have", "top quality", "trendy", "versatile", "unique", "various"),
     )
 )
-_SHORT_WORD = 6  # letters; below, one letter changed makes another word ("shirt", "short")
 _BLOCK = 1_024  # rows of a similarity matrix that are held at once
 
 
@@ -155,13 +159,18 @@ def merge_slips(
     """Rare misspellings into the frequent value one letter away (two from nine letters on).
 
     A slip is at most 1/`ratio` as frequent as its value; of a value on one or two products, a
-    quarter. Other sources' words for the same products decide where there are any; without them
-    the first letter must agree and short words may lose, gain or swap letters but not change one.
+    quarter. Of a phrase every word that differs has to be a slip of the word in its place, and is
+    none that other values use. Other sources' words for the same products decide where there are
+    any; without them the first letter must agree and short words may lose, gain or swap letters
+    but not change one.
     """
     from rapidfuzz import process
     from rapidfuzz.distance import OSA
 
     ranked = sorted(values, key=lambda v: (-v.products, v.fold))[:compared]
+    used = Counter[str]()
+    for value in values:
+        used.update(dict.fromkeys(map(fold_word, words(value.name)), value.products))
     merges: Merges = {}
     for start in range(0, len(ranked), _BLOCK):
         block = ranked[start : start + _BLOCK]
@@ -179,6 +188,7 @@ def merge_slips(
                     (int(distances[row, column]), -ranked[column].products, ranked[column].at)
                     for column in near
                     if _is_slip(value, ranked[column], int(distances[row, column]), ratio, evidence)
+                    and _in_every_word(value, ranked[column], ratio, used)
                 ),
                 default=None,
             )
@@ -199,8 +209,25 @@ def _is_slip(rare: Value, right: Value, distance: int, ratio: float, evidence: E
     if contested:
         pair = (min(rare.at, right.at), max(rare.at, right.at))
         return evidence.other_source.get(pair, 0) >= 0.5 * contested
-    changed = len(rare.fold) == len(right.fold) and sorted(rare.fold) != sorted(right.fold)
-    return rare.fold[0] == right.fold[0] and not (changed and shorter < _SHORT_WORD)
+    return rare.fold[0] == right.fold[0] and not is_other_word(rare.fold, right.fold)
+
+
+def _in_every_word(rare: Value, right: Value, ratio: float, used: Counter[str]) -> bool:
+    """Whether each word of a phrase that differs is a slip, too: "nature gear" is no "nature
+    gnaws". What other values say on as many products as the right word is no slip either."""
+    from rapidfuzz.distance import OSA
+
+    said, named = ([fold_word(word) for word in words(v.name)] for v in (rare, right))
+    if len(said) != len(named) or len(said) < 2:
+        return True  # a space lost or put in
+    return all(
+        word[0] == meant[0]
+        and OSA.distance(word, meant) <= (2 if min(len(word), len(meant)) >= 9 else 1)
+        and not is_other_word(word, meant)
+        and used[meant] >= ratio * (used[word] - rare.products)
+        for word, meant in zip(said, named, strict=True)
+        if word != meant
+    )
 
 
 def merge_meanings(

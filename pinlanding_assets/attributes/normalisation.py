@@ -17,6 +17,7 @@ FUNCTION_WORDS = frozenset(
 
 MAX_VALUE_CHARS = 60
 MAX_KEY_CHARS = 40
+_SHORT_WORD = 6  # letters
 
 # Plural forms that are the name of the thing itself: without the s another word stands there.
 _NO_SINGULAR = frozenset(
@@ -34,6 +35,9 @@ _IRREGULAR = {
     **{"scarves": "scarf", "halves": "half", "wolves": "wolf", "lenses": "lens", "buses": "bus"},
     **{"mice": "mouse", "geese": "goose"},
 }
+_AUDIENCE = frozenset(
+    "adult baby boy child girl infant junior kid lady man teen toddler unisex woman".split()  # noqa: SIM905
+)
 # British spellings inside a word, folded to the American one.
 _SPELLINGS = (
     *(("colour", "color"), ("flavour", "flavor"), ("favour", "favor"), ("grey", "gray")),
@@ -41,20 +45,30 @@ _SPELLINGS = (
     *(("centre", "center"), ("pyjama", "pajama"), ("mould", "mold"), ("tyre", "tire")),
     *(("litre", "liter"), ("metre", "meter"), ("woollen", "woolen"), ("licence", "license")),
 )
-_WORD = re.compile(r"[^\W_]+")
+_KEY_WORD = re.compile(r"[^\W_]+")
+# A word with the signs that make it another one: "c++", "c#", "a+", ".net", "-5", "1.5", "1/2".
+_WORD = re.compile(
+    r"(?:\.(?<![^\s(].)|[-−](?<![^\s(].)(?=\.?\d)\.?)?"
+    r"[^\W_]+(?:[.,/:](?<=\d.)(?=\d)[^\W_]+)*(?:[+#](?:\+|(?!\w)))?"
+)
+_AS_WRITTEN_HERE = str.maketrans({",": ".", "−": "-"})
 _APOSTROPHES = re.compile(r"['’ʼ`]")
+_MARKS = re.compile(r"[™℠®©℗]|(?<=\w)\((?:tm|sm|r)\)", re.IGNORECASE)  # of who owns a name
+_BULLET = re.compile(r"[-–—•*·]+\s*(?=[^\W\d])")
 
 
 def _plain(text: str) -> str:
-    """NFKC, lower case, control characters and runs of white space folded to one space."""
-    lowered = unicodedata.normalize("NFKC", text).lower()
-    kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in lowered)
-    return " ".join(kept.split())
+    """NFKC, lower case, no marks of owners, control characters and runs of white space folded to
+    one space."""
+    lowered = unicodedata.normalize("NFKC", _MARKS.sub("", text)).lower()
+    if not lowered.isprintable():  # holds characters of the categories C and Z
+        lowered = "".join(c if c.isprintable() else " " for c in lowered)
+    return " ".join(lowered.split())
 
 
 def clean_key(text: str) -> str | None:
     """Snake-case key of at most 40 characters; None where nothing usable is left."""
-    key = "_".join(_WORD.findall(_plain(text[: 4 * MAX_KEY_CHARS])))
+    key = "_".join(_KEY_WORD.findall(_plain(text[: 4 * MAX_KEY_CHARS])))
     return key if 0 < len(key) <= MAX_KEY_CHARS and not key.isdigit() else None
 
 
@@ -66,15 +80,30 @@ def clean_value(text: str) -> str | None:
     """
     if len(text) > 4 * MAX_VALUE_CHARS:
         return None
-    value = _plain(text).strip(" .,;:!?\"'“”|")
+    value = _plain(text).strip(" ,;:!?\"'“”|").rstrip(". ")
+    value = value.lstrip(". ") if value.startswith((". ", "..")) else value
+    value = _BULLET.sub("", value, count=1) if value[:1] in "-–—•*·" else value
     if not value or len(value) > MAX_VALUE_CHARS or any(c in value for c in "<>{}@"):
         return None
     return None if "://" in value or "www." in value else value
 
 
+def as_written(text: str, value: str) -> str | None:
+    """The part of a text that `clean_value` made a value of, with its capitals; None without."""
+    plain = " ".join(unicodedata.normalize("NFKC", _MARKS.sub("", text)).split())
+    at = plain.lower().find(value)
+    written = plain[at : at + len(value)] if at >= 0 else ""
+    return written if written != value and written.lower() == value else None
+
+
 def words(text: str) -> list[str]:
-    """Words of a text in order, lower case; hyphens separate, apostrophes vanish."""
-    return _WORD.findall(_APOSTROPHES.sub("", _plain(text)))
+    """Words of a text in order, lower case; hyphens separate, apostrophes vanish.
+
+    Signs that make another word stay with theirs ("c++", "c#", "a+", ".net", "-5"), and a number
+    is one word ("1.5", "1/2").
+    """
+    found = _WORD.findall(_APOSTROPHES.sub("", _plain(text)))
+    return [word if word.isalnum() else word.translate(_AS_WRITTEN_HERE) for word in found]
 
 
 @lru_cache(maxsize=65536)
@@ -101,8 +130,8 @@ def fold_inner(word: str) -> str:
 
 
 def join_fold(left: str, right: str) -> str:
-    """Folds written together; a point between two numbers: "1.5 l" is not "15 l"."""
-    return f"{left}.{right}" if left[-1:].isdigit() and right[:1].isdigit() else left + right
+    """Folds written together; a hyphen between two numbers: "3-4" is neither "34" nor "3.4"."""
+    return f"{left}-{right}" if left[-1:].isdigit() and right[:1].isdigit() else left + right
 
 
 def fold_words(tokens: Sequence[str]) -> str:
@@ -113,6 +142,19 @@ def fold_words(tokens: Sequence[str]) -> str:
     return join_fold(joined, fold_word(tokens[-1])) if tokens else ""
 
 
+def is_other_word(word: str, right: str) -> bool:
+    """Whether a short word with one letter changed is rather a word of its own than a slip of
+    the other ("shirt", "short"); a letter lost, gained or swapped is a slip."""
+    short = min(len(word), len(right)) < _SHORT_WORD
+    return short and len(word) == len(right) and sorted(word) != sorted(right)
+
+
 def fold(text: str) -> str:
     """Comparison key of a value or key; texts without any letter or digit fold to themselves."""
     return fold_words(words(text.replace("_", " "))) or text
+
+
+def is_audience(value: str) -> bool:
+    """Whether a value says for whom things are and not what they are: "women", "kids & baby"."""
+    found = [fold_word(word) for word in words(value) if word not in FUNCTION_WORDS]
+    return bool(found) and all(word in _AUDIENCE for word in found)

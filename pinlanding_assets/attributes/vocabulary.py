@@ -34,6 +34,7 @@ from pinlanding_assets.attributes.merging import (
 )
 from pinlanding_assets.attributes.normalisation import fold, fold_word, words
 from pinlanding_assets.attributes.overrides import Overrides, decided, dropped_words
+from pinlanding_assets.attributes.themes import THEME
 from pinlanding_assets.attributes.witness import merge_by_witness
 
 ENTRIES_SCHEMA = {
@@ -45,6 +46,7 @@ ENTRIES_SCHEMA = {
     "mentions": pl.Int64,
     "searchability": pl.Float64,
     "coherence": pl.Float64,
+    "label": pl.String,
 }
 ALIASES_SCHEMA = {
     "key": pl.String,
@@ -54,6 +56,12 @@ ALIASES_SCHEMA = {
     "action": pl.String,
     "reason": pl.String,
 }
+NAMES = frozenset(
+    "artist author band brand character club composer creator designer director label league "  # noqa: SIM905
+    "maker manufacturer marca marke marque player publisher seller shop studio supplier team "
+    "vendor writer".split()
+)
+"""Words of keys whose values are names."""
 KEYS_SCHEMA = {
     "key": pl.String,
     "coverage": pl.Float64,
@@ -79,6 +87,12 @@ class VocabularySettings:
         typo_ratio: A right spelling is at least this many times as frequent as a slip.
         multi_share: A key is multi-valued where some source gives at least this share of its
             products several values.
+        stated_share: The same for the catalog's own fields, which do not guess: what remains below
+            it is dirt (the tolerance of an approximate functional dependency), and `multi_least`
+            products at least.
+        multi_least: See `stated_share`.
+        open_keys: Keys of words rather than of kinds: with several values a product, and never
+            the product type.
         compared_values: Most frequent values of a key that merging looks at (cost is quadratic).
         min_score: Entries scored lower by the judge, on either scale, are dropped.
     """
@@ -91,6 +105,9 @@ class VocabularySettings:
     variant_share: float = 0.2
     typo_ratio: float = 20.0
     multi_share: float = 0.1
+    stated_share: float = 0.01
+    multi_least: int = 3
+    open_keys: frozenset[str] = frozenset({THEME})
     compared_values: int = 5_000
     min_score: float = 2.0
 
@@ -185,7 +202,9 @@ def build_vocabulary(
         said.group_by("key").agg(pl.col("product_id").n_unique()).sort("key").iter_rows()
     )
     named = [
-        values[at].key for at, fact in facts.items() if fact["products"] >= settings.least(products)
+        values[at].key
+        for at, fact in facts.items()
+        if fact["products"] >= floor and values[at].key not in settings.open_keys
     ]
     type_key = _product_type(named, coverage, product_type)
     # one kind of product is still a kind; a department above all kinds is not
@@ -215,19 +234,21 @@ def build_vocabulary(
             fate[raw] = (ids[end], "keep", "canonical")
         else:
             fate[raw] = (ids[end], "merge", why or "spelling")
-    type_key = _product_type([values[at].key for at in kept], coverage, product_type)
+    closed = [values[at].key for at in kept if values[at].key not in settings.open_keys]
+    type_key = _product_type(closed, coverage, product_type)
     spoken = said.filter(pl.col("at").is_in(kept))
     keys = _keys(spoken, multi, type_key, products)
     schema = {"at": pl.Int64, "entry_id": pl.String}
     entry_of = pl.DataFrame([*ids.items()], schema=schema, orient="row")
     parents = induced_parents(spoken.join(entry_of, on="at"))
+    labels = _labels([values[at] for at in kept], mentions)
     phrases = _phrases([values[at] for at in kept], mentions, type_key)
     entries = pl.DataFrame(
         [
             (
                 *(ids[at], values[at].key, values[at].name, phrases[at]),
                 *(facts[at]["products"], facts[at]["mentions"]),
-                *(verdicts[at].searchability, verdicts[at].coherence),
+                *(verdicts[at].searchability, verdicts[at].coherence, labels[at]),
             )
             for at in kept
         ],
@@ -241,6 +262,25 @@ def build_vocabulary(
     )
     ordered = entries.sort("key", "value"), aliases.sort("key", "raw_value")
     return Vocabulary(*ordered, keys, parents)
+
+
+def second_values_lost(mentions: pl.DataFrame, found: Vocabulary) -> int:
+    """Statements of the catalog that a single-valued key has no place for: of the values that it
+    states of one product, all but one."""
+    single = found.keys.filter(~pl.col("multi")).select(entry_key="key")
+    own = (
+        mentions.filter(source="catalog")
+        .join(
+            found.aliases.drop_nulls("entry_id"),
+            left_on=["key", "value"],
+            right_on=["key", "raw_value"],
+        )
+        .select("product_id", "entry_id")
+        .unique()
+        .join(found.entries.select("entry_id", entry_key="key"), on="entry_id")
+        .join(single, on="entry_key", how="semi")
+    )
+    return own.height - own.select("product_id", "entry_key").n_unique()
 
 
 def vocabulary_figures(found: Vocabulary) -> dict[str, float]:
@@ -259,20 +299,22 @@ def _multi(said: pl.DataFrame, settings: VocabularySettings) -> dict[str, bool]:
     """Key -> whether some source commonly gives one product several values of it.
 
     A source counts if it speaks of at least five products and a twentieth of what the most
-    talkative one covers; pictures of one product are looked at one by one.
+    talkative one covers; pictures of one product are looked at one by one. Of the catalog's own
+    fields far fewer such products are enough: a second value that it states is not to be lost.
     """
+    stated = pl.col("source") == "catalog"
+    enough = pl.when(stated).then(settings.stated_share).otherwise(settings.multi_share)
+    least = pl.when(stated).then(settings.multi_least).otherwise(1)
     share = (
         said.group_by("key", "source", "product_id", "image_hash")
         .agg(pl.col("at").n_unique())
         .group_by("key", "source")
-        .agg(pl.len().alias("n"), (pl.col("at") > 1).mean().alias("several"))
+        .agg(pl.len().alias("n"), (pl.col("at") > 1).sum().alias("several"))
         .filter(pl.col("n") >= pl.max_horizontal(5, 0.05 * pl.col("n").max().over("key")))
-        .group_by("key")
-        .agg(pl.col("several").max())
+        .filter(pl.col("several") >= pl.max_horizontal(least, enough * pl.col("n")))
     )
-    several = dict(share.iter_rows())
-    keys = said["key"].unique().sort().to_list()
-    return {key: several.get(key, 0.0) >= settings.multi_share for key in keys}
+    several = {*share["key"], *settings.open_keys}
+    return {key: key in several for key in said["key"].unique().sort().to_list()}
 
 
 def _merges(
@@ -405,6 +447,43 @@ def _keys(
     )
 
 
+def _labels(kept: list[Value], mentions: pl.DataFrame) -> dict[int, str]:
+    """How the catalog writes each value, where its capitals tell something.
+
+    Values of keys that hold names ("brand") keep theirs. Elsewhere capitals may be no more than
+    the way a column is written ("Red", "BLUE"): those that differ from it tell something ("USB"
+    among "Wireless", "Europe" among "flag").
+    """
+    counts = mentions.filter(source="catalog").group_by("key", "value", "evidence").len()
+    written: dict[tuple[str, str], tuple[int, str]] = {}
+    for key, value, evidence, n in counts.sort("len", "evidence").iter_rows():
+        written[fold(key), value] = (n, evidence or value)
+    form = {value.at: written.get((fold(value.key), value.name), (0, ""))[1] for value in kept}
+    usual: dict[str, Counter[str]] = defaultdict(Counter)
+    for value in kept:
+        if form[value.at]:
+            usual[value.key][_case(form[value.at])] += 1
+    labels = {}
+    for value in kept:
+        text = form[value.at]
+        custom = usual[value.key].most_common(1)[0][0] if text else ""
+        named = NAMES & set(words(value.key.replace("_", " ")))
+        # beside words in lower case any capital counts, beside "Red" and "Light Blue" those inside
+        telling = _case(text) != custom and (custom == "lower" or _case(text) == "inner")
+        shown = text if text and custom != "upper" and (named or telling) else value.name
+        labels[value.at] = shown.replace("_", " ")
+    return labels
+
+
+def _case(text: str) -> str:
+    """lower; upper: all of it; inner: a word with capitals behind its first letter; else first."""
+    if text == text.lower():
+        return "lower"
+    if text == text.upper() and sum(map(str.isalpha, text)) > 4:
+        return "upper"
+    return "inner" if any(word[1:] != word[1:].lower() for word in text.split()) else "first"
+
+
 def _phrases(kept: list[Value], mentions: pl.DataFrame, type_key: str | None) -> dict[int, str]:
     """Text of each entry for the text tower.
 
@@ -435,7 +514,7 @@ def _phrases(kept: list[Value], mentions: pl.DataFrame, type_key: str | None) ->
         )
         if value.name in YES:
             phrases[value.at] = flag_label(value.key)
-        elif value.key == type_key or noun.get(value.key) in tokens or alone:
+        elif value.key in (type_key, THEME) or noun.get(value.key) in tokens or alone:
             phrases[value.at] = value.name
         else:
             phrases[value.at] = f"{value.name} {value.key.replace('_', ' ')}"

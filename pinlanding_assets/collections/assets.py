@@ -72,7 +72,7 @@ def collections(
 ) -> Iterator[dg.MaterializeResult]:
     """Every topic with its ranked products, without twins, and whether it passed the gates."""
     topics_now = lake.read("topics", "topics").filter(pl.col("accepted"))
-    work = Match(lake, arrangement_of(source))
+    work = Match(lake, arrangement_of(source).shared_by(topics_now.height))
     with engine.session() as running:
         pages: list[Any] = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
     found, items = fill_pages(topics_now, pages, gates_of(source))
@@ -244,6 +244,7 @@ def published_collections(
             tagline=shop.site.tagline,
             currency=shop.defaults.currency,
             type_key=_type_key(lake),
+            noun=shop.noun,
         ),
         image_bytes=lake.image,
         covers=_covers(lake),
@@ -311,7 +312,7 @@ def _figures(lake: Lake) -> pl.DataFrame:
 
 def _counted(files, progress: Progress):
     for path, data in files:
-        if path.startswith("collections/"):
+        if path.startswith("collections/") and path.count("/") == 1:
             progress.advance()
         yield path, data
 

@@ -22,6 +22,7 @@ COLLECTIONS_SCHEMA = {
     "accepted": pl.Boolean,
     "reason": pl.String,
     "duplicate_of": pl.String,
+    "matches": pl.Int64,
 }
 ITEMS_SCHEMA = {
     "topic_id": pl.String,

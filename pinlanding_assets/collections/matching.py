@@ -4,7 +4,7 @@ Attribute overlap through an inverted index, scored by the sum of log p (PinLand
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,9 @@ from pinlanding_assets.collections.twins import Looks
 from pinlanding_assets.topics.mining import combine_sources
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
-_SCAN = 10  # candidates looked at for one place on a page
+_SCAN = 10  # candidates looked at for one of the first places
+_MOST = 1_000  # products of a page
+_PLACES = 1_000_000  # on all pages together: what a site of thousands of pages can hold
 
 
 @dataclass(frozen=True)
@@ -29,24 +31,33 @@ class Arrangement:
     """How a page is filled.
 
     Attributes:
-        max_products: Most products on a page.
+        max_products: Most products of a page; it is shown in parts. None: all that belongs there,
+            up to 1,000, and to fewer where there are thousands of pages (`shared_by`).
+        first: The first products, in a diverse order: without twins, and without a seller above
+            its share while others wait. Behind them stand the others, the surest first; of these
+            only those with one photo, to the bit or to the eye's hash, count as twins.
         min_p: Products stay out that carry all of a topic with less than this probability, the
             product of its attributes' own, which holds on pages (docs/benchmarks.md). The surest
             come first, and a page may end with a few that are a toss-up: that keeps small topics.
         twin_cosine: Vectors at least this close, under much the same title, are one product.
             (So are products with one photo, or two that look the same: `twins`.)
-        seller_share: Most of a page that one seller gets while others have products for it.
-        diversified: How many of the first products are put in a diverse order.
+        seller_share: Most of the first products that one seller gets while others have some.
         relevance: Weight of relevance against diversity in that order (maximal marginal
             relevance, Carbonell and Goldstein 1998).
     """
 
-    max_products: int = 48
+    max_products: int | None = None
+    first: int = 48
     min_p: float = 0.25
     twin_cosine: float = 0.995
     seller_share: float = 0.4
-    diversified: int = 50
     relevance: float = 0.9
+
+    def shared_by(self, pages: int) -> "Arrangement":
+        """With the most products of each of so many pages: together they have a million places,
+        and each has at least the first ones."""
+        fair = max(self.first, min(_MOST, _PLACES // max(1, pages)))
+        return replace(self, max_products=self.max_products or fair)
 
 
 def match(
@@ -73,7 +84,8 @@ def match(
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
-    shelf = Shelf(products, arrangement or Arrangement())
+    chosen = topics.filter(pl.col("accepted"))
+    shelf = Shelf(products, (arrangement or Arrangement()).shared_by(chosen.height))
     if embeddings is None:
         matcher = Matcher(shelf, [assignments], None)
     else:
@@ -82,19 +94,19 @@ def match(
             [assignments],
             lambda ids: embeddings.filter(pl.col("product_id").is_in(ids.implode())),
         )
-    chosen = topics.filter(pl.col("accepted"))
     pages = matcher.pages(chosen["entries"].to_list())
     return fill_pages(chosen, pages, gates or Gates.for_catalog(products))
 
 
 class Page(NamedTuple):
     """What stands on a page, in order: products, their scores, how likely each is right (0 to 1),
-    and the number of their sellers."""
+    the number of their sellers, and how many products there are for it, with those left out."""
 
     product_ids: pl.Series
     scores: np.ndarray
     likely: np.ndarray
     sellers: int
+    matches: int
 
 
 class Matcher:
@@ -128,12 +140,16 @@ class Matcher:
             sure = scores >= least
             rows, scores = rows[sure], scores[sure]
             best = self.shelf.best_first(rows, scores)
-            found.append((rows[best], scores[best]))
-        needed = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(f[0] for f in found)]))
+            found.append((rows[best], scores[best], len(rows)))
+        near = self.shelf.near
+        looked = [rows[:near] for rows, _, _ in found]
+        needed = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *looked]))
         vectors = self._vectors(needed)
         return [
-            self.shelf.page(rows, scores, np.exp(scores), vectors[np.searchsorted(needed, rows)])
-            for rows, scores in found
+            self.shelf.page(
+                rows, scores, np.exp(scores), vectors[np.searchsorted(needed, rows[:near])], matches
+            )
+            for rows, scores, matches in found
         ]
 
     def _vectors(self, rows: np.ndarray) -> np.ndarray:
@@ -178,6 +194,7 @@ def fill_pages(
     found = columns.with_columns(
         products=pl.Series(sizes, dtype=pl.Int64),
         sellers=pl.Series([page.sellers for page in filled], dtype=pl.Int64),
+        matches=pl.Series([page.matches for page in filled], dtype=pl.Int64),
         score=pl.Series(
             [float(p.likely[:10].mean().round(6)) if len(p.likely) else 0.0 for p in filled],
             dtype=pl.Float64,
@@ -224,6 +241,9 @@ class Shelf:
         self.sellers, self.images = live["seller"].to_numpy(), live["image"].to_numpy()
         self.looks = Looks(live["look"])
         self.arrangement = arrangement
+        self.most = arrangement.max_products or _MOST
+        self.first = min(arrangement.first, self.most)
+        self.near = _SCAN * self.first
 
     def page(
         self,
@@ -231,6 +251,7 @@ class Shelf:
         scores: np.ndarray,
         relevance: np.ndarray,
         vectors: np.ndarray | None = None,
+        matches: int = 0,
     ) -> Page:
         """Rows without twins, at most a page of them, in the order they are shown.
 
@@ -238,46 +259,71 @@ class Shelf:
             rows: Of the shelf, the best first.
             scores: One a row.
             relevance: One a row, from 0 to 1.
-            vectors: One a row, of length 1 or 0; None: no twins by vector, no diversity.
+            vectors: One for each of the first `near` rows, of length 1 or 0; None: no twins by
+                vector, no diversity.
+            matches: Rows that there are, where these are the best of more.
         """
         if vectors is None:
-            vectors = np.zeros((len(rows), 1), dtype=np.float32)
-        picked = self._without_twins(rows, vectors)
-        head = picked[: self.arrangement.diversified]
+            vectors = np.zeros((min(len(rows), self.near), 1), dtype=np.float32)
+        head, twins = self._without_twins(rows[: self.near], vectors)
         order = self._diversify(rows[head], relevance[head], vectors[head])
-        shown = np.concatenate([head[order], picked[len(head) :]])
+        behind = self._behind(rows, head, twins)
+        shown = np.concatenate([head[order], behind[: self.most - len(head)]])
+        left = matches - len(rows) if matches else 0
+        left += len(head) + len(behind) - len(shown)
         sellers = set(self.sellers[rows[shown]].tolist()) - {-1}
-        return Page(self.ids.gather(rows[shown]), scores[shown], relevance[shown], len(sellers))
+        ids, size = self.ids.gather(rows[shown]), len(shown)
+        return Page(ids, scores[shown], relevance[shown], len(sellers), size + left)
+
+    def _behind(self, rows: np.ndarray, head: np.ndarray, twins: list[int]) -> np.ndarray:
+        """Positions of the products behind the first, in order; of one photo, the first."""
+        waiting = np.ones(len(rows), dtype=bool)
+        waiting[head] = waiting[twins] = False
+        left = np.concatenate([head, waiting.nonzero()[0]])
+        at = rows[left]
+        for photo, there in (
+            (self.images[at], self.images[at] >= 0),
+            (self.looks.bits[at], self.looks.there[at]),
+        ):
+            again = np.ones(len(at), dtype=bool)
+            again[np.unique(photo, return_index=True)[1]] = False
+            waiting[left[again & there]] = False
+        return waiting.nonzero()[0]
 
     def best_first(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Positions by score, then products with a picture, then by id; a scan's length of them."""
+        """Positions by score, then products with a picture, then by id; as many as a page may
+        look at."""
         rounded = scores.round(6)
-        most = _SCAN * self.arrangement.max_products
+        most = max(self.near, self.most)
         near = np.arange(len(rows))
         if len(rows) > most:  # sorting the few best is enough, with all that tie with the last
             near = np.flatnonzero(rounded >= np.partition(rounded, len(rows) - most)[-most])
         order = np.lexsort((rows[near], self.images[rows[near]] < 0, -rounded[near]))
         return near[order][:most]
 
-    def _without_twins(self, rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Positions of a page's products: no twins, no seller above its share while others wait."""
-        most = self.arrangement.max_products
+    def _without_twins(self, rows: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, list[int]]:
+        """Positions of a page's first products: no twins, no seller above its share while others
+        wait; and the positions of twins."""
+        most = self.first
         cap = max(1, round(self.arrangement.seller_share * most))
         kept: list[int] = []
         waiting: list[int] = []
+        twins: list[int] = []
         images: set[int] = set()
         sold: dict[int, int] = {}
         seen = np.empty((min(most, len(rows)) + 1, vectors.shape[1]), dtype=np.float32)
 
-        def take(at: int) -> None:
+        def is_twin(at: int, image: int) -> bool:
             row = rows[at]
-            image = int(self.images[row])
-            if image in images:
-                return
-            if self.looks.alike(row, rows[kept]).any():
-                return
+            if image in images or self.looks.alike(row, rows[kept]).any():
+                return True
             close = seen[: len(kept)] @ vectors[at] >= self.arrangement.twin_cosine
-            if any(self._same_title(row, int(rows[kept[i]])) for i in close.nonzero()[0]):
+            return any(self._same_title(row, int(rows[kept[i]])) for i in close.nonzero()[0])
+
+        def take(at: int) -> None:
+            image = int(self.images[rows[at]])
+            if is_twin(at, image):
+                twins.append(at)
                 return
             if image >= 0:
                 images.add(image)
@@ -298,7 +344,7 @@ class Shelf:
             if len(kept) >= most:
                 break
             take(at)
-        return np.array(sorted(kept), dtype=np.int64)
+        return np.array(sorted(kept), dtype=np.int64), twins
 
     def _same_title(self, one: int, other: int) -> bool:
         from rapidfuzz import fuzz

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pinlanding_assets.collections.pages import Entry, Page
+from pinlanding_assets.collections.pages import Entry, Page, Product
 from pinlanding_assets.collections.wording import readable
 
 SECTION_CARDS = 60  # collections on one page of a section
@@ -105,14 +105,17 @@ def relate(
         page.related = [pages[n] for n in ranked[:RELATED]]
 
 
-def build_facets(page: Page, vocabulary: dict[str, Entry]) -> tuple[list[Facet], list[list[int]]]:
+def build_facets(
+    page: Page, part: Sequence[Product], vocabulary: dict[str, Entry]
+) -> tuple[list[Facet], list[list[int]]]:
     """Filters over what the collection does not fix already: attributes, sellers, stock.
 
-    Returns the filters and, for each product of the page, the numbers of the options it has.
+    Returns the filters and, for each product of a part of the page, the numbers of the options it
+    has.
     """
     fixed = {vocabulary[e].key for e in page.entries if e in vocabulary}
     options: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for position, product in enumerate(page.products):
+    for position, product in enumerate(part):
         for entry_id in product.entries:
             entry = vocabulary[entry_id]
             if entry.key not in fixed:
@@ -127,12 +130,12 @@ def build_facets(page: Page, vocabulary: dict[str, Entry]) -> tuple[list[Facet],
 
     def useful(facet: tuple[str, str]) -> bool:
         # a filter that cannot split the page, or in which everything is alone, helps nobody
-        return 1 < len(options[facet]) < len(page.products)
+        return 1 < len(options[facet]) < len(part)
 
     ranked = sorted(filter(useful, options), key=lambda facet: (-covered(facet), facet))
     attributes = [facet for facet in ranked if facet[0] == "attribute"][:MAX_ATTRIBUTE_FACETS]
     facets: list[Facet] = []
-    marks: list[list[int]] = [[] for _ in page.products]
+    marks: list[list[int]] = [[] for _ in part]
     number = 0
     for facet in [*attributes, *(facet for facet in ranked if facet[0] == "offer")]:
         best = sorted(options[facet].items(), key=lambda option: (-len(option[1]), option[0]))

@@ -19,7 +19,7 @@ from pinlanding_assets.collections.wording import (
     safe_link,
 )
 
-MAX_PRODUCTS = 60  # shown on a page, best first: keeps a page under 150 kB
+MAX_PRODUCTS = 60  # in one part of a page: keeps it under 150 kB
 MAX_TITLE = 120  # characters of a product or collection title that are shown
 MAX_LABEL = 40  # characters of a seller or an attribute that are shown
 
@@ -65,7 +65,7 @@ class Product:
 
 @dataclass
 class Page:
-    """A collection with the products shown, best first; `total` counts those not shown too."""
+    """A collection with its products, best first; `total` counts those beyond its length too."""
 
     topic_id: str
     slug: str
@@ -73,12 +73,25 @@ class Page:
     entries: tuple[str, ...]
     products: list[Product]
     total: int
+    noun: str = "product"
     cover: str | None = None
     related: list["Page"] = field(default_factory=list)
 
     @property
     def path(self) -> str:
         return f"collections/{self.slug}.html"
+
+    @property
+    def parts(self) -> list[tuple[str, list[Product]]]:
+        """(path, products) of each part of the page, one at least."""
+        starts = range(0, max(1, len(self.products)), MAX_PRODUCTS)
+        return [
+            (
+                f"collections/{self.slug}/{number}.html" if number > 1 else self.path,
+                self.products[start : start + MAX_PRODUCTS],
+            )
+            for number, start in enumerate(starts, start=1)
+        ]
 
     @property
     def images(self) -> list[str]:
@@ -105,10 +118,11 @@ class Page:
 
     @property
     def intro(self) -> str:
-        """One or two sentences that hold for the products shown."""
+        """One or two sentences that hold for the products of all parts."""
         shown = len(self.products)
-        text = counted(shown, "product") if shown == self.total else f"The {shown} best matches"
-        text += f" of {self.total:,} products" if shown < self.total else ""
+        text = counted(shown, self.noun)
+        if shown < self.total:
+            text = f"The {shown:,} best matches of {counted(self.total, self.noun)}"
         sellers = len({product.seller for product in self.products if product.seller})
         text += f" from {sellers} sellers" if sellers > 1 else ""
         if self.price_span:
@@ -130,6 +144,7 @@ def build_pages(
     currency: str | None = None,
     type_key: str | None = None,
     assignments: pl.DataFrame | None = None,
+    noun: str = "product",
 ) -> list[Page]:
     """The pages to publish, best collection first (score, then slug).
 
@@ -142,15 +157,13 @@ def build_pages(
         products, on="product_id", how="semi"
     )
     listed = listed.sort("topic_id", "rank", "product_id")
-    totals = dict(listed.group_by("topic_id").len().iter_rows())
-    shown = listed.group_by("topic_id", maintain_order=True).head(MAX_PRODUCTS)
-    known = _known_entries(shown, products, vocabulary, assignments)
+    known = _known_entries(listed, products, vocabulary, assignments)
     views = {
         row["product_id"]: _product(row, known[row["product_id"]], vocabulary, currency, type_key)
-        for row in products.join(shown, on="product_id", how="semi").iter_rows(named=True)
+        for row in products.join(listed, on="product_id", how="semi").iter_rows(named=True)
     }
     members: dict[str, list[Product]] = defaultdict(list)
-    for topic_id, product_id in shown.select("topic_id", "product_id").iter_rows():
+    for topic_id, product_id in listed.select("topic_id", "product_id").iter_rows():
         members[topic_id].append(views[product_id])
 
     pages: list[Page] = []
@@ -164,9 +177,10 @@ def build_pages(
             raise ValueError(f"collections {slugs[slug]!r} and {topic_id!r} share slug {slug!r}")
         slugs[slug] = topic_id
         title = clean(row["title"], MAX_TITLE) or slug
+        beyond = max(0, (row.get("matches") or 0) - row["products"])
         page = Page(
             topic_id, slug, title[:1].upper() + title[1:], tuple(row["entries"] or ()),
-            members[topic_id], totals[topic_id],
+            members[topic_id], len(members[topic_id]) + beyond, noun,
         )  # fmt: skip
         pages.append(page)
     return pages
@@ -187,10 +201,15 @@ def pages_table(
 
 def read_vocabulary(entries: pl.DataFrame) -> dict[str, Entry]:
     """entry_id -> Entry, from the entries table."""
-    rows = entries.select("entry_id", "key", "value", "phrase").iter_rows()
+    label = pl.col("label" if "label" in entries.columns else "value").alias("label")
+    rows = entries.select("entry_id", "key", "value", "phrase", label).iter_rows()
     return {
-        entry_id: Entry(key, clean(value, MAX_LABEL), clean(phrase or value, MAX_LABEL))
-        for entry_id, key, value, phrase in rows
+        entry_id: Entry(
+            key,
+            clean(label, MAX_LABEL),
+            clean((phrase or value).replace(value, label, 1), MAX_LABEL),
+        )
+        for entry_id, key, value, phrase, label in rows
     }
 
 

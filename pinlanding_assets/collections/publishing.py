@@ -49,7 +49,8 @@ class SiteSettings:
 
     `base_url` is where it will be served (absolute, http or https); links inside are relative.
     `currency` (ISO 4217) is for prices that come without one. `type_key` is the attribute key of
-    the product type, which groups the index; without it the index is one list.
+    the product type, which groups the index; without it the index is one list. `noun` is what one
+    item is, in the singular.
     """
 
     title: str
@@ -58,6 +59,7 @@ class SiteSettings:
     tagline: str = ""
     type_key: str | None = None
     language: str = "en"
+    noun: str = "product"
 
     def __post_init__(self) -> None:
         if not safe_link(self.base_url):
@@ -112,6 +114,7 @@ def render_site(
     pages = build_pages(
         collections, items, products, vocabulary,
         currency=site.currency, type_key=site.type_key, assignments=assignments,
+        noun=site.noun,
     )  # fmt: skip
     wider: dict[str, list[str]] = {}
     if parents is not None:
@@ -180,13 +183,16 @@ def render_site(
             listed.append(path)
             yield render("section.html", path, section=section, part=part, number=number)
         for page in section.pages:
-            listed.append(page.path)
-            facets, marks = build_facets(page, vocabulary)
-            yield render(
-                "collection.html", page.path, page=page, section=section, facets=facets,
-                marks=marks, crumbs=breadcrumb(page, section),
-                data=collection_data(site, page, section, pictures),
-            )  # fmt: skip
+            first = 1
+            for number, (path, part) in enumerate(page.parts, start=1):
+                listed.append(path)
+                facets, marks = build_facets(page, part, vocabulary)
+                yield render(
+                    "collection.html", path, page=page, section=section, facets=facets,
+                    marks=marks, crumbs=breadcrumb(page, section), part=part, number=number,
+                    first=first, data=collection_data(site, page, section, pictures, number),
+                )  # fmt: skip
+                first += len(part)
     for slug, page in redirects(collections, pages, former):
         yield render("redirect.html", f"collections/{slug}.html", page=page)
     yield from _sitemaps([site.address(path) for path in listed], site)
@@ -201,11 +207,17 @@ def breadcrumb(page: Page, section: Section) -> list[tuple[str, str]]:
 
 
 def collection_data(
-    site: SiteSettings, page: Page, section: Section, pictures: Mapping[str, Picture]
+    site: SiteSettings,
+    page: Page,
+    section: Section,
+    pictures: Mapping[str, Picture],
+    number: int = 1,
 ) -> dict:
-    """schema.org description of a collection page (JSON-LD)."""
+    """schema.org description of a part of a collection page (JSON-LD)."""
     elements = []
-    for position, product in enumerate(page.products, start=1):
+    path, part = page.parts[number - 1]
+    before = sum(len(products) for _, products in page.parts[: number - 1])
+    for position, product in enumerate(part, start=before + 1):
         item: dict[str, Any] = {"@type": "Product", "name": product.title}
         if product.image and product.image in pictures:
             item["image"] = site.address(pictures[product.image].path)
@@ -225,7 +237,7 @@ def collection_data(
         "@type": "CollectionPage",
         "name": page.title,
         "description": page.intro,
-        "url": site.address(page.path),
+        "url": site.address(path),
         "inLanguage": site.language,
         "isPartOf": {"@type": "WebSite", "name": site.title, "url": site.address("index.html")},
         "breadcrumb": {

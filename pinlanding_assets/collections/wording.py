@@ -5,6 +5,8 @@ import re
 import unicodedata
 from urllib.parse import urlsplit
 
+from pinlanding_assets.topics.words import plural
+
 MAX_LINK = 2_000  # a longer link is not taken over
 CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
 NO_CENTS = {"JPY", "KRW"}
@@ -48,7 +50,7 @@ def money(amount: float, currency: str | None) -> str:
 
 def counted(number: int, noun: str) -> str:
     """`1 product`, `1,250 products`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
 def readable(key: str) -> str:

@@ -38,6 +38,7 @@ from pinlanding_assets.scorecard.people import fleiss_kappa, people_figures, peo
 from pinlanding_assets.scorecard.recall import retrieval_figures, written
 from pinlanding_assets.topics.assets import demand
 from pinlanding_assets.topics.phrasing import Phraser
+from pinlanding_assets.topics.words import plural
 from resources.engine import Engine
 from resources.feeds.catalog_source import CatalogSource
 from resources.gpu import Gpu
@@ -134,7 +135,7 @@ def keyword_collections(
         naming(entries, aliases),
         truth.synonyms() or config.lexicon,
         lake.read("demand", "queries"),
-        Phraser(entries, keys, config.phrases),
+        Phraser(entries, keys, config.phrases, plural(config.noun)),
         arrangement=arrangement_of(source),
         gates=gates_of(source),
     )

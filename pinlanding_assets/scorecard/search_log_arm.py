@@ -50,7 +50,7 @@ def search_log_collections(
         arrangement: How pages are filled.
         gates: What a page needs; None: `Gates.for_catalog(products)`.
     """
-    shelf = Shelf(products, arrangement or Arrangement())
+    shelf = Shelf(products, (arrangement or Arrangement()).shared_by(limit))
     described = pl.DataFrame({"product_id": shelf.ids}).join(
         products.select("product_id", "description"), on="product_id", maintain_order="left"
     )

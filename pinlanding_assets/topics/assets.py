@@ -14,8 +14,9 @@ from pinlanding_assets.embeddings.assets import assignment_parts
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
-from pinlanding_assets.topics.mining import mine
+from pinlanding_assets.topics.mining import Mining, mine, support_floor
 from pinlanding_assets.topics.phrasing import Phraser, write_titles
+from pinlanding_assets.topics.words import plural
 from resources.feeds.catalog_source import CatalogSource, feed_version
 from resources.lake import ComputeCache, Lake
 from resources.language import Language, Remembered
@@ -111,14 +112,18 @@ def topics(
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
     shelf = sellable(live(lake.scan("catalog", "products"))).select("product_id", "date")
     on_sale = shelf.collect(engine="streaming")
+    wanted, least = source.config().collections, support_floor(on_sale.height)
+    if "min_products" in wanted.model_fields_set:  # smaller pages than usual are asked for
+        least = min(least, wanted.min_products)
     candidates = mine(
         assignment_parts(lake, on_sale),
         keys,
         lake.read("demand", "queries"),
         products=on_sale.height,
         members=lake.read("product_clusters", "members"),
+        mining=Mining(min_support=least),
     )
-    phraser = Phraser(entries, keys, source.config().phrases)
+    phraser = Phraser(entries, keys, source.config().phrases, plural(source.config().noun))
     model = Remembered(language, cache) if language.available() else None
     titled = write_titles(candidates, phraser, model)
     found = judge(titled, entries)

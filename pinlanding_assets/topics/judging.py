@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import words as tokens
+from pinlanding_assets.attributes.themes import ALONE
 from pinlanding_assets.topics.mining import SKETCH
 from pinlanding_assets.topics.phrasing import is_safe_title
 from pinlanding_assets.topics.words import content
@@ -39,11 +40,13 @@ class Judging:
 
     Attributes:
         min_searchability, min_coherence: Lowest scores that pass, from 1 to 5.
+        min_alone: Lowest coherence of an entry that is a topic by itself.
         max_overlap: Jaccard overlap of product sets from which two topics are the same.
     """
 
     min_searchability: float = 3.0
     min_coherence: float = 3.0
+    min_alone: float = ALONE
     max_overlap: float = 0.8
 
 
@@ -67,6 +70,7 @@ def judge(
     rows = list(candidates.iter_rows(named=True))
     searchability = [_searchability(row, of_entry) for row in rows]
     coherence = [_coherence(row, of_entry) for row in rows]
+    alone = [_mean_of_entries(row["entries"], of_entry, 1) for row in rows]
     twins = _overlapping(candidates["sketch"].to_list(), judging.max_overlap)
     refusals: list[str | None] = []
     said: dict[tuple[str, ...], str] = {}
@@ -81,6 +85,10 @@ def judge(
             refusal = f"searchability {searchability[at]:.1f} is below {judging.min_searchability}"
         elif coherence[at] < judging.min_coherence:
             refusal = f"coherence {coherence[at]:.1f} is below {judging.min_coherence}"
+        elif len(row["entries"]) == 1 and alone[at] < judging.min_alone:
+            refusal = (
+                f"coherence {alone[at]:.1f} of its only attribute is below {judging.min_alone}"
+            )
         elif words in said:
             refusal = f"says the same as “{said[words]}”"
         elif twin is not None:

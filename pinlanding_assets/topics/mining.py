@@ -1,8 +1,8 @@
 """Candidate topics: frequent combinations of attributes, mined level by level, out of core.
 
 DuckDB counts and joins within a limit of memory. Combinations of one to four entries, at most one a
-key, the product type among them where the catalog has one (PinLanding section 4, steps 1 and 2;
-Apriori growth on product lists).
+key (two of a multi-valued one: "flags" of "europe"), the product type among them where nearly all
+products have one (PinLanding section 4, steps 1 and 2; Apriori growth on product lists).
 """
 
 import math
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SKETCH = 64  # smallest product hashes kept a topic, to compare product sets
+_OF_ONE_KEY = 2  # values of a multi-valued key in one topic, at most
+_TYPED = 0.95  # of the products have a type: below it, topics without one reach the others
+_GROWN = 200_000  # combinations of a level that are looked at, the most expected products first
 _MAX_P = 0.999  # no single source is surer than this, so that two that agree are surer
 CANDIDATES_SCHEMA = {
     "entries": pl.List(pl.String),
@@ -130,14 +133,16 @@ def mine(
     """
     mining = mining or Mining()
     floor = mining.min_support or support_floor(products)
-    typed = keys.filter(pl.col("role") == "product_type")["key"].to_list()
+    several = keys.filter(pl.col("multi"))["key"].to_list() if "multi" in keys.columns else []
+    type_keys = keys.filter(pl.col("role") == "product_type")["key"].to_list()
     with _connection(mining) as db:
         key_of = _load(db, assignments, members)
-        product_type = next((key for key in typed if key in key_of.values()), None)
-        names = _frequent(db, key_of, product_type, floor)
+        product_type = next((key for key in type_keys if key in key_of.values()), None)
+        names = _frequent(db, key_of, product_type, several, floor)
         if names.is_empty():
             return pl.DataFrame(schema=CANDIDATES_SCHEMA)
-        found = pl.concat(_levels(db, names, products, floor, product_type is not None, mining))
+        typed = product_type is not None and _typed_share(db, products) >= _TYPED
+        found = pl.concat(_levels(db, names, products, floor, typed, mining))
     ranked = _with_demand(found, names, demand)
     # Surely right, wanted, and many of them: what a topic is worth.
     worth = pl.col("precision") * (
@@ -198,12 +203,17 @@ def _load(
 
 
 def _frequent(
-    db: "DuckDBPyConnection", key_of: dict[str, str], product_type: str | None, floor: int
+    db: "DuckDBPyConnection",
+    key_of: dict[str, str],
+    product_type: str | None,
+    several: list[str],
+    floor: int,
 ) -> pl.DataFrame:
     """Table `item`: `evidence` of the frequent entries alone, numbered anew; returns their names.
 
-    Entries are numbered by key, so that growing a combination by entries of later keys only meets
-    every combination once and no key twice. The product type is key number 0.
+    Entries are numbered by key, so that growing a combination by entries of later keys, or by later
+    entries of a multi-valued key, only meets every combination once. The product type is key
+    number 0.
     """
     counted = db.sql(
         "select number::int as number, count(*) as support from evidence group by 1"
@@ -218,16 +228,23 @@ def _frequent(
         .with_columns(
             entry=pl.int_range(pl.len(), dtype=pl.Int32),
             key_no=pl.col("key").rle_id() + pl.col("later").all(),
+            several=pl.col("key").is_in(several),
         )
     )
     db.register("names", names.to_arrow())
     db.execute("""
         create table item as
-        select e.product, n.entry, n.key_no::int as key_no, e.log_p
+        select e.product, n.entry, n.key_no::int as key_no, n.several, e.log_p
         from evidence e join names n using (number)
     """)
     db.execute("drop table evidence")
     return names
+
+
+def _typed_share(db: "DuckDBPyConnection", products: int) -> float:
+    """Share of the products that carry a frequent product type."""
+    row = db.execute("select count(distinct product) from item where key_no = 0").fetchone()
+    return row[0] / max(1, products) if row else 0.0
 
 
 def _levels(
@@ -239,23 +256,29 @@ def _levels(
     mining: Mining,
 ) -> Iterator[pl.DataFrame]:
     """Surviving combinations of one entry, of two, and so on, as entry numbers."""
-    single = names["support"].to_list()
+    single, key_no_of = names["support"].to_list(), names["key_no"].to_list()
     support_of: dict[tuple[int, ...], int] = {}
     sets: list[tuple[int, ...]] = [()]
     # `held`: which product carries which surviving combination, and how surely.
+    # `of_key`: how many entries of its last key it has.
     db.execute("""
         create table held as
-        select product, 0 as set_id, -1 as key_no, 0::float as log_p
+        select product, 0 as set_id, -1 as key_no, -1 as entry, 0 as of_key, 0::float as log_p
         from (select distinct product from item)
     """)
     for size in range(1, mining.max_entries + 1):
-        later = "i.key_no = 0" if size == 1 and typed else "i.key_no > h.key_no"
+        later = "i.key_no > h.key_no"
+        if size == 1 and typed:
+            later = "i.key_no = 0"
+        elif names["several"].any():
+            room = f"i.several and i.entry > h.entry and h.of_key < {_OF_ONE_KEY}"
+            later += f" or (i.key_no = h.key_no and {room})"
         # Sums of whole billionths: exact, so the same whatever order the threads add in.
         grown = db.execute(f"""
             select h.set_id, i.entry, count(*) as support,
                    sum((exp(h.log_p::double + i.log_p) * 1e9)::bigint)::double / 1e9 as expected
-            from held h join item i on h.product = i.product and {later}
-            group by all having count(*) >= {floor:d} order by 1, 2
+            from held h join item i on h.product = i.product and ({later})
+            group by all having count(*) >= {floor:d} order by expected desc, 1, 2 limit {_GROWN}
         """).fetchall()
         for set_id, entry, support, _ in grown:
             support_of[(*sets[set_id], entry)] = support
@@ -264,9 +287,10 @@ def _levels(
             combination = (*sets[set_id], entry)
             chance = products * math.prod(single[e] / products for e in combination)
             accident = support + 2 * math.sqrt(support) < mining.min_lift * chance
-            parents = combinations(combination, size - 1) if size > 1 else ()
-            widest = min((support_of.get(parent, products) for parent in parents), default=None)
-            same = widest is not None and support >= mining.max_overlap * widest
+            parents = combinations(combination, size - 1) if size > 1 else [()]
+            widest = min(support_of.get(parent, products) for parent in parents)
+            alone = size == 1 and key_no_of[entry] == 0  # a type is a topic, if all are of it
+            same = not alone and support >= mining.max_overlap * widest
             if not accident and not same:
                 kept.append((set_id, entry, combination, support, support / chance, expected))
         kept = sorted(kept, key=lambda k: (-k[-1], k[2]))[: mining.beam]
@@ -275,7 +299,8 @@ def _levels(
         db.register("grows", grows.with_row_index("set_id").to_arrow())
         db.execute("""
             create or replace table held as
-            select h.product, g.set_id, i.key_no, h.log_p + i.log_p as log_p
+            select h.product, g.set_id, i.key_no, i.entry,
+                   if(i.key_no = h.key_no, h.of_key, 0) + 1 as of_key, h.log_p + i.log_p as log_p
             from held h join grows g on g.parent = h.set_id
                  join item i on i.product = h.product and i.entry = g.entry
         """)

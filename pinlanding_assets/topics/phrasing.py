@@ -12,15 +12,15 @@ from typing import Protocol
 
 import polars as pl
 
-from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS
+from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, is_audience
 from pinlanding_assets.attributes.normalisation import words as tokens
+from pinlanding_assets.attributes.themes import THEME
 from pinlanding_assets.topics.words import content, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
 # English order of adjectives, by common names of keys; other keys stand before "material".
 _ORDER = ("condition", "size", "length", "height", "age", "shape", "color", "pattern", "flavor")
-_NOUN = "products"
 _MARKUP = re.compile(r"[<>{}\[\]\\`|^]|://")
 
 
@@ -55,8 +55,9 @@ def is_safe_slug(slug: str) -> bool:
 def slugs(titles: Sequence[str], topic_ids: Sequence[str]) -> list[str]:
     """ASCII slugs of titles, unique.
 
-    A slug that leaves out letters or digits of its title ends in its topic's id, whatever the
-    other titles are, so that it is the same every night; of equal slugs those from the second on.
+    A slug that leaves out letters, digits, "+" or "#" of its title ends in its topic's id, whatever
+    the other titles are, so that it is the same every night; of equal slugs those from the second
+    on.
     """
     used: set[str] = set()
     made = []
@@ -64,7 +65,8 @@ def slugs(titles: Sequence[str], topic_ids: Sequence[str]) -> list[str]:
         plain = unicodedata.normalize("NFKD", title)
         ascii_title = plain.encode("ascii", "ignore").decode()
         slug = re.sub(r"[^a-z0-9]+", "-", ascii_title.lower()).strip("-")[:80].strip("-")
-        whole = sum(map(str.isalnum, plain)) == sum(map(str.isalnum, slug))
+        told = sum(c.isalnum() or c in "+#" for c in plain)  # "C++" is not "C"
+        whole = told == sum(map(str.isalnum, slug))
         if not whole or not slug or slug in used:
             slug = f"{slug or 'topic'}-{topic[:8]}"
         used.add(slug)
@@ -76,27 +78,38 @@ class Phraser:
     """Writes titles from entries and reads them back, for one vocabulary.
 
     Args:
-        entries: entry_id, key, value (`attribute_vocabulary.entries`).
+        entries: entry_id, key, value, products, label (`attribute_vocabulary.entries`).
         keys: key, role (`attribute_vocabulary.keys`), in the order adjectives should stand.
         phrases: How values of a key read, as `{key: pattern}` with `{value}` in the pattern. A
             pattern that begins with the value stands before the noun, any other one after it
             ("with {value} sleeves", "for {value}").
+        noun: What the items are, in the plural: the noun of topics without a product type.
     """
 
-    def __init__(self, entries: pl.DataFrame, keys: pl.DataFrame, phrases: Mapping[str, str]):
+    def __init__(
+        self,
+        entries: pl.DataFrame,
+        keys: pl.DataFrame,
+        phrases: Mapping[str, str],
+        noun: str = "products",
+    ):
         for key, pattern in phrases.items():
             if "{value}" not in pattern:
                 raise ValueError(f"phrases: pattern {pattern!r} of key {key!r} lacks {{value}}")
-        self._patterns = dict(phrases)
+        self._patterns = {THEME: "{value}", **phrases}
+        self._noun = noun
         roles = dict(keys.select("key", "role").iter_rows())
         self._product_type = next((k for k, role in roles.items() if role == "product_type"), None)
         self._positions = {key: at for at, key in enumerate(roles)}
+        shown = "label" if "label" in entries.columns else "value"
         self._entries = {
             entry_id: (key, value)
-            for entry_id, key, value in entries.select("entry_id", "key", "value")
+            for entry_id, key, value in entries.select("entry_id", "key", shown)
             .sort("entry_id")
             .iter_rows()
         }
+        wide = entries.select("entry_id", "products") if "products" in entries.columns else None
+        self._products = dict(wide.iter_rows()) if wide is not None else {}
         # Stems of every wording -> entry; a wording that could mean two entries means neither.
         self._meaning: dict[tuple[str, ...], str | None] = {}
         for wording in (self._natural, self._explicit):
@@ -108,6 +121,11 @@ class Phraser:
                 nouns = {e for e in meant if self._entries[e][0] == self._product_type}
                 likely = nouns or meant
                 self._meaning.setdefault(words, min(likely) if len(likely) == 1 else None)
+        # The noun of the items says nothing, unless it is a product type as well.
+        self._idle = content(noun)
+        typed = self._meaning.get(self._idle) or ""
+        if self._entries.get(typed, ("", ""))[0] == self._product_type:
+            self._idle = ()
         self._longest = max((len(words) for words in self._meaning), default=1)
 
     def phrase(self, entries: Collection[str]) -> str:
@@ -126,7 +144,11 @@ class Phraser:
 
     def parse_back(self, title: str) -> frozenset[str]:
         """Entries that a title states; empty where it says anything else, or is ambiguous."""
-        words = content(title)
+        words, idle = content(title), len(self._idle)
+        if idle and words[-idle:] == self._idle:
+            words = words[:-idle]
+        elif idle and words[:idle] == self._idle:
+            words = words[idle:]
         # Fewest phrases that cover the words: best[i] covers words[:i].
         best: list[frozenset[str] | None] = [frozenset(), *[None] * len(words)]
         cost = [0.0, *[float("inf")] * len(words)]
@@ -140,17 +162,34 @@ class Phraser:
 
     def _write(self, entries: Collection[str], wording: Callable[[str], tuple[str, str]]) -> str:
         said: dict[str, list[str]] = {"before": [], "noun": [], "after": []}
+        # Of two product types the wider one is the noun: "europe flags".
+        types = [e for e in entries if self._is_type(*self._entries[e])]
+        noun = min(types, key=lambda e: (-self._products.get(e, 0), e), default=None)
         for entry_id in sorted(entries, key=lambda e: (self._place(self._entries[e][0]), e)):
             place, words = wording(entry_id)
+            if place == "noun" and entry_id != noun:
+                place, words = "before", self._entries[entry_id][1]
+            elif (
+                place == "before"
+                and noun
+                and set(stems(words)) & set(stems(self._entries[noun][1]))
+            ):
+                place, words = self._explicit(entry_id)  # not "hoodie hoodies"
             said[place].append(words)
         if said["noun"]:
-            title = " ".join([*said["before"], *said["noun"][:1]])
+            title = " ".join([*said["before"], *said["noun"]])
+        elif said["before"] and all(self._entries[e][0] in self._patterns for e in entries):
+            title = " ".join([*said["before"], self._noun])
         elif said["before"]:
-            title = f"{_NOUN} in {_enumerate(said['before'])}"
+            title = f"{self._noun} in {_enumerate(said['before'])}"
         else:
-            title = _NOUN
+            title = self._noun
         title = " ".join([title, *_merge_prepositions(said["after"])])
         return title[:1].upper() + title[1:]
+
+    def _is_type(self, key: str, value: str) -> bool:
+        """Whether a value is what things are; "women" is for whom they are."""
+        return key == self._product_type and not is_audience(value)
 
     def _place(self, key: str) -> tuple[int, int]:
         """Where an adjective stands: by the English order, then by the order of the keys."""
@@ -159,12 +198,14 @@ class Phraser:
     def _natural(self, entry_id: str) -> tuple[str, str]:
         """Place and words of an entry, as one would say it."""
         key, value = self._entries[entry_id]
-        if key == self._product_type:
+        if self._is_type(key, value):
             return "noun", plural(value)
         if key in self._patterns:
             pattern = self._patterns[key]
             place = "before" if pattern.lstrip().startswith("{value}") else "after"
             return place, pattern.replace("{value}", value).strip()
+        if is_audience(value):
+            return "after", f"for {plural(value)}"
         name = _readable(key)
         if value in _YES:
             return "before", name
@@ -179,10 +220,12 @@ class Phraser:
     def _explicit(self, entry_id: str) -> tuple[str, str]:
         """Place and words of an entry with its key named."""
         key, value = self._entries[entry_id]
-        if key == self._product_type:
+        if self._is_type(key, value):
             return "noun", plural(value)
+        if is_audience(value):
+            return "after", f"for {plural(value)}"
         name = _readable(key)
-        if stems(value)[-1:] == stems(name)[-1:]:  # "v-neck", not "v-neck neck"
+        if stems(name)[-1:] and stems(name)[-1] in stems(value):  # "v-neck", not "v-neck neck"
             return "after", f"with {value}"
         return "after", f"with {value} {name}"
 

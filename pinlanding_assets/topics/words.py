@@ -24,11 +24,21 @@ _IRREGULAR = {
 }
 _PLURALS = frozenset(_IRREGULAR.values())
 _UNCOUNTABLE = frozenset(
-    "art bedding bread butter cheese clothing coffee equipment fish flour food fruit "  # noqa: SIM905
-    "furniture gear hardware honey jewellery jewelry lighting luggage makeup meat milk rice salt "
-    "software sugar tea water".split()
+    "apparel art beauty bread butter care cheese coffee cotton data decor denim "  # noqa: SIM905
+    "documentation education electronics equipment fashion fish fitness flour food fruit "
+    "furniture garden gear geography hardware health home honey hosiery information "
+    "jewellery jewelry leather linen lingerie luggage makeup meat milk music outdoor paper "
+    "recreation rice salt software sport stationery storage sugar swim tea transportation "
+    "travel unisex water wine wool yoga".split()
 )
-_UNCOUNTABLE_ENDINGS = ("wear", "ware")
+_UNCOUNTABLE_ENDINGS = ("wear", "ware", "ness")
+# nouns that end like what one does ("clothing", "running"), but can be counted
+_COUNTABLE_ING = frozenset(
+    "building drawing earring king leg-ring legging listing painting recording ring setting "  # noqa: SIM905
+    "spring stocking string swing wing".split()
+)
+# names of several shelves: "home & kitchen"
+_SEVERAL = re.compile(r" (?:&|and|or|\+) |[,/;|]|\s[-–—]\s")
 _SIBILANT = ("s", "x", "z", "ch", "sh")
 
 
@@ -50,8 +60,11 @@ def content(text: str) -> tuple[str, ...]:
 def plural(noun: str) -> str:
     """Plural of a lower-case noun or noun phrase: of its head word, the last before " of "/" for ".
 
-    Words that are plural already (jeans, women) or have no plural (equipment) stay as they are.
+    Words that are plural already (jeans, women) or have no plural (equipment), and names of several
+    things ("home & kitchen") stay as they are.
     """
+    if _SEVERAL.search(noun):
+        return noun
     head, separator, tail = noun, "", ""
     for preposition in (" of ", " for ", " with "):
         if preposition in head:
@@ -69,10 +82,12 @@ def _plural_word(word: str) -> str:
         return word
     if word.endswith(_UNCOUNTABLE_ENDINGS):
         return word
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word  # plural already: jeans, watches
-    if word.endswith("is"):
+    if word.endswith("ing") and len(word) > 4 and word not in _COUNTABLE_ING:
+        return word
+    if word.endswith(("sis", "xis")):
         return word[:-2] + "es"
+    if word.endswith("s") and not word.endswith(("ss", "us")):
+        return word  # plural already: jeans, watches, bikinis
     if word.endswith(_SIBILANT):
         return word + "es"
     if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):

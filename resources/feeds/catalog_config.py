@@ -193,11 +193,13 @@ class Models(_Settings):
 
 
 class Collections(_Settings):
-    """How large a collection has to be. `min_sellers` is 3, or 1 where no column names sellers."""
+    """How large a collection is. `min_sellers` is 3, or 1 where no column names sellers; with no
+    `max_products`, a page holds all that belongs there, up to 1,000 (fewer on thousands of pages).
+    """
 
     min_products: Annotated[int, Field(ge=1)] = 10
     min_sellers: Annotated[int, Field(ge=1)] = 3
-    max_products: Annotated[int, Field(ge=1)] = 48
+    max_products: Annotated[int, Field(ge=1)] | None = None
 
 
 class Site(_Settings):
@@ -224,6 +226,7 @@ class CatalogConfig(_Settings):
             at a time, and a price that may be read in two ways is refused.
         day_format: Of the day column, as in `%d.%m.%Y`.
         nulls: Further words for a missing value.
+        noun: What one item is, in the singular: "package", "image".
         limits: Of data-quality checks; `resources.quality.Limits` names them.
     """
 
@@ -243,6 +246,7 @@ class CatalogConfig(_Settings):
     nulls: list[str] = []
     words: Words = Words()
     product_type: Name | None = None
+    noun: Annotated[str, Field(pattern=r"^[^\W\d_][\w \-]{0,38}$")] = "product"
     phrases: dict[Name, str] = {}
     lexicon: dict[Name, list[Name] | dict[Name, list[Name]]] = {}  # or value -> other words
     images_from: Name | None = None

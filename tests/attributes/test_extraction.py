@@ -57,6 +57,23 @@ def test_catalog_fields_become_clean_mentions() -> None:
     assert frame["source"].unique().to_list() == ["catalog"]
 
 
+def test_a_path_states_its_parts_and_for_whom() -> None:
+    fields = [
+        {"category": "Men > Tops > Jackets", "size": "S/M", "blend": "Wool/Silk/Linen"},
+        {"category": "Kids & Baby/Toys/Puzzles", "page": "https://a.example/b/c", "gender": "men"},
+    ]
+    frame = from_catalog(products("a", "b", attributes=fields))
+    assert found(frame) == [
+        *(("p0", "blend", "linen"), ("p0", "blend", "silk")),
+        *(("p0", "blend", "wool"), ("p0", "category", "jackets"), ("p0", "category", "tops")),
+        *(("p0", "gender", "men"), ("p0", "size", "s/m"), ("p1", "category", "puzzles")),
+        *(("p1", "category", "toys"), ("p1", "gender", "kids & baby"), ("p1", "gender", "men")),
+    ]
+    own = from_catalog(products("a", attributes=[{"category": "Men > Jackets"}]))
+    assert found(own) == [("p0", "audience", "men"), ("p0", "category", "jackets")]
+    assert frame.filter(value="jackets")["evidence"].item() == "Jackets"
+
+
 def test_deleted_products_say_nothing() -> None:
     gone = products("red cup", attributes=[{"color": "red"}], operation="delete")
     assert from_catalog(gone).height == 0
@@ -112,6 +129,27 @@ def test_a_rare_slip_counts_as_the_frequent_word() -> None:
 def test_a_frequent_word_is_no_slip() -> None:
     titles = ["brown cup"] * 4 + ["brawn cup"] * 2 + ["crown cup"]
     assert from_text(products(*titles), {"color": ["brown"]}).height == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "title", "description"),
+    [
+        *(("shirt", "short jacket", ""), ("driver", "drive shaft", ""), ("gnome", "gnote app", "")),
+        ("opengl", "opencl tool", "runs on OpenCL"),
+        ("striped", "stripd cup", ""),
+    ],
+)
+def test_a_word_of_its_own_is_no_slip(value: str, title: str, description: str) -> None:
+    titles = [f"{value} thing"] * 19 + [title]
+    fields = [{"k": value}] * 19 + [{}]
+    frame = from_text(products(*titles, attributes=fields, description=description), {})
+    assert frame.height == (20 if value == "striped" else 19)
+
+
+def test_titles_speak_in_the_most_frequent_spelling() -> None:
+    fields = [{"color": "Grey"}] * 3 + [{"color": "Gray"}]
+    frame = from_text(products(*["gray cup"] * 4, attributes=fields), {})
+    assert frame["value"].unique().to_list() == ["grey"]
 
 
 def test_evidence_shows_the_neighbours() -> None:

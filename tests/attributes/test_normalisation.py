@@ -20,6 +20,8 @@ def test_words_that_only_look_plural_stay(word: str) -> None:
         *(("hoodies", "hoodie"), ("shoes", "shoe"), ("tomatoes", "tomato"), ("boxes", "box")),
         *(("v neck", "V-neck"), ("men's", "men"), ("scarves", "scarf"), ("blouses", "blouse")),
         *(("colour", "color"), ("ＳＩＬＫ", "silk"), ("neck_line", "neckline")),
+        *(("-Brown", "brown"), ("CoolTech™", "cooltech"), ("CoolTech(TM)", "cooltech®")),
+        *(("1.5l", "1.5 l"), ("1,5 l", "1.5 l"), ("red+blue", "red + blue")),
     ],
 )
 def test_spellings_of_one_thing_meet(one: str, other: str) -> None:
@@ -31,6 +33,8 @@ def test_spellings_of_one_thing_meet(one: str, other: str) -> None:
     [
         *(("short", "shorts"), ("glass", "glasses"), ("1.5 l", "15 l"), ("shirt", "skirt")),
         *(("new", "news"), ("128 gb", "256 gb"), ("-", "+")),
+        *(("C", "C++"), ("C++", "C#"), ("A", "A+"), ("A+", "A++"), ("net", ".NET"), ("16", "16+")),
+        *(("-5 °C", "5 °C"), ("1/2 inch", "1.2 inch"), ("3-4 years", "3.4 years")),
     ],
 )
 def test_different_things_stay_apart(one: str, other: str) -> None:
@@ -51,6 +55,8 @@ def test_clean_key_is_snake_case() -> None:
         ("<b>red</b>", None),
         ("https://example.org", None),
         ("a\x00b\u202e", "a b"),
+        *(("-Brown", "brown"), ("CoolTech™", "cooltech"), (".NET", ".net"), ("red...", "red")),
+        *(("-5 °C", "-5 °c"), ("... and more", "and more"), ("A+", "a+")),
         ("", None),
         ("x" * 10_000_000, None),
     ],

@@ -13,6 +13,7 @@ from pinlanding_assets.attributes.vocabulary import (
     Vocabulary,
     VocabularySettings,
     build_vocabulary,
+    second_values_lost,
     vocabulary_figures,
 )
 
@@ -107,11 +108,36 @@ def test_spellings_merge_into_the_most_frequent() -> None:
         *(("stripd", "striped", True), ("strpied", "striped", True), ("strioed", "striped", True)),
         *(("shirt", "short", False), ("midi", "mini", False), ("mini", "maxi", False)),
         *(("256gb", "128gb", False), ("pink", "mink", False)),
+        *(("nature gear", "nature gnaws", False), ("natur gnaws", "nature gnaws", True)),
     ],
 )
 def test_slips(rare: str, frequent: str, merged: bool) -> None:
     found = build(mentions(("k", frequent, 60), ("k", rare, 2)))
     assert fate(found, "k", rare)[1] == ("merge" if merged else "keep")
+
+
+def test_a_word_that_other_values_use_is_no_slip() -> None:
+    found = build(mentions(("k", "leather strap", 60), ("k", "leather strip", 2)))
+    assert fate(found, "k", "leather strip")[1] == "keep"
+    said = [("k", "canvas coaster", 60), ("k", "canvas coater", 2), ("k", "paint coater", 9)]
+    assert fate(build(mentions(*said)), "k", "canvas coater")[1] == "keep"
+    assert fate(build(mentions(*said[:2])), "k", "canvas coater")[1] == "merge"
+
+
+def test_signs_make_another_value() -> None:
+    found = build(mentions(("k", "c", 9), ("k", "c++", 7), ("k", "c#", 5), ("k", "a+", 5)))
+    assert found.entries["value"].to_list() == ["a+", "c", "c#", "c++"]
+
+
+@pytest.mark.parametrize(("twice", "multi"), [(0, False), (2, False), (3, True), (9, True)])
+def test_second_values_that_the_catalog_states_are_not_lost(twice: int, multi: bool) -> None:
+    said = pl.concat([mentions(("k", "red", 200)), mentions(("k", "blue", twice), first=0)])
+    said = pl.concat([said, mentions(("k", "blue", 50), first=300)])
+    found = build(said, products=350)
+    assert found.keys["multi"].to_list() == [multi]
+    assert second_values_lost(said, found) == (0 if multi else twice)
+    seen = said.with_columns(source=pl.lit("vlm"))
+    assert build(seen, products=350).keys["multi"].to_list() == [False], "others may err"
 
 
 def test_what_other_sources_say_decides_about_a_slip() -> None:
@@ -357,3 +383,20 @@ def test_compression_is_told() -> None:
     assert figures == {
         **{"raw_values": 3.0, "compression": 1.5, "raw_singletons": 1.0, "singletons": 0.0}
     }
+
+
+def test_names_keep_their_capitals_and_columns_their_style() -> None:
+    def label(key: str, *written: str) -> list[str]:
+        rows = [
+            (f"p{n}-{m}", None, "catalog", "t", key, text.lower(), None if text.islower() else text)
+            for n, text in enumerate(written)
+            for m in range(4)
+        ]
+        frame = pl.DataFrame(rows, schema=MENTIONS_SCHEMA, orient="row")
+        return sorted(build(frame, products=len(rows)).entries["label"])
+
+    assert label("brand", "Danny Allen", "acme") == ["Danny Allen", "acme"]
+    assert label("color", "Red", "Light Blue", "Navy") == ["light blue", "navy", "red"]
+    assert label("keyword", "flag", "icon", "Europe") == ["Europe", "flag", "icon"]
+    assert label("port", "Wireless", "Wired", "USB") == ["USB", "wired", "wireless"]
+    assert label("brand", "ACME TOOLS", "GLOBEX") == ["acme tools", "globex"]

@@ -32,6 +32,7 @@ def page(name, products, sellers=3, **other):
         "sellers": sellers,
         "score": 0.9,
         "demand": 0.0,
+        "matches": len(products),
     }
     return row | other, [f"p{at:02}" for at in products]
 

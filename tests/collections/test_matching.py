@@ -159,6 +159,25 @@ def test_no_seller_fills_a_page_while_others_wait():
     assert len(shown(items)) == 10  # its only seller may fill it
 
 
+def test_a_page_holds_all_that_belongs_there_or_says_how_many_do():
+    products = catalog(200, seller=["big"] * 150 + ["small"] * 50)
+    products = products.with_columns(
+        images=pl.Series([[f"{n % 190}"] for n in range(200)]), title=pl.lit("hat")
+    )
+    topics = pl.DataFrame([topic("type=hat")])
+    sure = assigned(products["product_id"])
+    found, items = match(topics, sure, products, gates=OPEN)
+    assert items["product_id"].n_unique() == 190, "of one photo the first"
+    assert found.select("products", "matches").row(0) == (190, 190)
+    assert items["rank"].to_list() == list(range(1, 191))
+    short = Arrangement(max_products=60)
+    found, items = match(topics, sure, products, arrangement=short, gates=OPEN)
+    assert found.select("products", "matches").row(0) == (60, 190)
+    assert Arrangement().shared_by(10).max_products == 1_000
+    assert Arrangement().shared_by(5_000).max_products == 200
+    assert short.shared_by(5_000).max_products == 60
+
+
 def test_the_first_products_differ_in_looks():
     products = catalog(4, seller=[None] * 4).cast({"seller": pl.String})
     vectors = [[1.0, 0.0], [0.99, 0.14], [0.98, 0.2], [0.0, 1.0]]

@@ -474,13 +474,21 @@ def test_a_site_without_collections():
     assert_every_link_resolves(files)
 
 
-def test_a_page_shows_the_best_and_says_so():
+def test_a_page_shows_all_in_parts_and_says_what_lies_beyond():
     world = World(MAX_PRODUCTS * 3 + 30, titles=["é" * 300])
     files = world.render()
-    page = files["collections/all-lamps.html"]
-    assert page.decode().count('<li class="product') == MAX_PRODUCTS
-    assert f"The {MAX_PRODUCTS} best matches of {MAX_PRODUCTS + 10} products" in page.decode()
-    assert len(page) < 150_000
+    names = ["collections/all-lamps.html", "collections/all-lamps/2.html"]
+    for name, shown, status in zip(names, (MAX_PRODUCTS, 10), ("1–60", "61–70"), strict=True):
+        page = files[name].decode()
+        assert page.count('<li class="product') == shown
+        assert f"{status} of {MAX_PRODUCTS + 10} products" in page
+        assert len(files[name]) < 150_000
+    assert_every_link_resolves(files)
+    beyond = world.collections.with_columns(matches=pl.col("products") + 1_000)
+    pages = build_pages(beyond, world.items, world.products, {})
+    page = next(page for page in pages if page.slug == "all-lamps")
+    best, of = MAX_PRODUCTS + 10, MAX_PRODUCTS + 1_010
+    assert page.intro.startswith(f"The {best} best matches of {of:,} products")
     pages = build_pages(world.collections, world.items, world.products, {})
     page = next(page for page in pages if page.slug == "all-lamps")
     assert page.total == MAX_PRODUCTS + 10
@@ -511,7 +519,7 @@ def test_facets_are_about_what_the_collection_leaves_open():
     vocabulary = read_vocabulary(world.entries)
     pages = build_pages(world.collections, world.items, world.products, vocabulary)
     page = next(page for page in pages if page.slug == "all-lamps")
-    facets, marks = build_facets(page, vocabulary)
+    facets, marks = build_facets(page, page.products, vocabulary)
     assert [facet.title for facet in facets] == ["Colour", "Size", "Availability", "Seller"]
     assert [label for _, label, _ in facets[0].options] == ["blue", "red"]
     assert len(marks) == len(page.products)

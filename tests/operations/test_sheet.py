@@ -46,7 +46,7 @@ def lake(tmp_path) -> Lake:
     for name, seed in (("0" * 64, 0), ("1" * 64, 1)):
         found.put_image(name, jpeg(seed))
     for asset, topic in zip(ARMS.values(), ("t0", "t1", "t0"), strict=True):
-        page = (topic, topic, f"Hats {topic}", ["type=hat"], 3, 1, 0.9, True, "", None)
+        page = (topic, topic, f"Hats {topic}", ["type=hat"], 3, 1, 0.9, True, "", None, 3)
         rows = [(topic, rank, f"p{rank - 1}", 0.0, ["type=hat"]) for rank in (1, 2, 3)]
         found.commit(
             asset,

@@ -13,7 +13,7 @@ from pinlanding_assets.scorecard.judging import (
 def pages(*topics):
     """(name, entries, products) -> collections and items."""
     collections = [
-        (name, name, name, entries, len(products), 0, 0.9, True, "", None)
+        (name, name, name, entries, len(products), 0, 0.9, True, "", None, None)
         for name, entries, products in topics
     ]
     items = [

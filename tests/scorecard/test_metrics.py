@@ -40,7 +40,7 @@ TRUTH = pl.DataFrame(
 def pages(*topics):
     collections = pl.DataFrame(
         [
-            (name, name, name, entries, len(products), 0, 0.9, True, "", None)
+            (name, name, name, entries, len(products), 0, 0.9, True, "", None, None)
             for name, entries, products in topics
         ],
         schema=COLLECTIONS_SCHEMA,

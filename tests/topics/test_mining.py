@@ -139,6 +139,37 @@ def test_a_type_that_no_topic_can_have_leaves_no_topics():
     assert mine([rows], KEYS, NO_DEMAND, products=40).is_empty()
 
 
+def test_two_values_of_a_multi_valued_key_make_a_topic():
+    keys = pl.DataFrame({"key": ["keyword"], "role": ["product_type"], "multi": [True]})
+    said = [(f"p{n:02}", "keyword", "flag") for n in range(30)]
+    said += [(f"p{n:02}", "keyword", "europe") for n in range(20, 50)]
+    said += [(f"p{n:02}", "keyword", "map") for n in range(50, 60)]
+    said += [(f"p{n:02}", "keyword", "star") for n in range(22, 30, 2)]
+    found = mine([assigned(said)], keys, NO_DEMAND, products=60)
+    assert ("keyword=europe", "keyword=flag") in sets(found)
+    assert max(map(len, sets(found))) == 2, "two of one key, at most"
+    single = keys.with_columns(multi=False)
+    assert max(map(len, sets(mine([assigned(said)], single, NO_DEMAND, products=60)))) == 1
+
+
+def test_products_without_a_type_get_topics_where_they_are_many():
+    typed = [(f"p{n:02}", "type", ("dress", "coat")[n % 2]) for n in range(30)]
+    moods = [(f"p{n:02}", "mood", ("warm", "cool")[n % 3 == 0]) for n in range(60)]
+    assert ("mood=warm",) in sets(mine([assigned([*typed, *moods])], KEYS, NO_DEMAND, products=60))
+    most = [(f"p{n:02}", "type", ("dress", "coat")[n % 2]) for n in range(58)]
+    found = mine([assigned([*most, *moods])], KEYS, NO_DEMAND, products=60)
+    assert ("mood=warm",) not in sets(found)
+
+
+def test_smaller_topics_where_they_are_asked_for():
+    said = [(f"p{n}", "type", ("dress", "coat")[n % 2]) for n in range(40)]
+    said += [(f"p{n}", "color", "red") for n in (0, 2)]
+    rows = assigned(said)
+    assert ("type=dress", "color=red") not in sets(mine([rows], KEYS, NO_DEMAND, products=40))
+    found = mine([rows], KEYS, NO_DEMAND, products=40, mining=Mining(min_support=2))
+    assert ("type=dress", "color=red") in sets(found)
+
+
 def test_support_floor_follows_the_catalog():
     assert [support_floor(n) for n in (0, 40, 650, 5_000, 100_000, 1_000_000)] == [
         3,

@@ -129,3 +129,43 @@ def test_unsafe_titles(title):
 
 def test_topic_id_ignores_the_order_of_entries():
     assert topic_id(["a", "b"]) == topic_id(["b", "a"]) != topic_id(["ab"])
+
+
+def test_of_two_types_the_wider_one_is_the_noun():
+    entries = pl.DataFrame(
+        [("keyword=flag", "keyword", "flag", 90), ("keyword=europe", "keyword", "europe", 40)],
+        schema=["entry_id", "key", "value", "products"],
+        orient="row",
+    )
+    phraser = Phraser(entries, pl.DataFrame({"key": ["keyword"], "role": ["product_type"]}), {})
+    assert phraser.phrase(["keyword=flag", "keyword=europe"]) == "Europe flags"
+
+
+SHELVES = {
+    "kind": ["hoodies & sweatshirts", "women", "pant"],
+    "style": ["hoodie"],
+    "gender": ["men"],
+    "weather": ["all-weather", "cold"],
+    "theme": ["viewer"],
+    "color": ["black"],
+}
+
+
+@pytest.mark.parametrize(
+    ("entries", "title"),
+    [
+        (["kind=hoodies & sweatshirts", "style=hoodie"], "Hoodies & sweatshirts with hoodie style"),
+        (["kind=pant", "gender=men"], "Pants for men"),
+        (["kind=women", "color=black"], "Images in black for women"),
+        (["kind=women"], "Images for women"),
+        (["kind=pant", "weather=all-weather"], "All-weather pants"),
+        (["theme=viewer"], "Viewer images"),
+    ],
+)
+def test_titles_say_what_things_are_and_for_whom(entries, title):
+    rows = [(f"{key}={value}", key, value) for key, values in SHELVES.items() for value in values]
+    known = pl.DataFrame(rows, schema=["entry_id", "key", "value"], orient="row")
+    roles = ["product_type"] + ["attribute"] * (len(SHELVES) - 1)
+    phraser = Phraser(known, pl.DataFrame({"key": list(SHELVES), "role": roles}), {}, "images")
+    assert phraser.phrase(entries) == title
+    assert phraser.parse_back(title) == frozenset(entries)

@@ -55,6 +55,17 @@ def test_refusals(change, reason):
     assert reason in topics["reason"].item()
 
 
+def test_an_entry_of_little_coherence_is_no_topic_by_itself():
+    weak = pl.DataFrame({"entry_id": ["theme=using"], "searchability": [5.0], "coherence": [1.5]})
+    rows = [
+        candidate("Using products", entries=["theme=using"]),
+        candidate("Using parsers", range(50, 80), entries=["theme=using", "type=parser"]),
+    ]
+    topics = judge(pl.DataFrame(rows, schema_overrides={"focus": pl.Float64}), weak)
+    assert topics["accepted"].to_list() == [False, True]
+    assert "only attribute" in topics["reason"][0]
+
+
 def test_demand_and_short_titles_are_searchable():
     topics = judged(
         candidate("Red dresses", demand=100.0),

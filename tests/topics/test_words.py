@@ -19,6 +19,9 @@ from pinlanding_assets.topics.words import content, normal_form, plural
         ("woman", "women"),
         ("women", "women"),
         ("sports bra", "sports bras"),
+        *(("hair care", "hair care"), ("swim", "swim"), ("home & kitchen", "home & kitchen")),
+        *(("tanks & cami", "tanks & cami"), ("camis", "camis"), ("running", "running")),
+        *(("earring", "earrings"), ("axis", "axes"), ("class", "classes")),
     ],
 )
 def test_plural(noun, expected):

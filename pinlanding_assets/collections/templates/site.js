@@ -4,6 +4,10 @@
 
 const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+const items = (n) => {
+  const { noun, nouns } = document.querySelector("[data-noun]").dataset;
+  return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
+};
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -48,7 +52,7 @@ function searchBox(box) {
     const text = element("span");
     const name = element("b", "", title);
     name.dir = "auto";
-    text.append(name, element("small", "", plural(products, "product")));
+    text.append(name, element("small", "", items(products)));
     link.append(thumb, text);
     const item = element("li");
     item.append(link);
@@ -105,6 +109,7 @@ function shop(root) {
   const filters = root.querySelector(".filters");
   const groups = [...root.querySelectorAll("fieldset")].map((set) => [...set.querySelectorAll("input")]);
   const status = root.querySelector(".shown");
+  const whole = status.textContent;
 
   // a product passes when it has one of the ticked options of every group (but `except`)
   const passes = (card, except) =>
@@ -132,7 +137,7 @@ function shop(root) {
       filters.querySelector(".active-count").textContent = ticked ? `(${ticked})` : "";
       filters.querySelector("button").hidden = !ticked;
     }
-    status.textContent = plural(left, "product") + (left < cards.length ? ` of ${cards.length}` : "");
+    status.textContent = left < cards.length ? `${items(left)} of ${cards.length}` : whole;
     root.querySelector(".nothing").hidden = left > 0;
   }
 

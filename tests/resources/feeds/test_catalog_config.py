@@ -16,7 +16,7 @@ def test_an_id_and_a_feed_are_enough(tmp_path):
     config = load(tmp_path, LEAST)
     assert config.name == "my-shop"
     assert config.collections.model_dump() == {
-        **{"min_products": 10, "min_sellers": 1, "max_products": 48}
+        **{"min_products": 10, "min_sellers": 1, "max_products": None}
     }
     assert load(tmp_path, LEAST, "clothing_cc0.yaml").name == "clothing_cc0"
 
