@@ -23,7 +23,9 @@ _IMAGE_MEMBERS = (
     *("file_name", "filename", "filePath", "@id", "id", "medium", "small", "thumb", "thumbnail"),
 )
 _KEY_MEMBERS = ("key", "name", "attribute", "attribute_code", "code", "property", "label", "trait")
-_VALUE_MEMBERS = ("value", "values", "option", "options", "display_value", "text", "val")
+_VALUE_MEMBERS = (
+    *("value", "values", "option", "options", "display_value", "text", "val", "content"),
+)
 _SWATCH = re.compile(r"#[0-9a-fA-F]{6}:(?=\S)")  # Wix has the color before its name
 _PAIR = re.compile(r"[,;|\n]\s*(?=[^,;|=:\n]{1,80}[=])|\n")
 

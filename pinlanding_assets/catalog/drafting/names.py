@@ -18,7 +18,7 @@ _MONEY = said(
 )
 _AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
-_IN_BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
+_IN_BRACKETS = re.compile(r"[(\[（【][^)\]）】]*[)\]）】]")
 _LOCALE = re.compile(r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}[")\]]*$')  # name."en-GB", name(en-gb)
 _SHORT = {  # as columns of warehouses are called
     **{"cd": "code", "nm": "name", "descr": "description", "dsc": "description", "ccy": "currency"},

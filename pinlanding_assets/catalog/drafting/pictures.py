@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.names import plain, rank, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
-from pinlanding_assets.catalog.drafting.words import said
+from pinlanding_assets.catalog.drafting.words import listed, said
 
 _SEPARATORS = ("|", ";", ",", "\n", "~", "^", " ")
 _FURTHER = said(
@@ -21,11 +21,13 @@ _OF_OTHERS = said(
     "store, author, user, banner, chart, manufacturer, flag, supplier, kategorie, marke"
 )
 _MEDIUM = frozenset({"medium", "middle"})
-_MEMBERS = said(
+_MEMBERS_IN_ORDER = listed(
     "bytes, hi_res, large, full, original, master, max, src, url, href, contentUrl, content_url,"
     "image_url, imageUrl, link, image, path, file, file_name, filename, filePath, @id, id,"
     "medium, small, thumb, thumbnail"
 )
+_MEMBERS = frozenset(_MEMBERS_IN_ORDER)
+_NAMED_BY_THE_FULL_NAME = listed("edm is shown by, isshownby, is shown by, media content")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _is_picture(column: Column) -> tuple[bool, str | None]:
         return True, split
     if column.share(shapes.is_image) >= sure_enough:
         return True, None
-    stated = bool(named & words.IMAGE_TOKENS) or plain(column.name) in ("image src", "image link")
+    stated = bool(named & words.IMAGE_TOKENS) or plain(column.name) in _NAMED_BY_THE_FULL_NAME
     stated = stated and not named & words.NOT_IMAGES
     where = column.share(lambda v: shapes.is_url(v) or (shapes.is_path(v) and " " not in str(v)))
     return stated and where >= 0.9, None
@@ -82,8 +84,10 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
     """The columns of images, the main one first."""
     found: dict[str, Picture] = {}
     grouped: dict[str, list[Column]] = {}
+    others = _other_forms(columns.values())
     for column in columns.values():
         good, split = (False, None) if column.keyed else _is_picture(column)
+        good = good and column not in others
         if not good:
             continue
         owner = _owner(column)
@@ -101,6 +105,30 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
         found[owner] = Picture(owner, None, covers, reason)
     chosen = [_of_server(p, columns.get(p.name)) for p in _best(list(found.values()), columns)]
     return sorted(chosen, key=lambda p: _order(p.name, list(columns)))
+
+
+def _other_forms(columns: Iterable[Column]) -> list[Column]:
+    """Of objects in a list, each of which is an image: the columns that hold it in another form."""
+    objects: dict[tuple[str, ...], list[Column]] = {}
+    for column in columns:
+        listed_in = column.parents[-1] if column.parents else ""
+        image = _is_named_an_image(_owner_name(column)) if listed_in.endswith("[]") else False
+        if image and not column.keyed and _is_picture(column)[0]:
+            objects.setdefault(column.parents, []).append(column)
+    found: list[Column] = []
+    for members in objects.values():
+        members.sort(key=_form)
+        found += members[1:]
+    return found
+
+
+def _form(column: Column) -> tuple:
+    """Smaller is better: the image itself, before a copy or what a server of images answers."""
+    last = re.split(r"[.\]]", column.name)[-1].strip('"')
+    small = bool(tokens(last) & (words.SMALL | _MEDIUM)) or "thumb" in last.casefold()
+    served = "iiif" in last.casefold() or column.share(_is_server) > 0.5
+    member = _MEMBERS_IN_ORDER.index(last) if last in _MEMBERS else len(_MEMBERS_IN_ORDER)
+    return small, served, member
 
 
 def _of_server(picture: Picture, column: Column | None) -> Picture:
@@ -138,14 +166,12 @@ def _owner(column: Column) -> str:
     owner = _owner_name(column)
     if last not in _MEMBERS:
         return ""
+    return owner if last == "bytes" or _is_named_an_image(owner) else ""
+
+
+def _is_named_an_image(owner: str) -> bool:
     inner = re.split(r"[.\]]", owner)[-1] or owner
-    if (
-        last == "bytes"
-        or tokens(inner) & words.IMAGE_TOKENS
-        or rank(inner, words.IMAGES) is not None
-    ):
-        return owner
-    return ""
+    return bool(tokens(inner) & words.IMAGE_TOKENS) or rank(inner, words.IMAGES) is not None
 
 
 def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:

@@ -27,7 +27,7 @@ _KEYS = {
     "trait",
     "trait type",
 }
-_VALUES = {"value", "values", "option", "options", "val", "text", "display value"}
+_VALUES = {"value", "values", "option", "options", "val", "text", "display value", "content"}
 _PARAMS = ("param", "attribute", "property", "specification", "spec", "feature", "product detail")
 _NAMED = {f"{param} name": f"{param} value" for param in _PARAMS}  # PARAM_NAME, attribute_name
 _KEYS |= set(_NAMED)
@@ -36,6 +36,7 @@ _KEY = r"[^\W\d][\w /()-]{0,30}"
 _PAIRS = re.compile(rf"(?:^|[;|\n])\s*({_KEY})\s*[:=](?!/)")
 _PAIR = rf"{_KEY}\s*[:=](?!/)[^:=;|\n]{{1,60}}"
 _TEXT_MAP = re.compile(rf"{_PAIR}(?:[;|\n]\s*{_PAIR})*")
+_LISTED_MAP = re.compile(rf"{_KEY}=(?!/)[^=:|\n]{{1,200}}([;|]\s*{_KEY}=(?!/)[^=:|\n]{{1,200}})*")
 _ORDER = {plain(language): place for place, language in enumerate(words.LANGUAGES)}
 _STRUCT = {
     *("amount", "value", "currency", "currency code", "price", "unit", "url", "src", "href"),
@@ -322,9 +323,11 @@ def _is_text_map(name: str, cells: list[str]) -> bool:
         return len(good) == len(shown) and not image and not named <= _STRUCT
     # `Color: red; Sole: rubber`: short keys that come back, short values
     pairs = [_PAIRS.findall(cell) for cell in shown]
-    if not all(_TEXT_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown):
-        return False
     keys = Counter(plain(key) for found in pairs for key in {k.strip() for k in found})
+    if not all(_TEXT_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown):
+        # `Color=Red;Blue`, and in other rows `Color=Red`
+        listed = all(_LISTED_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown)
+        return listed and len(keys) <= 0.5 * len(shown)
     return sum(len(found) > 1 for found in pairs) >= 0.5 * len(shown) and (
         keys.most_common(1)[0][1] >= min(2, len(shown))
     )

@@ -12,7 +12,8 @@ _ENDING = re.compile(
 )
 _URL = re.compile(r"(https?:)?//[^/\s]\S*", re.IGNORECASE)
 _HTML = re.compile(r"</?(p|br|div|ul|li|span|strong|b|i|em|h[1-6]|table|a)\b[^>]*>", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}([ \u00a0\u202f]\d{3})+)([.,]\d+)?([eE][-+]?\d+)?")
+_MEDIA_TYPE = re.compile(r"(image|video|audio|application|text|model)/[\w.+-]+", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?|"
     r"\d{4}-\d\d-\d\dT\S+"
@@ -48,7 +49,9 @@ def is_url(value: Any) -> bool:
 
 def is_path(value: Any) -> bool:
     text = value.strip() if isinstance(value, str) else "data:"
-    return bool(_LOCAL.fullmatch(text)) and not is_url(text) and not text.startswith("data:")
+    if is_url(text) or text.startswith("data:") or _MEDIA_TYPE.fullmatch(text):
+        return False
+    return bool(_LOCAL.fullmatch(text))
 
 
 def is_number(value: Any) -> bool:

@@ -111,7 +111,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "precio rebajado,"
         "prezzo di listino, prezzo in offerta, reguliere prijs, τιμη, prezzo con iva,"
         "prezzo ivato, fiyat, pret, cijena,"
-        "販売価格, 売価, 定価, 售价, 单价, 판매가, стоимость,"
+        "販売価格, 販売価格税込, 売価, 定価, 售价, 单价, 판매가, стоимость,"
         "cena, pris, hinta, ar, price raw, offers price, price text, price current, prices price,"
         "prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
     ),
@@ -161,7 +161,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "is published, publish status, listing status, online, is online, visible, is visible,"
         "is visible individually, aktiv, sichtbar, veroffentlicht, actif, visible en ligne,"
         "activo, publicado, attivo, pubblicato, actief, zichtbaar, for sale, is live, live,"
-        "sellable, sellable online"
+        "sellable, sellable online, etat, statut, stato, estado, aktywny, widoczny, aktivni,"
+        "公開状態, 公開ステータス, 販売状態, 表示状態, 上架状态, 商品状态, 판매상태"
     ),
     "url": listed(
         "url, link, product url, product link, item url, productlink, permalink, canonical url,"
@@ -200,7 +201,8 @@ IMAGE_TOKENS = said(
     "artikelbild"
 )
 SMALL = said(
-    "thumb, thumbnail, thumbnails, small, swatch, icon, mini, tiny, thumbnailurl, smallimage,header"
+    "thumb, thumbnail, thumbnails, small, swatch, icon, mini, tiny, thumbnailurl, smallimage,"
+    "header, preview, vorschau"
 )
 NOT_IMAGES = said(
     "alt, caption, label, title, position, sort, width, height, credit, type, count, logo,"
@@ -233,7 +235,8 @@ NEVER: dict[str, frozenset[str]] = {
         "einkauf, per, grundpreis, range, currency, unit, units, type, discount, saving,"
         "savings, percent, history, rule, until, start, end, class, versand, map, deposit,"
         "kg, formatted, margin, effective, interval, achat, compra, acquisto, inkoop, barre,"
-        "fournisseur, streichpreis, group, list, zakupu, hurtowa, nakupni, inkop"
+        "fournisseur, streichpreis, group, list, zakupu, hurtowa, nakupni, inkop, supply, landed,"
+        "trade, partner, b2b, reseller, distributor, staff, buying, factory, transfer"
     ),
     "seller": said("id, code, sku, rating, url, link, number, part, count, image, logo"),
     "availability": said(

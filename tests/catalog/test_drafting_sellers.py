@@ -1,0 +1,206 @@
+"""Exports of tills, marketplaces and museums: what says a price, a state, a variant, an image."""
+
+import json
+
+import pytest
+
+from tests.catalog.feed_files import columns, csv, mapped, products
+
+
+def doubts(mapping, setting):
+    return " ".join(mapping.draft.unsure.get(setting, []))
+
+
+@pytest.mark.parametrize("other", ["supply_price", "trade_price", "landed_price"])
+def test_what_the_seller_pays_is_no_price(tmp_path, other):
+    text = csv(f"sku,name,{other},retail_price", "1,Lamp,18.00,69.90", "2,Cup,4.00,9.90")
+    assert columns(mapped(tmp_path, {"p.csv": text}))["price"] == "retail_price"
+
+
+def test_another_price_that_is_not_taken_is_said(tmp_path):
+    text = csv("sku,name,price,members_price", "1,Lamp,18.00,16.90", "2,Cup,4.00,3.90")
+    mapping = mapped(tmp_path, {"p.csv": text})
+    assert columns(mapping)["price"] == "price"
+    assert "members_price" in doubts(mapping, "columns.price")
+
+
+def test_full_width_brackets_and_a_state_in_japanese(tmp_path):
+    text = csv(
+        "商品コード,商品名,定価,販売価格（税込）,公開状態",
+        'A1,湯呑み,"3,960円","3,300円",公開',
+        'A2,急須,"9,000円","8,800円",非公開',
+    )
+    found = products(mapped(tmp_path, {"p.csv": text}))
+    assert {i: (p["price"], p.get("availability")) for i, p in found.items()} == {
+        **{"A1": (3300.0, None), "A2": (8800.0, "out_of_stock")}
+    }
+
+
+@pytest.mark.parametrize(("no", "yes"), [("N", "Y"), ("false", "true"), ("0", "1")])
+def test_a_truth_value_may_say_that_a_product_is_not_sold(tmp_path, no, yes):
+    text = csv("sku,name,stock,archived", f"1,Lamp,5,{no}", f"2,Cup,5,{yes}", f"3,Mug,0,{no}")
+    found = products(mapped(tmp_path, {"p.csv": text}))
+    sold = ["in_stock", "out_of_stock", "out_of_stock"]
+    assert [p.get("availability") for p in found.values()] == sold
+
+
+def test_rows_that_a_replica_marks_as_deleted_are(tmp_path):
+    text = csv("id,title,_fivetran_deleted", "1,Lamp,false", "2,Cup,true", "3,Mug,false")
+    assert list(products(mapped(tmp_path, {"p.csv": text}))) == ["1", "3"]
+
+
+def test_a_large_number_in_stock_has_spaces(tmp_path):
+    text = csv("sku;name;Quantité", "1;Lampe;1 200", "2;Tasse;0")
+    found = products(mapped(tmp_path, {"p.csv": text}))
+    assert [p.get("availability") for p in found.values()] == ["in_stock", "out_of_stock"]
+
+
+def test_stock_is_counted_by_place(tmp_path):
+    text = csv(
+        "sku;name;inventory Main Outlet;inventory North;reorder point North",
+        *("1;Lamp;0;2;5", "2;Cup;0;0;5", "3;Mug;1200;;5"),
+    )
+    mapping = mapped(tmp_path, {"p.csv": text})
+    sold = ["in_stock", "out_of_stock", "in_stock"]
+    assert [p.get("availability") for p in products(mapping).values()] == sold
+    assert "inventory North" in doubts(mapping, "columns.availability")
+
+
+def test_rows_with_the_same_title_are_said_with_what_they_share(tmp_path):
+    text = csv(
+        "sku,name,design",
+        *("1,Shoe,t-9", "2,Shoe,t-9", "3,Lamp,l-1", "4,Cup,c-1", "5,Mug,m-1"),
+    )
+    told = doubts(mapped(tmp_path, {"p.csv": text}), "columns.id")
+    assert "2 of 5 rows share their title" in told
+    assert "'design'" in told
+
+
+def test_products_without_a_price_are_counted(tmp_path):
+    text = csv("sku,name,price", "1,Shoe,", "2,Lamp,5.00", "3,Cup,6.00")
+    assert "1 of 3 rows have none" in doubts(mapped(tmp_path, {"p.csv": text}), "columns.price")
+
+
+def test_names_of_keys_need_no_number(tmp_path):
+    text = csv(
+        "sku,name,variant_option_one_name,variant_option_one_value,tax_name,tax_value",
+        *("1,Shoe,Size,42,GST,0.15", "2,Lamp,Color,Red,GST,0.15", "3,Cup,Size,S,GST,0.15"),
+        "4,Mug,Size,L,GST,0.15",
+    )
+    found = products(mapped(tmp_path, {"p.csv": text}))
+    assert [p["attributes"] for p in found.values()] == [
+        *({"size": ["42"]}, {"color": ["Red"]}, {"size": ["S"]}, {"size": ["L"]})
+    ]
+
+
+def test_a_key_may_have_several_values_in_a_text(tmp_path):
+    rows = ("1,Scarf,Color=Red;Blue", "2,Tie,Color=Red", "3,Belt,Size=S;M", "4,Cap,Size=M")
+    found = products(mapped(tmp_path, {"p.csv": csv("sku,name,details of it", *rows)}))
+    assert found["1"]["attributes"] == {"color": ["Red", "Blue"]}
+    assert found["4"]["attributes"] == {"size": ["M"]}
+
+
+def test_the_forms_of_one_image_are_one(tmp_path):
+    forms = {"thumbnail": "https://i.example/{}?w=150", "iiifbaseuri": "https://i.example/iiif/{}"}
+    record = {"imageid": 1, "format": "image/jpeg", "baseimageurl": "https://i.example/{}"}
+    rows = [
+        {
+            **{"id": n, "title": f"Print {n}", "link": f"https://api.example/{n}.json?wskey=x"},
+            "guid": f"https://m.example/{n}",
+            "images": [
+                {k: v.format(n) if isinstance(v, str) else v for k, v in (forms | record).items()}
+            ],
+        }
+        for n in range(1, 5)
+    ]
+    found = products(mapped(tmp_path, {"objects.json": json.dumps({"records": rows})}))
+    assert found["2"]["images"] == ["https://i.example/2"]
+    assert found["2"]["url"] == "https://m.example/2"
+
+
+def test_a_label_beside_its_content_is_a_key(tmp_path):
+    rows = [
+        {
+            **{"id": n, "title": f"Radio {n}", "name": {"label": "Title", "content": f"Radio {n}"}},
+            "notes": [{"label": "Maker", "content": "Crosley"}],
+        }
+        for n in range(1, 5)
+    ]
+    found = products(mapped(tmp_path, {"o.jsonl": "\n".join(map(json.dumps, rows))}))
+    assert found["1"]["attributes"] == {"maker": ["Crosley"]}
+
+
+def test_an_item_library_of_square(tmp_path):
+    text = csv(
+        "Token,Item Name,Variation Name,SKU,Categories,Price,Archived,Option Name 1,Option Value 1,"
+        "Current Quantity Harbor",
+        "T1,Candle,Small,C-S,Home,12.00,N,Size,Small,10",
+        "T2,Candle,Large,C-L,Home,18.00,N,Size,Large,0",
+        "T3,Card,Regular,,Gifts,variable,N,,,",
+        "T4,Towel,Regular,T,Home,9.50,Y,,,5",
+    )
+    found = products(mapped(tmp_path, {"items.csv": text}))
+    assert {i: (p.get("price"), p.get("availability")) for i, p in found.items()} == {
+        "Candle": (12.0, "in_stock"),
+        "Card": (None, None),
+        "Towel": (9.5, "out_of_stock"),
+    }
+    assert found["Candle"]["attributes"]["size"] == ["Small", "Large"]
+
+
+def test_a_catalog_of_ecwid(tmp_path):
+    text = csv(
+        "type,product_internal_id,product_name,product_price,product_is_available,"
+        "product_is_inventory_tracked,product_quantity,product_option_name,product_option_value",
+        "product,551,Hoodie,59,true,true,8,,",
+        "product_option,551,,,,,,Size,M",
+        "product_option,551,,,,,,Size,L",
+        "product,552,Map,8.5,false,false,,,",
+        "product,553,Flask,32,true,false,,,",
+    )
+    found = products(mapped(tmp_path, {"catalog.csv": text}))
+    sold = ["in_stock", "out_of_stock", "in_stock"]
+    assert [p.get("availability") for p in found.values()] == sold
+    assert found["551"]["attributes"] == {"size": ["M", "L"]}
+
+
+def test_a_product_export_of_lightspeed(tmp_path):
+    text = csv(
+        "id,handle,sku,name,product_category,supply_price,retail_price,active,inventory_Main",
+        "u1,shoe,1,Shoe,Shoes,45.00,120.00,1,0",
+        "u2,shoe,2,Shoe,Shoes,45.00,110.00,1,3",
+        "u3,vest,3,Vest,Tops,20.00,80.00,0,3",
+    )
+    found = products(mapped(tmp_path, {"product-export.csv": text}))
+    assert {i: (p["price"], p.get("availability")) for i, p in found.items()} == {
+        **{"shoe": (110.0, "in_stock"), "vest": (80.0, "out_of_stock")}
+    }
+
+
+def test_rows_of_a_bigcommerce_export_belong_to_the_product_before(tmp_path):
+    text = csv(
+        "Item,ID,Name,SKU,Inventory Tracking,Current Stock,Price,Sale Price,Is Visible,"
+        "Internal Image URL (Export)",
+        "Product,77,Towel,T,product,45,49.00,0.00,TRUE,",
+        "Image,266,,,,,,,,https://b.example/266.jpg",
+        "Product,80,Planter,P,variant,0,109.00,89.00,TRUE,",
+        "Variant,81,,P-S,,4,,,,",
+        "Image,271,,,,,,,,https://b.example/271.jpg",
+    )
+    found = products(mapped(tmp_path, {"products.csv": text}))
+    assert {i: (p["price"], p.get("availability"), p["images"]) for i, p in found.items()} == {
+        "77": (49.0, "in_stock", ["https://b.example/266.jpg"]),
+        "80": (89.0, "in_stock", ["https://b.example/271.jpg"]),
+    }
+
+
+def test_the_variants_of_a_magento_product_say_its_sizes(tmp_path):
+    text = csv(
+        "sku,attribute_set_code,product_type,name,visibility,price,configurable_variations",
+        "M-S,Top,simple,Hoodie-S,Not Visible Individually,52.00,",
+        '"M",Top,configurable,Hoodie,"Catalog, Search",,"sku=M-S,size=S|sku=M-L,size=L"',
+        'B,Bag,simple,Bag,"Catalog, Search",34.00,',
+    )
+    mapping = mapped(tmp_path, {"catalog_product.csv": text})
+    assert products(mapping)["M"]["attributes"]["size"] == ["S", "L"]
+    assert "1 of 2 rows have none" in doubts(mapping, "columns.price")
