@@ -66,14 +66,18 @@ def test_stock_is_counted_by_place(tmp_path):
     assert "inventory North" in doubts(mapping, "columns.availability")
 
 
-def test_rows_with_the_same_title_are_said_with_what_they_share(tmp_path):
-    text = csv(
-        "sku,name,design",
-        *("1,Shoe,t-9", "2,Shoe,t-9", "3,Lamp,l-1", "4,Cup,c-1", "5,Mug,m-1"),
-    )
-    told = doubts(mapped(tmp_path, {"p.csv": text}), "columns.id")
+def test_rows_with_the_same_title_are_said(tmp_path):
+    rows = ("1,Shoe,42", "2,Shoe,43", "3,Lamp,1", "4,Cup,2", "5,Mug,2")
+    told = doubts(mapped(tmp_path, {"p.csv": csv("sku,name,size", *rows)}), "columns.id")
     assert "2 of 5 rows share their title" in told
-    assert "'design'" in told
+
+
+@pytest.mark.parametrize("name", ["Internal_ID", "design", "handle"])
+def test_rows_with_one_title_and_an_id_of_the_product_are_variants(tmp_path, name):
+    rows = ("1,Shoe,t-9", "2,Shoe,t-9", "3,Lamp,l-1", "4,Cup,c-1", "5,Mug,m-1")
+    mapping = mapped(tmp_path, {"p.csv": csv(f"sku,name,{name}", *rows)})
+    assert list(products(mapping)) == ["t-9", "l-1", "c-1", "m-1"]
+    assert repr(name) in doubts(mapping, "columns.id")
 
 
 def test_products_without_a_price_are_counted(tmp_path):
@@ -204,3 +208,110 @@ def test_the_variants_of_a_magento_product_say_its_sizes(tmp_path):
     mapping = mapped(tmp_path, {"catalog_product.csv": text})
     assert products(mapping)["M"]["attributes"]["size"] == ["S", "L"]
     assert "1 of 2 rows have none" in doubts(mapping, "columns.price")
+
+
+def test_sizes_of_one_image_are_one_and_no_tiff(tmp_path):
+    sizes = {"web": "_web.jpg", "print": "_print.jpg", "full": "_full.tif"}
+    rows = [
+        {
+            **{"id": n, "title": f"Bowl {n}"},
+            "images": {
+                size: {"url": f"https://m.example/{n}{end}", "width": 9}
+                for size, end in sizes.items()
+            },
+        }
+        for n in range(1, 5)
+    ]
+    found = products(mapped(tmp_path, {"data.json": json.dumps(rows)}))
+    assert found["1"]["images"] == ["https://m.example/1_print.jpg"]
+
+
+def test_keys_images_and_cents_within_variants(tmp_path):
+    def variant(sku, cents, color):
+        value = {"currencyCode": "EUR", "centAmount": cents, "fractionDigits": 2}
+        return {
+            **{"sku": sku, "prices": [{"value": value}]},
+            "images": [{"url": f"https://c.example/{sku}.jpg"}],
+            "attributes": [{"name": "color", "value": color}],
+        }
+
+    rows = [
+        {
+            **{"id": f"p{n}", "name": {"en": f"Table {n}"}},
+            "masterVariant": variant(f"{n}a", 49900, "natural"),
+            "variants": [variant(f"{n}b", 52900, "black")] if n == 1 else [],
+        }
+        for n in range(1, 4)
+    ]
+    found = products(mapped(tmp_path, {"p.json": json.dumps({"results": rows})}))
+    assert (found["p1"]["price"], found["p1"]["currency"]) == (499.0, "EUR")
+    assert found["p1"]["attributes"] == {"color": ["natural", "black"]}
+    assert found["p1"]["images"] == ["https://c.example/1a.jpg", "https://c.example/1b.jpg"]
+
+
+def test_the_answer_of_a_graphql_interface(tmp_path):
+    def node(n):
+        gross = {"amount": n + 0.5, "currency": "USD"}
+        return {
+            **{"id": f"U{n}", "name": f"Tee {n}"},
+            "description": json.dumps({"blocks": [{"data": {"text": f"Text {n}"}}]}),
+            "pricing": {"priceRange": {"start": {"gross": gross}, "stop": {"gross": gross}}},
+            "attributes": [{"attribute": {"name": "Color"}, "values": [{"name": "Red"}]}],
+        }
+
+    edges = [{"node": node(n)} for n in range(1, 5)]
+    text = json.dumps({"data": {"products": {"edges": edges}}})
+    found = products(mapped(tmp_path, {"p.json": text}))
+    assert (found["U1"]["price"], found["U1"]["currency"]) == (1.5, "USD")
+    assert found["U1"]["attributes"] == {"color": ["Red"]}
+    assert "description" not in found["U1"]
+
+
+def test_types_that_a_database_writes_around_values(tmp_path):
+    rows = [
+        {
+            "Item": {
+                **{"sku": {"S": f"D{n}"}, "name": {"S": f"Bowl {n}"}, "price": {"N": f"{n}.5"}},
+                **{"inStock": {"BOOL": n > 1}, "tags": {"SS": ["bowl", "glass"]}},
+                "attrs": {"M": {"color": {"S": "red"}}},
+            }
+        }
+        for n in range(1, 5)
+    ]
+    found = products(mapped(tmp_path, {"e.jsonl": "\n".join(map(json.dumps, rows))}))
+    assert (found["D1"]["title"], found["D1"]["price"]) == ("Bowl 1", 1.5)
+    assert found["D1"]["availability"] == "out_of_stock"
+    assert found["D1"]["attributes"] == {"tag": ["bowl", "glass"], "color": ["red"]}
+
+
+def test_metadata_of_a_repository(tmp_path):
+    text = csv(
+        "id,dc.contributor.author[],dc.description.abstract[en],dc.identifier.uri[],dc.title[en]",
+        '1,"Doe, Jane||Roe, Rich",We study tides.,https://h.example/1,On tides',
+        '2,"Li, Anna",A map of winds.,https://h.example/2,On winds',
+        '3,"Li, Anna",Of rivers.,https://h.example/3,On rivers',
+    )
+    found = products(mapped(tmp_path, {"export.csv": text}))
+    assert found["1"]["description"] == "We study tides."
+    assert found["1"]["url"] == "https://h.example/1"
+    assert found["1"]["attributes"]["author"] == ["Doe, Jane", "Roe, Rich"]
+
+
+def test_single_pairs_and_several_in_one_column(tmp_path):
+    rows = ("1,Coat,Material:Wool|Season:Winter", "2,Hat,Material:Cotton", "3,Bag,Material:Wool")
+    found = products(mapped(tmp_path, {"p.csv": csv("sku,name,property_groups", *rows)}))
+    assert found["1"]["attributes"] == {"material": ["Wool"], "season": ["Winter"]}
+    assert found["2"]["attributes"] == {"material": ["Cotton"]}
+
+
+def test_short_texts_are_titles_where_there_are_none(tmp_path):
+    text = csv("artikelcode;omschrijving;prijs", "A1;Fietslamp;9,50", "A2;Zadel;19,50")
+    mapping = mapped(tmp_path, {"p.csv": text})
+    assert products(mapping)["A1"]["title"] == "Fietslamp"
+    assert "omschrijving" in doubts(mapping, "columns.title")
+
+
+def test_a_part_of_a_name_may_say_what_it_is(tmp_path):
+    text = csv("id,title,Keywords - General", '1,Harbor,"boats, dawn"', '2,Town,"street, dawn"')
+    found = products(mapped(tmp_path, {"p.csv": text}))
+    assert list(found["1"]["attributes"].values()) == [["boats", "dawn"]]

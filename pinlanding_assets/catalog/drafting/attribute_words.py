@@ -34,7 +34,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "hohe, lange, tiefe, largeur, hauteur, longueur, ancho, alto, larghezza, altezza,"
         "dimensions, abmessungen, masse, weight class, kids, usage, base colour, activity,"
         "climate, strap, collections, breed, variety, vintage, region, grape, movement, school,"
-        "provider, data provider, mood"
+        "provider, data provider, mood, date issued"
     ),
 }
 LISTS = said(  # names of columns whose texts hold several values

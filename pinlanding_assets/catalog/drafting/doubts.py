@@ -1,6 +1,7 @@
 """Says which fields of a product no column was found for, and which columns may hold them."""
 
 from pinlanding_assets.catalog.drafting import fields, shapes, stock, words
+from pinlanding_assets.catalog.drafting.identity import names_variants
 from pinlanding_assets.catalog.drafting.names import field_rank, is_of_money, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.state import State
@@ -63,22 +64,10 @@ def _tell_of_the_same_title(state: State, title: Column | None) -> None:
     if again < 0.1 * title.filled or "columns.parent" in state.result.unsure:
         return
     told = f"{again} of {title.filled} rows share their title with others, and stay products"
-    group = next((c.name for c in state.own.values() if _goes_with(c, groups, title)), "")
+    group = next((c.name for c in state.own.values() if names_variants(c, groups, title)), "")
     if group:
         told += f"; if they are variants: id: {group!r} and rows: joined"
     state.result.doubt("columns.id", told)
-
-
-def _goes_with(column: Column, groups: list[list[int]], title: Column) -> bool:
-    """Whether the rows of one title share a value that the rows of other titles do not have."""
-    if column is title or column.fill < 0.98 or column.listed or column.keyed:
-        return False
-    values, titles = column.by_record(), title.by_record()
-    same = all(len({values.get(place) for place in places}) == 1 for places in groups)
-    titles_of: dict[str, set[str]] = {}
-    for place, value in values.items():
-        titles_of.setdefault(value, set()).add(titles.get(place, ""))
-    return same and all(len(found) == 1 for found in titles_of.values())
 
 
 def _tell_of_gaps(state: State) -> None:
@@ -98,7 +87,9 @@ def _tell_of_gaps(state: State) -> None:
         if all(of.get(place, "") in only[c] for c, of in counted.items())
     }
     without = len(rows - priced)
-    if 0 < without < len(rows) and state.result.settings.get("rows") != "joined":
+    joined = state.result.settings.get("rows") == "joined"
+    joined = joined or "parent" in state.result.settings["columns"]
+    if 0 < without < len(rows) and not joined:
         told = f"{without} of {len(rows)} rows have none; is it in rows of their variants?"
         state.result.doubt("columns.price", told)
 

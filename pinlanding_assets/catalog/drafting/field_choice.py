@@ -29,6 +29,12 @@ def find_title(state: State) -> Column | None:
         return state.column(given)
     if found := state.ranked("title", fields.is_title):
         return found[0]
+    texts = state.ranked("description", fields.is_title)
+    for column in texts if not state.given("description") else []:
+        if column.length < 80 and column.fill > 0.9 and column.distinct >= 0.9 * column.filled:
+            told = f"there is none; the short texts of {column.name!r} are taken"
+            state.result.doubt("columns.title", told)
+            return column
     for column in state.open():
         wordy = [text for text in column.texts if len(text.split()) > 1]
         likely = column.fill > 0.9 and fields.is_title(column) and column.length < 120

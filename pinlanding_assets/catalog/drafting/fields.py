@@ -46,6 +46,7 @@ def is_prose(column: Column) -> bool:
 
     def is_text(value: Any) -> bool:
         other = shapes.is_number(value) or shapes.is_url(value) or shapes.is_date(value)
+        other = other or shapes.is_document(value)
         return isinstance(value, str) and not other and not isinstance(value, bool)
 
     truth = column.share(lambda v: str(v).casefold() in ("true", "false"))
@@ -182,7 +183,8 @@ def is_known_price(name: str) -> bool:
 def _object_of(column: Column) -> Column:
     """The object around an amount in cents, which says how many digits are behind the point."""
     owner = column.name.rpartition(".")[0]
-    return Column(owner, column.rows, column.values, parents=column.parents[:-1])
+    values = [(place, {"centAmount": value}) for place, value in column.values]
+    return Column(owner, column.rows, values, parents=column.parents[:-1])
 
 
 def _not_a_sale(sale: Column, usual: Column) -> str:
@@ -245,7 +247,8 @@ def operation_words(column: Column) -> dict[str, str]:
 
 
 def _are_plain_numbers(column: Column) -> bool:
-    return all(re.fullmatch(r"\d+(\.\d+)?", text) for text in column.texts)
+    texts = column.texts
+    return bool(texts) and all(re.fullmatch(r"\d+(\.\d+)?", text) for text in texts)
 
 
 def price_path(column: Column, currency: Column | None) -> str:

@@ -16,6 +16,10 @@ _FURTHER = said(
     "alt, others, back, side, second, third"
 )
 _LARGEST = ("hi res", "original", "master", "full", "large", "big", "zoom", "main", "primary")
+_SIZES = listed(
+    "hi res, print, large, full, original, master, max, xl, big, zoom, web, default, screen,"
+    "medium, normal, small, thumb, thumbnail, preview"
+)
 _OF_OTHERS = said(
     "alt, logo, avatar, favicon, icon, caption, credit, icc, category, brand, seller, vendor, shop,"
     "store, author, user, banner, chart, manufacturer, flag, supplier, kategorie, marke"
@@ -102,7 +106,9 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
         reason = "objects that name an image"
         if any(shapes.BYTES in v for c in members for v in c.parts if isinstance(v, dict)):
             reason = "the bytes of images"
-        found[owner] = Picture(owner, None, covers, reason)
+        # a list within a list: all of them, one after the other
+        within = "[]" in owner and any(c.parents[-1].endswith("[]") for c in members)
+        found[owner] = Picture(f"{owner}[]" if within else owner, None, covers, reason)
     chosen = [_of_server(p, columns.get(p.name)) for p in _best(list(found.values()), columns)]
     return sorted(chosen, key=lambda p: _order(p.name, list(columns)))
 
@@ -182,6 +188,7 @@ def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
         if not tokens(p.name) & (words.SMALL | _MEDIUM) and "thumb" not in p.name.casefold()
     ]
     kept = large or found
+    kept = _one_of_sizes(kept, columns)
     sized = [p for p in kept if any(size in plain(p.name) for size in _LARGEST[:6])]
     stems = {_stem(p.name) for p in sized}
     kept = [p for p in kept if p in sized or _stem(p.name) not in stems or not _stem(p.name)]
@@ -198,6 +205,26 @@ def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
             same.add(values)
             unique.append(picture)
     return unique
+
+
+def _one_of_sizes(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
+    """Without other sizes of an image that an object has by their names: {web: , print: }."""
+    groups: dict[str, list[Picture]] = {}
+    for picture in found:
+        parts = picture.name.split(".")
+        place = next((i for i, p in enumerate(parts) if i and plain(p) in _SIZES), 0)
+        key = ".".join([*parts[:place], "*", *parts[place + 1 :]]) if place else picture.name
+        groups.setdefault(key, []).append(picture)
+    chosen = [min(group, key=lambda p: _size(p, columns)) for group in groups.values()]
+    return [picture for picture in found if picture in chosen]
+
+
+def _size(picture: Picture, columns: dict[str, Column]) -> tuple[bool, int]:
+    """Smaller is better: what browsers show, then the largest."""
+    members = [c for name in picture.covers if (c := columns.get(name))]
+    raw = any(c.share(lambda v: bool(re.search(r"\.tiff?\b", str(v)))) > 0.5 for c in members)
+    named = [plain(part) for part in picture.name.split(".")]
+    return raw, next((i for i, size in enumerate(_SIZES) if size in named), len(_SIZES))
 
 
 def _stem(name: str) -> str:

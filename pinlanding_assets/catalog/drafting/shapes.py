@@ -19,6 +19,7 @@ _DATE = re.compile(
     r"\d{4}-\d\d-\d\dT\S+"
 )
 _LOCAL = re.compile(r"[^\s\"'<>|{}\[\]]*[\\/][^\"'<>|{}\[\]]*")
+_DOCUMENT = re.compile(r'\s*\{\s*"[^"]*"\s*:')
 _CURRENCY = re.compile(
     "EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|JPY|CNY|KRW|INR|AUD|CAD|NZD|SGD|HKD|"
     "TWD|THB|IDR|MYR|PHP|VND|BRL|MXN|ARS|CLP|COP|PEN|ZAR|NGN|KES|EGP|AED|SAR|ILS|UAH|RUB|KZT|ISK",
@@ -70,6 +71,11 @@ def is_truth(value: Any) -> bool:
 
 def is_currency(value: Any) -> bool:
     return isinstance(value, str) and bool(_CURRENCY.fullmatch(value.strip()))
+
+
+def is_document(value: Any) -> bool:
+    """Whether a text is a JSON object, as editors keep their texts."""
+    return isinstance(value, str) and bool(_DOCUMENT.match(value)) and value.rstrip()[-1:] == "}"
 
 
 def has_markup(value: Any) -> bool:

@@ -20,7 +20,7 @@ NOISE = said(
     "produit, prodotto, variant, variants, varianten, goods, node, source, data, our, the,"
     "master, current, object, record, work, artwork, garment, listing, offers, offer, sku, produto,"
     "artigo, produktu, towaru, zbozi, tovaru, urun, produs, προιοντοσ, προιον, ειδουσ, товара,"
-    "商品, 产品, 상품"
+    "dc, dcterms, 商品, 产品, 상품"
 )
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -73,7 +73,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "denumire, denominacion, benamning, produktnamn, produktnavn, varenavn, varunamn,"
         "tuotenimi, tuote,"
         "termeknev, ime, adı, urun adı, 品名, 产品名称, 商品标题, 商品名称, 商品タイトル,"
-        "タイトル, 제품명"
+        "タイトル, 제품명, gegenstand, objekt, werktitel, objet, oggetto, objeto, przedmiot"
     ),
     "description": listed(
         "description, desc, detail desc, detailed description, long description,"
@@ -90,7 +90,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "leiras, описание, 説明, 描述, 商品説明, 产品描述, description long, description short,"
         "περιγραφη, 설명, tuotekuvaus,"
         "aciklama, acıklama,"
-        "descriere, descricao"
+        "descriere, descricao, description abstract"
     ),
     "price": listed(
         "sale price, special price, discounted price, discount price, current price, final price,"
@@ -129,8 +129,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "anbieter, vendeur, vendedor, venditore, verkoper, tienda, boutique, negozio, winkel,"
         "sold by, brand, brand name, brands, marke, marque, marca, merk, manufacturer,"
         "manufacturer name, maker, hersteller, herstellername, fabricant, fabricante, fabrikant,"
-        "produttore, fabbricante, producent, vyrobce, valmistaja, gyarto, marka, tillverkare,"
-        "varumarke,"
+        "produttore, fabbricante, producent, producer, vyrobce, valmistaja, gyarto,"
+        "marka, tillverkare, varumarke,"
         "publisher, supplier, lieferant, fournisseur, proveedor,"
         "fornitore, leverancier, ブランド, 品牌, бренд, производитель, 브랜드"
     ),
@@ -170,7 +170,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "product page, lien, lien produit, enlace, url producto, collegamento, weblink,"
         "object url, link resource, edm is shown at, isshownat, guid, source url, website,"
         "landing page, url del producto, url prodotto, url produit, artikel url,"
-        "product page url, href"
+        "product page url, href, identifier uri, uri"
     ),
     "day": listed("updated at, last modified, modified at, modified, updated, last update, date"),
 }
