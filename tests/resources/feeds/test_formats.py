@@ -14,7 +14,6 @@ import pytest
 from resources.feeds import documents
 from resources.feeds.delimited import Dialect, open_delimited
 from resources.feeds.documents import open_json_lines
-from resources.feeds.encodings import sniff_encoding
 from resources.feeds.formats import Format, open_feed
 from resources.feeds.parquet import ParquetBytes
 from resources.feeds.rows import MAX_RECORD_BYTES, FeedError, Opened, Row
@@ -484,24 +483,3 @@ def test_the_bytes_of_cells_are_read_where_they_are():
     for wrong in ("image.bytes:10", "jpg:x", "other:1", "jpg"):
         with pytest.raises((ValueError, KeyError, IndexError)):
             cells.read(lambda: io.BytesIO(buffer.getvalue()), wrong, wrong)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "text"),
-    [
-        ("cp1250", "Łyżka drewniana;39,00\nMiska dębowa;12,00\n"),
-        ("cp1250", "Talíř bílý;Kuchyně\n"),
-        ("cp1250", "Krožnik črn;Dom\n"),
-        ("cp1250", "Bögre fehér;Tűzálló tál\n"),
-        ("iso8859_2", "Łyżka ścienna;źródło\n"),
-        ("cp1254", "Çay bardağı;Kırmızı şişe\n"),
-        ("cp1257", "Šaukštas ąžuolinis;Virtuvė\n"),
-        ("cp1252", "Käsereibe;9\nKüche;3\n"),
-        ("cp1252", "Assiette décorée;€ 5\nPoêle à crêpes\n"),
-        ("cp1252", "Søbredning æøå;Blå\n"),
-        ("cp1252", "Fußball 5³ m²\n"),
-        ("cp1251", "Ложка деревянная;Кухня\n"),
-    ],
-)
-def test_the_letters_of_a_short_text_say_its_code_page(encoding, text):
-    assert sniff_encoding(text.encode(encoding)) == encoding
