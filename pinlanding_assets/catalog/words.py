@@ -26,6 +26,7 @@ _OPERATIONS = {
 _AVAILABILITY = {
     "in_stock": (
         "in stock|instock|available|yes|true|y|in store only|instoreonly|online only|onlineonly|"
+        "checked|✓|✔|☑|"
         "limited availability|limitedavailability|unlimited|low stock|lowstock|few left|in store|"
         "available now|ready to ship|in stock online|on stock|active|published|publish|enabled|"
         "for sale|on sale|live|made to order|madetoorder|"
@@ -122,7 +123,8 @@ def is_nothing(text: str, nulls: frozenset[str]) -> bool:
 def read_operation(value: Any, words: Mapping[str, str]) -> str | None:
     """upsert or delete; None for a word that is not known. `words`: further ones, casefolded."""
     text = str(value).strip().casefold()
-    return words.get(text) or _OPERATION_OF.get(text)
+    last = re.split(r"[./:]", text)[-1]  # product.deleted, products/update
+    return words.get(text) or _OPERATION_OF.get(text) or _OPERATION_OF.get(last)
 
 
 def read_availability(value: Any, words: Mapping[str, str]) -> str | None:

@@ -315,3 +315,79 @@ def test_a_part_of_a_name_may_say_what_it_is(tmp_path):
     text = csv("id,title,Keywords - General", '1,Harbor,"boats, dawn"', '2,Town,"street, dawn"')
     found = products(mapped(tmp_path, {"p.csv": text}))
     assert list(found["1"]["attributes"].values()) == [["boats", "dawn"]]
+
+
+@pytest.mark.parametrize(
+    ("price", "amount", "currency"),
+    [
+        ({"amount": 2800, "divisor": 100, "currency_code": "GBP"}, 28.0, "GBP"),
+        ({"unit_amount": 2050, "currency": "usd"}, 20.5, "USD"),
+        ({"unit_amount": 2050, "currency": "jpy"}, 2050.0, "JPY"),
+    ],
+)
+def test_amounts_in_the_smallest_unit(tmp_path, price, amount, currency):
+    rows = [{"id": n, "name": f"Mug {n}", "default_price": price} for n in range(1, 4)]
+    found = products(mapped(tmp_path, {"p.json": json.dumps({"data": rows})}))
+    assert (found["1"]["price"], found["1"]["currency"]) == (amount, currency)
+
+
+def test_the_largest_of_sizes_by_pixels(tmp_path):
+    sizes = ("75x75", "570xN", "fullxfull")
+    rows = [
+        {
+            **{"listing_id": n, "title": f"Mug {n}"},
+            "images": [{f"url_{size}": f"https://e.example/{n}_{size}.jpg" for size in sizes}],
+        }
+        for n in range(1, 4)
+    ]
+    found = products(mapped(tmp_path, {"p.json": json.dumps({"results": rows})}))
+    assert found["1"]["images"] == ["https://e.example/1_fullxfull.jpg"]
+
+
+def test_numbered_columns_of_a_museum(tmp_path):
+    text = csv(
+        "objectInventoryNumber,objectPersistentIdentifier,objectTitle[1],objectType[1],"
+        "objectType[2],objectCreator[1]",
+        "SK-1,http://h.example/1,Watch,painting,,Rembrandt",
+        "BK-2,http://h.example/2,House,dolls' house,furniture,anonymous",
+    )
+    found = products(mapped(tmp_path, {"rma.csv": text}))
+    kinds = {"object_type": ["dolls' house", "furniture"], "object_creator": ["anonymous"]}
+    assert found["BK-2"]["attributes"] == kinds
+    assert found["BK-2"]["url"] == "http://h.example/2"
+
+
+def test_attachments_of_airtable(tmp_path):
+    one, two = (f"{n}.jpg (https://a.example/{n}/x)" for n in "ab")
+    text = csv("Name,SKU,Photos,In stock?", f'Stool,1,"{one},{two}",checked', f"Box,2,{two},")
+    found = products(mapped(tmp_path, {"p.csv": text}))
+    assert found["1"]["images"] == ["https://a.example/a/x", "https://a.example/b/x"]
+    assert found["1"]["availability"] == "in_stock"
+
+
+def test_events_with_dotted_names(tmp_path):
+    def event(kind, key, **more):
+        return {"event": f"product.{kind}", "product": {"id": key, **more}}
+
+    rows = [event("created", f"E{n}", name=f"Pen {n}") for n in range(1, 5)]
+    rows += [event("updated", "E2", name="Pen 2, new"), event("deleted", "E3")]
+    text = "\n".join(map(json.dumps, rows))
+    found = products(mapped(tmp_path, {"events.jsonl": text}))
+    assert [p["title"] for p in found.values()] == ["Pen 1", "Pen 4", "Pen 2, new"]
+
+
+def test_words_of_delivery_are_said(tmp_path):
+    rows = ("1,Iron,sofort lieferbar", "2,Pot,3-5 Tage", "3,Mixer,nicht lieferbar")
+    mapping = mapped(tmp_path, {"p.csv": csv("sku,name,deliveryTime", *rows)})
+    assert "deliveryTime" in doubts(mapping, "columns.availability")
+
+
+def test_where_a_price_is_a_word_the_next_column_counts(tmp_path):
+    text = csv(
+        "Handle,Name,Default price,Cost,Price [Main],In stock [Main],Available for sale [Main]",
+        *("tea,Tea,3.50,1.00,3.40,5,Y", "mug,Mug,12.00,4.00,variable,5,N"),
+    )
+    found = products(mapped(tmp_path, {"items.csv": text}))
+    assert [(p["price"], p["availability"]) for p in found.values()] == [
+        *((3.4, "in_stock"), (12.0, "out_of_stock"))
+    ]

@@ -10,6 +10,7 @@ from pinlanding_assets.catalog.drafting.names import (
     attribute_rank,
     is_technical,
     key_of,
+    last_of,
     plain,
     spoken,
     tokens,
@@ -45,7 +46,11 @@ def why_unused(column: Column) -> str:
         return ""
     if any(isinstance(value, dict) for value in column.parts):
         return "holds objects"
-    if column.parents and last_of(column) in ("label", "type") and _stands_before_a_value(column):
+    if (
+        column.parents
+        and last_of(column.name) in ("label", "type")
+        and _stands_before_a_value(column)
+    ):
         return "names what stands beside it"
     known = attribute_rank(column.name)
     named = tokens(without_leaf(column.name) if column.parents else column.name)
@@ -84,11 +89,6 @@ def why_unused(column: Column) -> str:
     if column.share(shapes.is_number) > 0.7 and named & _MEASURES:
         return ""
     return _why_unknown(column)
-
-
-def last_of(column: Column) -> str:
-    """The last name of a path."""
-    return re.split(r"[.\]]", column.name)[-1].strip('"')
 
 
 def _stands_before_a_value(column: Column) -> bool:

@@ -35,7 +35,8 @@ def tell_of_missing(state: State) -> None:
         _tell(state, "price", [c for c in left if is_of_money(c.name) and _counts(c)])
     _tell_of_gaps(state)
     if not columns.get("availability"):
-        _tell(state, "availability", [c for c in left if tokens(c.name) & _STOCK])
+        may = [c for c in left if tokens(c.name) & _STOCK or stock.says_some(c)]
+        _tell(state, "availability", may)
     if not columns.get("status"):
         told = [c for c in left if field_rank(c.name, "status") is not None and c.distinct > 1]
         _tell(state, "status", [c for c in told if c.distinct <= 8 and not c.parents])

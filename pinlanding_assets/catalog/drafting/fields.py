@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pinlanding_assets.catalog.drafting import shapes, words
-from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
+from pinlanding_assets.catalog.drafting.names import field_rank, last_of, tokens
 from pinlanding_assets.catalog.drafting.profile import Column, quoted
 from pinlanding_assets.catalog.drafting.words import said
 from pinlanding_assets.catalog.prices import BadPrice, read_price
@@ -149,6 +149,8 @@ def prices(
     # what others ask for it comes last, and first what only has a word for a price in its name
     usual.sort(key=lambda c: (not is_known_price(c.name), bool(tokens(c.name) & _LIST)))
     chosen: list[Column] = usual[:1]
+    if usual and words_of_prices(usual[0]):  # where it says a word, the next one counts
+        chosen += [c for c in usual[1:2] if not tokens(c.name) & _LIST]
     for column in sale[:1]:
         why = _not_a_sale(column, usual[0]) if usual else ""
         if why:
@@ -157,9 +159,11 @@ def prices(
             chosen.insert(0, column)
     if not chosen:
         chosen = sale[:1]
+    divided = {c.parents for c in columns if c.parents and last_of(c.name) == "divisor"}
+    chosen = [_object_of(c) if c.parents in divided else c for c in chosen]
     if not chosen:
-        inner = [c for c in columns if plain(c.name).endswith("cent amount") and c.parents]
-        whole = [c for c in inner if c.share(lambda v: type(v) is int) == 1]
+        inner = [c for c in columns if last_of(c.name) in ("centAmount", "unit_amount")]
+        whole = [c for c in inner if c.parents and c.share(lambda v: type(v) is int) == 1]
         chosen = [_object_of(c) for c in whole[:1]]
     cents = [
         c.name
@@ -183,7 +187,7 @@ def is_known_price(name: str) -> bool:
 def _object_of(column: Column) -> Column:
     """The object around an amount in cents, which says how many digits are behind the point."""
     owner = column.name.rpartition(".")[0]
-    values = [(place, {"centAmount": value}) for place, value in column.values]
+    values = [(place, {last_of(column.name): value}) for place, value in column.values]
     return Column(owner, column.rows, values, parents=column.parents[:-1])
 
 

@@ -97,6 +97,11 @@ def _without_noise(tokens: list[str]) -> list[str]:
     return found
 
 
+def last_of(name: str) -> str:
+    """The last name of a path."""
+    return re.split(r"[.\]]", name)[-1].strip('"')
+
+
 def without_leaf(name: str) -> str:
     """A path without a last name that says nothing by itself: `tags[].name` is `tags[]`."""
     return _LEAF.sub("", name)
@@ -169,6 +174,7 @@ def is_technical(name: str) -> bool:
 
 def key_of(name: str) -> str:
     """The key of an attribute from the name of its column."""
+    name = re.sub(r"\[\d+\]$", "", name)  # objectType[1]
     name = unwrapped(name)
     parts = re.findall(
         r'"[^"]*"|[^.\[\]]+', _IN_BRACKETS.sub("", name) if "[" not in name else name

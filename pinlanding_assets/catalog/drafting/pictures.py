@@ -9,6 +9,7 @@ from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.names import plain, rank, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.words import listed, said
+from pinlanding_assets.catalog.values import attachments
 
 _SEPARATORS = ("|", ";", ",", "\n", "~", "^", " ")
 _FURTHER = said(
@@ -73,7 +74,7 @@ def _is_picture(column: Column) -> tuple[bool, str | None]:
     if named & _OF_OTHERS or not column.parts:
         return False, None
     texts = [v for v in column.parts if isinstance(v, str)]
-    split = split_of(texts)
+    split = None if any(map(attachments, texts)) else split_of(texts)
     if split:
         return True, split
     if column.share(shapes.is_image) >= sure_enough:
@@ -134,7 +135,9 @@ def _form(column: Column) -> tuple:
     small = bool(tokens(last) & (words.SMALL | _MEDIUM)) or "thumb" in last.casefold()
     served = "iiif" in last.casefold() or column.share(_is_server) > 0.5
     member = _MEMBERS_IN_ORDER.index(last) if last in _MEMBERS else len(_MEMBERS_IN_ORDER)
-    return small, served, member
+    whole = any(size in plain(last) for size in _LARGEST[:5])
+    pixels = max(map(int, re.findall(r"\d{2,4}", last)), default=10_000)
+    return small, served, not whole, -pixels, member
 
 
 def _of_server(picture: Picture, column: Column | None) -> Picture:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from pinlanding_assets.catalog.values import BYTES
+from pinlanding_assets.catalog.values import BYTES, attachments
 from pinlanding_assets.catalog.words import is_nothing
 
 NO_WORDS: frozenset[str] = frozenset()
@@ -41,7 +41,8 @@ def is_image(value: Any) -> bool:
         return BYTES in value
     if not isinstance(value, str) or len(value) > 2100 or value.startswith("data:"):
         return False
-    return bool(_ENDING.search(value.strip()))
+    named = [value.partition(" (")[0]] if attachments(value) else []
+    return any(_ENDING.search(one) for one in [*named, *(attachments(value) or [value.strip()])])
 
 
 def is_url(value: Any) -> bool:

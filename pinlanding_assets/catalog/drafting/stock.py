@@ -58,6 +58,14 @@ def is_in_words(column: Column) -> bool:
     return worded and len(found) > 1 and None not in found and not column.listed
 
 
+def says_some(column: Column) -> bool:
+    """Whether some texts of a column are words for goods that can or cannot be had."""
+    texts = {text for text in column.texts if not shapes.is_number(text)} - shapes.TRUTH
+    known = [text for text in texts if read_availability(text, {})]
+    few = column.distinct <= 12 and column.length < 60 and not column.listed and not column.parents
+    return few and len(known) >= max(1, 0.3 * len(texts))
+
+
 def set_availability(state: State) -> None:
     """The column of what can be had now; for variants and several places, whether any can."""
     given = state.recipe.availability() if state.recipe else None

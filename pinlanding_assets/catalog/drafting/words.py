@@ -112,7 +112,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "prezzo di listino, prezzo in offerta, reguliere prijs, τιμη, prezzo con iva,"
         "prezzo ivato, fiyat, pret, cijena,"
         "販売価格, 販売価格税込, 売価, 定価, 售价, 单价, 판매가, стоимость,"
-        "cena, pris, hinta, ar, price raw, offers price, price text, price current, prices price,"
+        "default price, cena, pris, hinta, ar, price raw, offers price, price text,"
+        "price current, prices price,"
         "prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
     ),
     "currency": listed(
@@ -161,7 +162,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "is published, publish status, listing status, online, is online, visible, is visible,"
         "is visible individually, aktiv, sichtbar, veroffentlicht, actif, visible en ligne,"
         "activo, publicado, attivo, pubblicato, actief, zichtbaar, for sale, is live, live,"
-        "sellable, sellable online, etat, statut, stato, estado, aktywny, widoczny, aktivni,"
+        "sellable, sellable online, available for sale, etat, statut, stato, estado, aktywny,"
+        "widoczny, aktivni,"
         "公開状態, 公開ステータス, 販売状態, 表示状態, 上架状态, 商品状态, 판매상태"
     ),
     "url": listed(
@@ -170,7 +172,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "product page, lien, lien produit, enlace, url producto, collegamento, weblink,"
         "object url, link resource, edm is shown at, isshownat, guid, source url, website,"
         "landing page, url del producto, url prodotto, url produit, artikel url,"
-        "product page url, href, identifier uri, uri"
+        "product page url, href, identifier uri, uri,"
+        "persistent identifier, persistent url, permanent link, purl, ark"
     ),
     "day": listed("updated at, last modified, modified at, modified, updated, last update, date"),
 }
