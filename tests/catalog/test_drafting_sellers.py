@@ -391,3 +391,42 @@ def test_where_a_price_is_a_word_the_next_column_counts(tmp_path):
     assert [(p["price"], p["availability"]) for p in found.values()] == [
         *((3.4, "in_stock"), (12.0, "out_of_stock"))
     ]
+
+
+def test_the_interface_of_a_museum(tmp_path):
+    rows = [
+        {
+            **{"accessionNumber": f"T.{n}", "_primaryTitle": f"Trellis {n}"},
+            "_currentLocation": {"displayName": "In Storage"},
+            "_images": {
+                "_primary_thumbnail": f"https://f.example/{n}/full/!100,100/0/default.jpg",
+                "_iiif_image_base_url": f"https://f.example/{n}/",
+                "_iiif_presentation_url": f"https://i.example/{n}/manifest.json",
+            },
+        }
+        for n in range(1, 5)
+    ]
+    found = products(mapped(tmp_path, {"va.json": json.dumps({"records": rows})}))
+    assert found["T.1"]["title"] == "Trellis 1"
+    assert found["T.1"]["images"] == ["https://f.example/1/full/!1024,1024/0/default.jpg"]
+
+
+def test_a_name_beside_its_address_is_no_image(tmp_path):
+    def attributes(n):
+        image = {"name": "x.jpg", "url": f"https://c.example/{n}.jpg"}
+        return {
+            **{"title": f"Desk {n}", "category": {"data": {"attributes": {"name": "Desks"}}}},
+            "images": {"data": [{"id": n, "attributes": image}]},
+        }
+
+    rows = [{"id": n, "attributes": attributes(n)} for n in range(1, 5)]
+    found = products(mapped(tmp_path, {"p.json": json.dumps({"data": rows})}))
+    assert found["1"]["images"] == ["https://c.example/1.jpg"]
+    assert found["1"]["attributes"] == {"category": ["Desks"]}
+
+
+def test_names_with_a_language_and_a_channel(tmp_path):
+    header = "sku,name-en_US,description-en_US-ecommerce,description-de_DE-ecommerce"
+    text = csv(header, "1,Top,A top,Ein Top", "2,Shoe,A shoe,Ein Schuh")
+    found = products(mapped(tmp_path, {"export.csv": text}))
+    assert found["1"]["description"] == "A top"

@@ -9,7 +9,7 @@ from pinlanding_assets.catalog.drafting.words import said
 
 _SAYS_NOTHING = said(
     "in, is, on, of, en, auf, op, status, state, level, hand, units, product, current, offers,"
-    "actual, po"
+    "actual, po, de"
 )
 _STOCK = frozenset().union(*map(tokens, words.FIELDS["availability"])) - _SAYS_NOTHING
 

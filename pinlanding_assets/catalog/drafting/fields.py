@@ -24,6 +24,7 @@ _LIST = said(
 _NET = said(
     "net, netto, ht, excl, excluding, ex, exkl, hors, zonder, bez, without, tax, senza, sin"
 )
+_CHANNEL = re.compile(r"(?<=-[a-z]{2}_[A-Z]{2})-\w+$")  # description-en_US-ecommerce
 _DELETED = said("deleted, isdeleted, tombstone, removed, geloscht, delete")
 _FOR_PROGRAMS = re.compile(
     r"//api\.|/api/|[?&](api_?key|wskey|token)=|\.(json|xml)([?#]|$)", re.IGNORECASE
@@ -59,7 +60,8 @@ def is_title(column: Column) -> bool:
     if column.name.casefold() in ("label", "labels"):  # of a data set: its classes
         return False
     few = column.filled >= 20 and column.distinct < 0.3 * column.filled
-    return not few
+    # within objects, a name that is always the same is of something else
+    return not few and (column.distinct > 1 or column.filled < 3 or not column.parents)
 
 
 def is_description(column: Column) -> bool:
@@ -83,7 +85,8 @@ def by_language(best: Column, columns: Iterable[Column]) -> list[Column]:
 def language_of(name: str) -> tuple[str, str]:
     """A name without the language at its end, and the language: `title_de` is ("title", "de")."""
     match = re.fullmatch(
-        r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?', name
+        r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?',
+        _CHANNEL.sub("", name),
     )
     if match and (code := match[2].lower().replace("-", "_")) in words.LANGUAGES:
         return match[1], code

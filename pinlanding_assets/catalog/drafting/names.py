@@ -22,7 +22,9 @@ _MONEY = said(
 _AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
 _IN_BRACKETS = re.compile(r"[(\[（【][^)\]）】]*[)\]）】]")
-_LOCALE = re.compile(r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}[")\]]*$')  # name."en-GB", name(en-gb)
+_LOCALE = re.compile(
+    r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}([")\]]*|-\w+)$'
+)  # name."en-GB", name(en-gb)
 _SHORT = {  # as columns of warehouses are called
     **{"cd": "code", "nm": "name", "descr": "description", "dsc": "description", "ccy": "currency"},
     **{"curr": "currency", "amt": "amount", "prc": "price", "manuf": "manufacturer"},
@@ -31,7 +33,7 @@ _SHORT = {  # as columns of warehouses are called
 _LANGUAGE_BEFORE = re.compile("^(EN|DE|NL|FR|ES|IT|US|UK|PL|SV|DA)_(?=[A-Z])")  # NL_Title_Short
 _RANGE = said("range, start, from")
 _KINDS = said("txt, flg, flag, ind, amount, str, val")  # what a value is, at the end of a name
-_LEAVES = ("value", "name", "label", "en", "data", "")
+_LEAVES = ("value", "name", "label", "en", "data", "attributes", "node", "fields", "")
 _LINKS = said("de, del, du, des, d, l, le, la, el, do, da, di, dell, dello, van, het, vom")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
 

@@ -25,6 +25,7 @@ _OF_OTHERS = said(
     "alt, logo, avatar, favicon, icon, caption, credit, icc, category, brand, seller, vendor, shop,"
     "store, author, user, banner, chart, manufacturer, flag, supplier, kategorie, marke"
 )
+_NO_IMAGE = re.compile(r"\.(json|xml|html?|pdf)([?#]|$)|/manifest/?$", re.IGNORECASE)
 _MEDIUM = frozenset({"medium", "middle"})
 _MEMBERS_IN_ORDER = listed(
     "bytes, hi_res, large, full, original, master, max, src, url, href, contentUrl, content_url,"
@@ -82,6 +83,7 @@ def _is_picture(column: Column) -> tuple[bool, str | None]:
     stated = bool(named & words.IMAGE_TOKENS) or plain(column.name) in _NAMED_BY_THE_FULL_NAME
     stated = stated and not named & words.NOT_IMAGES
     where = column.share(lambda v: shapes.is_url(v) or (shapes.is_path(v) and " " not in str(v)))
+    stated = stated and column.share(lambda v: bool(_NO_IMAGE.search(str(v)))) < 0.5
     return stated and where >= 0.9, None
 
 
@@ -116,12 +118,13 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
 
 def _other_forms(columns: Iterable[Column]) -> list[Column]:
     """Of objects in a list, each of which is an image: the columns that hold it in another form."""
-    objects: dict[tuple[str, ...], list[Column]] = {}
+    objects: dict[str, list[Column]] = {}
     for column in columns:
-        listed_in = column.parents[-1] if column.parents else ""
-        image = _is_named_an_image(_owner_name(column)) if listed_in.endswith("[]") else False
+        lists = [parent for parent in column.parents if parent.endswith("[]")]
+        parts = re.split(r"[.\[\]]+", lists[0]) if lists else []
+        image = any(part and _is_named_an_image(part) for part in parts)
         if image and not column.keyed and _is_picture(column)[0]:
-            objects.setdefault(column.parents, []).append(column)
+            objects.setdefault(lists[-1], []).append(column)
     found: list[Column] = []
     for members in objects.values():
         members.sort(key=_form)
@@ -132,7 +135,8 @@ def _other_forms(columns: Iterable[Column]) -> list[Column]:
 def _form(column: Column) -> tuple:
     """Smaller is better: the image itself, before a copy or what a server of images answers."""
     last = re.split(r"[.\]]", column.name)[-1].strip('"')
-    small = bool(tokens(last) & (words.SMALL | _MEDIUM)) or "thumb" in last.casefold()
+    small = bool(tokens(column.name) & (words.SMALL | _MEDIUM)) or "thumb" in last.casefold()
+    small = small or column.share(shapes.is_url) == 0  # a name beside its address
     served = "iiif" in last.casefold() or column.share(_is_server) > 0.5
     member = _MEMBERS_IN_ORDER.index(last) if last in _MEMBERS else len(_MEMBERS_IN_ORDER)
     whole = any(size in plain(last) for size in _LARGEST[:5])
@@ -142,11 +146,15 @@ def _form(column: Column) -> tuple:
 
 def _of_server(picture: Picture, column: Column | None) -> Picture:
     """The address of a picture for that of an image server (IIIF) alone."""
-    if column is None or picture.split or column.share(_is_server) < 0.9:
+    if column is None or picture.split:
         return picture
+    named = "iiif" in tokens(column.name) and column.share(shapes.is_image) == 0
+    if column.share(_is_server) < 0.9 and not named:
+        return picture
+    slash = "" if all(text.endswith("/") for text in column.texts) else "/"
     before, mark, last = picture.name.rpartition("[].")
     name = last if column.parents or last.isidentifier() else json.dumps(last)
-    path = f"{before}{mark}join('', [{name}, '/full/!1024,1024/0/default.jpg'])"
+    path = f"{before}{mark}join('', [{name}, '{slash}full/!1024,1024/0/default.jpg'])"
     if len(path) > 200:
         return picture
     return Picture(path, None, picture.covers, "addresses of an image server (IIIF)")

@@ -73,7 +73,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "denumire, denominacion, benamning, produktnamn, produktnavn, varenavn, varunamn,"
         "tuotenimi, tuote,"
         "termeknev, ime, adı, urun adı, 品名, 产品名称, 商品标题, 商品名称, 商品タイトル,"
-        "タイトル, 제품명, gegenstand, objekt, werktitel, objet, oggetto, objeto, przedmiot"
+        "タイトル, 제품명, gegenstand, objekt, werktitel, objet, oggetto, objeto, przedmiot,"
+        "primary title, main title, preferred title"
     ),
     "description": listed(
         "description, desc, detail desc, detailed description, long description,"
@@ -137,6 +138,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "availability": listed(
         "availability, availability status, availability state, stock status, stockstatus,"
+        "online availability,"
         "is in stock, in stock, instock, inventory status, is available, available, avail,"
         "verfugbarkeit, verfugbar, lieferbar, lieferbarkeit, lagerstatus, lieferstatus,"
         "disponibilite, disponible, disponibilidad, disponibilita, disponibile, beschikbaarheid,"
