@@ -166,7 +166,7 @@ def map_(
     print(report(mapping), file=sys.stderr)
     if out is None:
         print(mapping.text, end="")
-    else:
+    elif mapping.config is not None:  # one that says too little is of no use to a later command
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(mapping.text, encoding="utf-8")
         print(f"written to {out}", file=sys.stderr)
@@ -187,6 +187,8 @@ def products(
         print_products(catalog, day, sys.stdout, sys.stderr)
     except (FeedError, CatalogConfigError) as error:
         sys.exit(str(error.description))
+    except LookupError as error:
+        sys.exit(str(error.args[0]))
     except BrokenPipeError:  # whoever read it has seen enough
         sys.stderr.close()
 

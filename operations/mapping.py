@@ -87,11 +87,22 @@ def map_files(paths: Sequence[str], out: str | Path = "catalog.yaml") -> Mapping
     for name, why in failed.items():
         found.unused[name] = f"this file is left out: {why}"
     find_images(found, samples, files, Path(out).absolute().parent)
-    mapping = Mapping(found, render(found), None, read_as=read_as, failed=failed)
+    mapping = Mapping(found, "", None, read_as=read_as, failed=failed)
     if found.usable:
         mapping.config = CatalogConfig.model_validate({"name": _name(samples), **found.settings})
         mapping.products, mapping.rejects = _products(mapping.config, samples)
+        _tell_of_nothing(found, mapping.products)
+    mapping.text = render(found)
     return mapping
+
+
+def _tell_of_nothing(found: Draft, products: Sequence[dict[str, Any]]) -> None:
+    """Notes the fields that have a column, of which nothing came to the products."""
+    for name in ("title", "description", "images", "price", "currency", "seller", "url"):
+        nothing = bool(products) and not any(product[name] for product in products)
+        said = f"columns.{name}" in found.unsure
+        if name in found.settings["columns"] and nothing and not said:
+            found.doubt(f"columns.{name}", "nothing of it came to the first products")
 
 
 def _is_plain_text(sample: Sample) -> bool:

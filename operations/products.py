@@ -8,24 +8,12 @@ from typing import Any, TextIO
 
 import polars as pl
 
+from pinlanding_assets.catalog.checks import CHECKS, Received, catalog_day, raw_day
 from pinlanding_assets.catalog.feed import ParsedFeed, parse_records
 from resources.feeds.catalog_source import CatalogSource
-from resources.feeds.rows import FeedError
+from resources.quality import Limits
 
 FIELDS = ("title", "description", "price", "currency", "seller", "availability", "url")
-
-
-def parse_days(source: CatalogSource, last: str | None = None) -> Iterator[tuple[str, ParsedFeed]]:
-    """Each day of a catalog, up to `last`, as the catalog stage parses it.
-
-    Raises:
-        CatalogConfigError: catalog.yaml is wrong.
-        FeedError: a feed cannot be read, or there is none.
-    """
-    mapping = source.config().model_dump()
-    for day in source.days():
-        if last is None or day <= last:
-            yield day, parse_records(source.read_records(day), mapping, day)
 
 
 def product_lines(day: str, parsed: ParsedFeed, gone: set[str]) -> Iterator[dict[str, Any]]:
@@ -61,19 +49,30 @@ def print_products(catalog: Path, day: str | None, out: TextIO, err: TextIO) -> 
         catalog: Path of a catalog.yaml.
         day: YYYY-MM-DD.
         out: Gets the products.
-        err: Gets the rejects, and what else happened to rows.
+        err: Gets the rejects, what else happened to rows, and which checks would stop the day.
 
     Returns:
         How many rows were refused.
+
+    Raises:
+        CatalogConfigError: catalog.yaml is wrong.
+        FeedError: a feed cannot be read.
+        LookupError: there is no feed, or none of that day.
     """
     source, refused = CatalogSource(config_path=str(catalog)), 0
     live: set[str] = set()
     days = source.days()
     if not days:
-        raise FeedError(f"{catalog}: no feed was found: {', '.join(source.config().feeds)}")
+        raise LookupError(f"{catalog}: no feed was found: {', '.join(source.config().feeds)}")
     if day is not None and day not in days:
-        raise FeedError(f"{catalog}: no feed for {day}; there are {days[0]} to {days[-1]}")
-    for one, parsed in parse_days(source, day):
+        raise LookupError(f"{catalog}: no feed for {day}; there are {days[0]} to {days[-1]}")
+    mapping, fields = source.config().model_dump(), None
+    for one in (one for one in days if day is None or one <= day):
+        received = Received()
+        records = pl.concat(received.watch(source.record_blocks(one)))
+        parsed = parse_records(records, mapping, one)
+        stops = stopping(source, one, received, fields, parsed, live)
+        fields = received.fields
         named = set(parsed.products.filter(pl.col("operation") != "delete")["product_id"])
         full = source.config().snapshot == "full"
         gone = live - named if full else set()
@@ -92,7 +91,45 @@ def print_products(catalog: Path, day: str | None, out: TextIO, err: TextIO) -> 
             ):
                 if count:
                     err.write(f"{one}: {count} {what}\n")
+            for stop in stops:
+                err.write(f"{one}: {stop}\n")
     return refused
+
+
+def stopping(
+    source: CatalogSource,
+    day: str,
+    received: Received,
+    before: dict[str, float] | None,
+    parsed: ParsedFeed,
+    known: set[str],
+) -> list[str]:
+    """The checks that would stop a day, with why and what to do.
+
+    Args:
+        source: The catalog.
+        day: YYYY-MM-DD.
+        received: Its records.
+        before: The fields of the day before, with the share of records that have them.
+        parsed: What the records became.
+        known: The products of the days before.
+    """
+    settings = source.config()
+    limits = Limits(**settings.limits)
+    ids = pl.Series("product_id", sorted(known), pl.String)
+    found = {
+        "raw_catalog": raw_day(received, before, limits, source.mapped(day)),
+        "catalog": catalog_day(
+            *(received.rows, parsed, parsed.rejects, ids, limits),
+            rows_said=settings.rows != "auto",
+        ),
+    }
+    return [
+        f"check {check.name} would stop this day: {failure}. What to do: {check.remedy}"
+        for asset, findings in found.items()
+        for check in CHECKS[asset]
+        if check.stops and check.name in findings and (failure := findings[check.name].failure)
+    ]
 
 
 def _told(reject: dict[str, Any]) -> str:

@@ -32,6 +32,8 @@ _SHARED = {
 }
 # currencies whose prices have no cents: a mark before three digits separates thousands
 _WITHOUT_CENTS = frozenset(["JPY", "KRW", "VND", "CLP", "ISK", "PYG", "UGX", "HUF", "IDR"])
+# ... and whose smallest unit is the currency itself (ISO 4217)
+WITHOUT_MINOR_UNIT = frozenset(("JPY", "KRW", "VND", "CLP", "PYG", "XAF", "XOF", "XPF", "RWF"))
 _NUMBER = r"[0-9](?:[0-9.,'’ ]*[0-9])?"
 _PRICE = re.compile(
     rf"(?P<before>[^\d\s.,'’+-][^\d\s,'’+-]{{0,7}})? ?(?P<number>{_NUMBER})"

@@ -1,7 +1,6 @@
 """Reads the rows of a feed: maps their columns, checks and cleans each value."""
 
 import functools
-import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
@@ -11,7 +10,7 @@ import polars as pl
 
 from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.cells import Block, Column, column_of, is_null_word, plainly
-from pinlanding_assets.catalog.prices import BadPrice, Price, read_price
+from pinlanding_assets.catalog.price_rows import PriceReader
 from pinlanding_assets.catalog.text import clean, excerpt
 from pinlanding_assets.catalog.values import (
     Problem,
@@ -26,11 +25,6 @@ from pinlanding_assets.catalog.values import (
 from pinlanding_assets.catalog.words import is_nothing, read_availability, read_operation
 from resources.feeds.rows import at, parse_json
 
-_CODE = re.compile("[A-Z]{3}")
-_AMOUNTS = ("amount", "value", "price", "current", "centAmount", "min")
-_CODES = ("currency", "currencyCode", "currency_code", "priceCurrency", "unit")
-_WHOLE = r"^[0-9]{1,9}$"
-_NUMBER = r"^[0-9]{1,8}(\.[0-9]{1,2})?$"
 _URL = r"^https?://[!-.0-~][!-~]*$"
 _REFERENCE = r"^[!-Z^-z|~]([ -~]*[!-Z\\^-z|~])?$"  # no list, no object
 PAIR = pl.Struct({"key": pl.String, "value": pl.String})
@@ -44,12 +38,6 @@ ROWS = {
     **{"file": pl.String, "row": pl.Int64, "number": pl.Boolean},
 }
 REJECTS = schema.Rejects.create_empty().schema
-_PRICE = pl.Struct(
-    {
-        **{"amount": pl.Float64, "mark": pl.String, "grouped": pl.Float64},
-        **{"ambiguous": pl.String, "meant": pl.List(pl.String)},
-    }
-)
 
 
 class RowReader:
@@ -66,8 +54,9 @@ class RowReader:
         self._attributes: Mapping[str, Any] = mapping.get("attributes") or {}
         self._defaults: Mapping[str, Any] = mapping.get("defaults") or {}
         self._only: Mapping[str, Any] = mapping.get("only") or {}
-        self._decimal = mapping.get("decimal")
         self._nulls = frozenset(word.strip().casefold() for word in mapping.get("nulls") or ())
+        currency = self._defaults.get("currency")
+        self._prices = PriceReader(mapping.get("decimal"), currency, self._nulls)
         words = mapping.get("words") or {}
         self._words = {
             kind: {word.casefold(): meaning for word, meaning in (words.get(kind) or {}).items()}
@@ -122,7 +111,9 @@ class RowReader:
             lambda v: self._text("seller", schema.MAX_TITLE, v) or self._defaults.get("seller"),
             plain=self._plain(schema.MAX_TITLE),
         )
-        prices, currencies = self._prices(block)
+        prices, currencies = self._prices.read(
+            block, self._column(block, "price"), self._column(block, "currency")
+        )
         url = pl.col("text").str.contains(_URL) & (pl.col("text").str.len_bytes() <= schema.MAX_URL)
         url &= ~is_null_word(nulls)
         frame = block.frame.with_columns(
@@ -247,91 +238,12 @@ class RowReader:
         found = self._availability(value)
         return found._replace(field="status") if type(found) is Problem else found
 
-    def _prices(self, block: Block) -> tuple[pl.DataFrame, pl.Series]:
-        """Prices, and their currencies: without a price there is none."""
-        received, named = self._column(block, "price"), self._column(block, "currency")
-        objects = {p: v for p, v in received.others.items() if isinstance(v, dict | list)}
-        if objects:
-            values, codes = received.values(), named.values()
-            for place, value in objects.items():
-                values[place], code = _of_object(value)
-                codes[place] = code if codes[place] is None else codes[place]
-            received, named = column_of(values), column_of(codes)
-        prices = self._amounts(block, received)
-        codes = block.read(named, self._code)
-        default = self._defaults.get("currency")
-        frame = prices.select("meant", code=codes).with_row_index("place")
-        said = frame.filter(pl.col("meant").list.len() > 0).unique(["meant", "code"])
-        decided = [(m, c, *_currency(m, c, default)) for _, m, c in said.iter_rows()]
-        kinds = {"meant": pl.List(pl.String), "code": pl.String}
-        table = pl.DataFrame(
-            decided, schema={**kinds, "currency": pl.String, "reason": pl.String}, orient="row"
-        )
-        frame = frame.join(
-            table, on=["meant", "code"], how="left", nulls_equal=True, maintain_order="left"
-        )
-        for place, reason in frame.filter(pl.col("reason").is_not_null())["place", "reason"].rows():
-            value = received.texts[place] or received.others.get(place)
-            block.note(place, Problem("currency", reason, value, fatal=True))
-        found = frame.select(
-            pl.when(pl.col("meant").is_null())
-            .then(None)
-            .when(pl.col("meant").list.len() > 0)
-            .then("currency")
-            .otherwise(pl.col("code").fill_null(pl.lit(default, pl.String)))
-        ).to_series()
-        return prices, found
-
-    def _amounts(self, block: Block, received: Column) -> pl.DataFrame:
-        """Prices with the columns of _PRICE; plain numbers, which most are, all at once."""
-        text = pl.col("text")
-        number = _WHOLE if self._decimal == "," else _NUMBER
-        frame = pl.DataFrame({"text": received.texts}).with_columns(
-            plain=text.str.contains(number).fill_null(False)
-        )
-        if not frame["plain"].any():
-            return block.read(received, self._price, _PRICE).struct.unnest()
-        rest = Column(received.texts.set(frame["plain"], None), received.others)
-        others = block.read(rest, self._price, _PRICE).struct.unnest()
-        amount = text.cast(pl.Float64, strict=False)
-        mark = pl.when(text.str.contains(".", literal=True)).then(pl.lit("."))
-        plain = pl.col("plain")
-        return pl.concat([frame, others], how="horizontal").select(
-            pl.when(plain).then(amount).otherwise("amount").alias("amount"),
-            pl.when(plain).then(mark).otherwise("mark").alias("mark"),
-            "grouped",
-            "ambiguous",
-            pl.when(plain).then(pl.lit([], pl.List(pl.String))).otherwise("meant").alias("meant"),
-        )
-
-    def _price(self, value: Any) -> Any:
-        if self._is_nothing(value):
-            return None
-        try:
-            price = read_price(value, self._decimal)
-        except BadPrice as error:
-            return Problem("price", str(error), value, fatal=True)
-        return _price_row(price)
-
-    def _code(self, value: Any) -> Any:
-        if self._is_nothing(value):
-            return None
-        text = value.strip() if isinstance(value, str) else ""
-        if _CODE.fullmatch(text.upper()):
-            return text.upper()
-        try:
-            meant = read_price(f"{text}1").currencies
-        except BadPrice:
-            meant = ()
-        if len(meant) == 1:  # a sign that is of one currency
-            return meant[0]
-        return Problem("currency", "not a code of three letters (ISO 4217)", value, fatal=True)
-
     def _images(self, block: Block) -> pl.Series:
         frames = []
         for column in self._of_day(self._columns.get("images") or ()):
             split = column.get("split")
             plain = pl.col("text").str.contains(_REFERENCE) & self._plain(schema.MAX_URL)
+            plain &= ~pl.col("text").str.contains("(http", literal=True)  # of an attachment
             frames.append(
                 block.read_several(
                     block.column(column["column"]),
@@ -471,29 +383,6 @@ def _as_lists(values: pl.Series, counts: np.ndarray) -> pl.Series:
     )
 
 
-def _price_row(price: Price) -> dict[str, Any]:
-    unclear = price.amount is None
-    return {
-        "amount": price.amount,
-        "mark": price.evidence or None,
-        "grouped": price.grouped if unclear else None,
-        "ambiguous": f"{price.mark}{price.fraction}" if unclear else None,
-        "meant": list(price.currencies),
-    }
-
-
-def _currency(
-    meant: list[str], code: str | None, default: str | None
-) -> tuple[str | None, str | None]:
-    """The currency of a price that has a sign, and what is wrong with it."""
-    if len(meant) == 1 and not code:
-        return meant[0], None
-    found = code or default
-    if found and found not in meant:
-        return None, f"the price says {'/'.join(meant[:3])}, its currency is {found}"
-    return found, None
-
-
 def _without_content(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows whose deletions say nothing but the id."""
     blank = {
@@ -506,22 +395,3 @@ def _without_content(frame: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("operation") == "delete").then(value).otherwise(name).alias(name)
         for name, value in {**blank, **dict.fromkeys((*nothing, "status"), pl.lit(None))}.items()
     )
-
-
-def _of_object(value: Any) -> tuple[Any, Any]:
-    """Amount and currency of a price that is an object (schema.org, commercetools, Shopify)."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if not isinstance(value, dict):
-        return value, None
-    code = next((value[name] for name in _CODES if isinstance(value.get(name), str)), None)
-    for name in _AMOUNTS:
-        if name in value and not isinstance(value[name], dict | list):
-            if name == "centAmount":
-                digits = value.get("fractionDigits", 2)
-                try:
-                    return value[name] / 10**digits, code
-                except (TypeError, OverflowError, ZeroDivisionError):
-                    return value, code
-            return value[name], code
-    return value, code

@@ -23,8 +23,14 @@ _IMAGE_MEMBERS = (
     *("file_name", "filename", "filePath", "@id", "id", "medium", "small", "thumb", "thumbnail"),
 )
 _KEY_MEMBERS = ("key", "name", "attribute", "attribute_code", "code", "property", "label", "trait")
-_VALUE_MEMBERS = ("value", "values", "option", "options", "display_value", "text", "val")
+_VALUE_MEMBERS = (
+    *("value", "values", "option", "options", "display_value", "text", "val", "content"),
+)
 _SWATCH = re.compile(r"#[0-9a-fA-F]{6}:(?=\S)")  # Wix has the color before its name
+_ATTACHMENT = re.compile(r"\((https?://[^\s()]+)\)")
+_ATTACHMENTS = re.compile(
+    r"[^()\n,]{1,200} \(https?://[^\s()]+\)(, ?[^()\n,]{1,200} \(https?://[^\s()]+\))*"
+)
 _PAIR = re.compile(r"[,;|\n]\s*(?=[^,;|=:\n]{1,80}[=])|\n")
 
 
@@ -122,7 +128,7 @@ def read_images(value: Any, split: str | None, nulls: frozenset[str]) -> tuple[A
     found: list[Any] = []
     if isinstance(value, str) and is_nothing(value, nulls):
         return ()
-    for part in several(value, split):
+    for part in attachments(value) or several(value, split):
         reference = _image_of(part)
         if isinstance(reference, dict) and isinstance(reference.get(BYTES), str):
             reference = f"bytes:{reference[BYTES]}"
@@ -138,6 +144,15 @@ def read_images(value: Any, split: str | None, nulls: frozenset[str]) -> tuple[A
         if len(found) > 2 * schema.MAX_IMAGES:
             break
     return tuple(found)
+
+
+def attachments(value: Any) -> list[str]:
+    """The addresses in a text like `a.jpg (https://...),b.jpg (https://...)` (Airtable)."""
+    if not isinstance(value, str) or "(http" not in value:
+        return []
+    if not _ATTACHMENTS.fullmatch(value.strip()):
+        return []
+    return _ATTACHMENT.findall(value)[:MAX_PARTS]
 
 
 def _image_of(value: Any) -> Any:

@@ -26,6 +26,7 @@ _OPERATIONS = {
 _AVAILABILITY = {
     "in_stock": (
         "in stock|instock|available|yes|true|y|in store only|instoreonly|online only|onlineonly|"
+        "checked|✓|✔|☑|"
         "limited availability|limitedavailability|unlimited|low stock|lowstock|few left|in store|"
         "available now|ready to ship|in stock online|on stock|active|published|publish|enabled|"
         "for sale|on sale|live|made to order|madetoorder|"
@@ -41,7 +42,9 @@ _AVAILABILITY = {
         "i lager|finns i lager|på lager|på lagret|varastossa|heti saatavilla|w magazynie|dostępny|"
         "dostępna|dostępne|na stanie|skladem|na skladě|raktáron|készleten|stokta|stokta var|mevcut|"
         "διαθέσιμο|άμεσα διαθέσιμο|σε απόθεμα|в наличии|есть в наличии|есть|на складе|"
-        "在庫あり|在庫有り|在庫有|有货|有貨|现货|現貨|재고 있음|판매중"
+        "在庫あり|在庫有り|在庫有|有货|有貨|现货|現貨|재고 있음|판매중|"
+        "公開|公開中|販売中|掲載中|表示|上架|在售|진열함|"
+        "aktywny|aktywna|widoczny|aktivní|aktiv|actif|activo|attivo|actief"
     ),
     "out_of_stock": (
         "out of stock|outofstock|oos|sold out|soldout|sold|unavailable|not available|"
@@ -66,7 +69,10 @@ _AVAILABILITY = {
         "tükendi|εξαντλημένο|μη διαθέσιμο|εξαντλήθηκε|"
         "нет в наличии|нет|распродано|отсутствует|снят с производства|"
         "在庫なし|在庫無し|品切れ|売り切れ|売切れ|完売|欠品|"
-        "缺货|缺貨|无货|無貨|售罄|已售完|품절|재고 없음|매진"
+        "缺货|缺貨|无货|無貨|售罄|已售完|품절|재고 없음|매진|"
+        "非公開|下書き|販売停止|販売終了|非表示|下架|已下架|停售|판매중지|진열안함|entwurf|brouillon|borrador|"
+        "bozza|concept|nieaktywny|ukryty|szkic|inaktiv|inactif|inactivo|inattivo|inactief|archiviert|"
+        "archivé|archivado|archiviato"
     ),
     "preorder": (
         "preorder|pre order|pre-order|presale|pre-sale|backorder|back order|backordered|"
@@ -117,7 +123,8 @@ def is_nothing(text: str, nulls: frozenset[str]) -> bool:
 def read_operation(value: Any, words: Mapping[str, str]) -> str | None:
     """upsert or delete; None for a word that is not known. `words`: further ones, casefolded."""
     text = str(value).strip().casefold()
-    return words.get(text) or _OPERATION_OF.get(text)
+    last = re.split(r"[./:]", text)[-1]  # product.deleted, products/update
+    return words.get(text) or _OPERATION_OF.get(text) or _OPERATION_OF.get(last)
 
 
 def read_availability(value: Any, words: Mapping[str, str]) -> str | None:
@@ -142,6 +149,7 @@ def read_availability(value: Any, words: Mapping[str, str]) -> str | None:
     if text in _AVAILABILITY_OF:
         return _AVAILABILITY_OF[text]
     marked = " ".join(_without_accents(folded).split())
+    marked = re.sub(r"(?<=\d) (?=\d{3}\b)", "", marked)  # 1 200
     if count := _STOCK.fullmatch(marked) or _ABOUT.match(marked):
         return "in_stock" if int(count[1]) > 0 else "out_of_stock"
     if _NEGATIVE.search(text + " "):

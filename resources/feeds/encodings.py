@@ -14,6 +14,20 @@ _MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 1 << 16
+_ALPHABETS = {  # code page -> letters of its languages beside a to z; Windows' Western one first
+    "cp1252": (
+        *("äöüß", "àâæçéèêëîïôœùûüÿ", "áéíñóúü", "àèéìîòóùú", "àáâãçéêíóôõúü", "åäöé", "æøåéóôöä"),
+        *("áðéíóúýþæö", "éëïóöüèá", "àèéíïòóúüç"),
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čšžćđ", "ăâîşţ"),
+    "cp1254": ("çğıöşüâîû",),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž"),
+    "iso8859_2": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čšžćđ"),
+}
+_HIGH = re.compile(r"[^\x00-\x7f]")
+_IN_A_WORD = re.compile(
+    r"(?<=\w)[^\w\s\x00-\x7f](?=[a-z])|(?<!\w)[£¯¿¼¶±](?=[a-z])|[\x80-\x9f\ufffd]"
+)
 _UNKNOWN = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # to cp1252
 
 
@@ -47,6 +61,11 @@ def _best_guess(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     lines = [line for line in sample.split(b"\n") if not line.isascii()]
+    shares = {page: _share_of_a_language(b"\n".join(lines), page) for page in _ALPHABETS}
+    likely = max(shares, key=lambda page: shares[page])  # of several, the first
+    needed = 0.95 if likely == "cp1252" else shares["cp1252"] + 0.1
+    if shares[likely] >= max(0.9, needed):
+        return likely
     known = [line for line in lines if not _UNKNOWN.search(line)]
     # single rows may be broken
     whole = b"\n".join(known) if len(known) >= 0.8 * len(lines) else b""
@@ -59,6 +78,16 @@ def _best_guess(sample: bytes) -> str:
         return "cp1252"
     best = from_bytes(sample[: 1 << 15]).best()
     return best.encoding if best else "cp1252"
+
+
+def _share_of_a_language(text: bytes, page: str) -> float:
+    """Of the letters beside a to z, how many are of the one language that has most of them, if a
+    text is of a code page; a mark within a word counts as a wrong letter."""
+    decoded = text.decode(page, "replace").lower()
+    high = [letter for letter in _HIGH.findall(decoded) if letter.isalpha()]
+    wrong = len(_IN_A_WORD.findall(decoded))
+    most = max(sum(letter in alphabet for letter in high) for alphabet in _ALPHABETS[page])
+    return most / (len(high) + wrong) if high else 0.0
 
 
 class Utf8Stream(io.RawIOBase):

@@ -8,6 +8,12 @@ from typing import IO, Any
 from resources.feeds.delimited import folded, header_place
 from resources.feeds.rows import FeedError, Opened, Row, in_blocks, row_of
 
+_GUIDES = (  # sheets of templates that say how to fill in another
+    *("instructions", "data definitions", "definitions", "example", "examples", "valid values"),
+    *("dropdown lists", "browse data", "read me", "readme", "guide", "help", "info", "legend"),
+    *("hinweise", "anleitung", "ausfüllhilfe", "beispiel", "mode d'emploi", "instrucciones"),
+)
+
 
 def open_spreadsheet(
     stream: IO[bytes], name: str, sheet: str | None = None, header: int | None = None
@@ -31,7 +37,8 @@ def open_spreadsheet(
         if sheet is not None and sheet not in names:
             raise FeedError(f"{name}: has no sheet {sheet!r}; it has: {', '.join(names)}")
         found = None
-        for one in [sheet] if sheet is not None else names:
+        by_guess = sorted(names, key=lambda one: one.strip().casefold() in _GUIDES)
+        for one in [sheet] if sheet is not None else by_guess:
             cells = book.get_sheet_by_name(one).to_python(skip_empty_area=False)
             if len(cells) > 1 or (sheet is not None and cells):
                 found = found or (one, cells)

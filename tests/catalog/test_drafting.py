@@ -88,7 +88,11 @@ def test_the_currency_is_taken_from_the_header_or_the_signs(tmp_path):
     [
         ("price,old_price", ("4.5,5.5", "6.5,7.5"), "price"),
         ("regular_price,sale_price", ("4.5,", "6.5,5.5"), ["sale_price", "regular_price"]),
-        ("price,sale_price", ("4.5,0", "6.5,5.5"), "price"),
+        (
+            "price,sale_price",
+            ("4.5,0", "6.5,5.5"),
+            ["to_number(sale_price) > `0` && sale_price || ''", "price"],
+        ),
         ("price,sale_price", ("4.5,45", "6.5,65"), "price"),
         ("cost,shipping_price,retail_price", ("1,2,4.5", "1,2,5.5"), "retail_price"),
         ("price_cents,weight", ("450,1", "550,2"), None),

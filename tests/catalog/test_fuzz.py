@@ -12,6 +12,7 @@ import pytest
 from pinlanding_assets.catalog import schema
 from pinlanding_assets.catalog.cells import PLAIN, Block, column_of
 from pinlanding_assets.catalog.feed import finish, parse_records
+from pinlanding_assets.catalog.price_rows import PriceReader
 from pinlanding_assets.catalog.rows import RowReader
 from pinlanding_assets.catalog.values import (
     read_attribute,
@@ -179,7 +180,7 @@ def test_plain_prices_are_read_as_one_by_one(decimal):
         + "".join(draw.choices("0123456789", k=draw.randint(0, 4)))
         for _ in range(3_000)
     ] + ["0", "00", "007.50", "1.", ".5", "99999999.99", "999999999", "1000000000", "1\n", "1.5\n"]
-    reader = RowReader(mapping(decimal=decimal))
+    reader = PriceReader(decimal, None, frozenset())
     block = Block(records(*({} for _ in texts)), [])
     slow = [reader._price(text) for text in texts]
     fast = reader._amounts(block, column_of(texts)).to_dicts()

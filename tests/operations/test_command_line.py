@@ -81,10 +81,28 @@ def test_products_prints_products_and_rejects(feed, tmp_path):
     }
     assert [line["price"] for line in lines] == [4.5, 1299.0, 9.9, 19.9, 3.0]
     assert "artikel.csv row 3 (3): price: not a number: x1x" in found.stderr
-    assert "no feed for 2026-12-24" in str(
-        run("products", str(out), "--day", "2026-12-24").exception
-    )
+    wrong = str(run("products", str(out), "--day", "2026-12-24").exception)
+    assert "no feed for 2026-12-24" in wrong
+    assert "What to do" not in wrong
     assert "cannot be read" in str(run("products", str(tmp_path / "none.yaml")).exception)
+
+
+def test_products_says_which_checks_would_stop_a_day(tmp_path):
+    for day, ids in (("01", ("101", "102")), ("02", ("00101", "00102"))):
+        rows = "".join(f"{one},A\n" for one in ids)
+        (tmp_path / f"2026-11-{day}.csv").write_text(f"sku,name\n{rows}")
+    catalog = {"feeds": ["{day}.csv"], "columns": {"id": "sku", "title": "name"}}
+    (tmp_path / "catalog.yaml").write_text(yaml.safe_dump(catalog))
+    told = run("products", str(tmp_path / "catalog.yaml")).stderr
+    assert "2026-11-02: check ids would stop this day" in told
+    assert "2026-11-01: check" not in told
+
+
+def test_a_draft_without_ids_is_not_written(tmp_path):
+    (tmp_path / "p.csv").write_text("name,color\nCup,red\nCup,blue\nCup,red\n")
+    found = run("map", str(tmp_path / "p.csv"), "--out", str(tmp_path / "catalog.yaml"))
+    assert found.exit_code
+    assert not (tmp_path / "catalog.yaml").exists()
 
 
 def test_products_of_full_exports_are_deleted_when_they_are_gone(tmp_path):

@@ -20,6 +20,7 @@ def set_attributes(state: State) -> None:
         pairs += state.recipe.pairs(state.used)
     pairs += [{"column": join.name} for join in state.joins if join.keyed]
     pairs += attributes.numbered_pairs(state.open(), state.used)
+    pairs += attributes.named_pairs(state.open(), state.used)
     for column in state.open():
         if state.recipe and state.recipe.ignores(column.name):
             continue
@@ -30,7 +31,8 @@ def set_attributes(state: State) -> None:
             continue
         state.used.add(column.name)
         if column.keyed:
-            pairs.append({"column": column.name})
+            split = attributes.mark_within_values(column)
+            pairs.append({"column": column.name, **({"split": split} if split else {})})
         elif same is not None and not same.listed:
             same.others.append(column.name)
         else:

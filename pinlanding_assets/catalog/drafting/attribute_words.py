@@ -34,7 +34,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "hohe, lange, tiefe, largeur, hauteur, longueur, ancho, alto, larghezza, altezza,"
         "dimensions, abmessungen, masse, weight class, kids, usage, base colour, activity,"
         "climate, strap, collections, breed, variety, vintage, region, grape, movement, school,"
-        "provider, data provider, mood"
+        "provider, data provider, mood, date issued"
     ),
 }
 LISTS = said(  # names of columns whose texts hold several values
@@ -51,7 +51,7 @@ CATEGORY_TOKENS = said(
 SOFTWARE = said(  # a shop software's words for kinds of rows, which shoppers do not know
     "simple, variable, variation, configurable, bundle, grouped, virtual, downloadable,"
     "external, product, products, item, manifest, image, physical, digital, standard,"
-    "default, parent, child, variant, giftcard, p, d"
+    "default, parent, child, variant, giftcard, p, d, option, options, row, rule"
 )
 AROUND = said(  # what stands within one of these is not about the product as such
     "price, prices, offer, offers, shipping, seo, meta, tax, image, images, photo, photos,"
@@ -94,7 +94,7 @@ TECHNICAL = said(
     "hs, taric, harmonized, adult, scraped, crawled, crawl, source, file, path, filename,"
     "mime, width px, height px, qty, quantity, menge, bundle, alt, credit, rights, license,"
     "copyright, user, sender, imported, exported, domain, store, shop, row, nr, no, num,"
-    "percent, handle, code, zip, plz, channel, availability"
+    "percent, handle, code, zip, plz, channel, availability, signature"
 )
 WORDS = said(  # of which several may stand in a text, each a word or two
     "color, colour, colors, colours, farbe, farben, couleur, couleurs, kleur, kleuren, colore,"

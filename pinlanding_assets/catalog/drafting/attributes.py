@@ -10,6 +10,7 @@ from pinlanding_assets.catalog.drafting.names import (
     attribute_rank,
     is_technical,
     key_of,
+    last_of,
     plain,
     spoken,
     tokens,
@@ -26,6 +27,7 @@ _VALUES = (
     *("value", "values", "value s", "wert", "werte", "wert e", "valeur", "valeurs", "valeur s"),
     *("valor", "valores", "valor es", "valore", "valori", "valore i", "waarde", "waarde n"),
 )
+_KEYS = ("name", "key", "label", "nom", "nombre", "nome")
 _ENOUGH = 8  # rows, from which on how often values return says something
 _FINER = said("subcategory, sub")
 _TYPES = said("type, art, typ, class, label, coarse, classification, object, genre,species")
@@ -44,6 +46,12 @@ def why_unused(column: Column) -> str:
         return ""
     if any(isinstance(value, dict) for value in column.parts):
         return "holds objects"
+    if (
+        column.parents
+        and last_of(column.name) in ("label", "type")
+        and _stands_before_a_value(column)
+    ):
+        return "names what stands beside it"
     known = attribute_rank(column.name)
     named = tokens(without_leaf(column.name) if column.parents else column.name)
     last = re.split(r"[.\]]", column.name)[-1].strip('"')
@@ -60,7 +68,7 @@ def why_unused(column: Column) -> str:
     category = tokens(column.name) & attribute_words.CATEGORY_TOKENS
     if is_technical(column.name) and not _is_known_as_whole(column.name) and not category:
         return "says nothing that shoppers ask for"
-    if {text.casefold() for text in column.texts} <= attribute_words.SOFTWARE and "type" in named:
+    if "type" in named and all(tokens(text) <= attribute_words.SOFTWARE for text in column.texts):
         return "has words of the software only"
     if "name" in named and not known and column.filled < _ENOUGH:
         return "is another title or text"
@@ -81,6 +89,11 @@ def why_unused(column: Column) -> str:
     if column.share(shapes.is_number) > 0.7 and named & _MEASURES:
         return ""
     return _why_unknown(column)
+
+
+def _stands_before_a_value(column: Column) -> bool:
+    """Whether a name within objects is nearly the same in all of them: `title: {label: Title}`."""
+    return column.distinct == 1 and column.filled > 1
 
 
 def _parent_tokens(column: Column) -> frozenset[str]:
@@ -221,6 +234,39 @@ def _mark_of_values(column: Column) -> str | None:
     return None
 
 
+def mark_within_values(column: Column) -> str | None:
+    """What separates several values of one key, in texts like `Color=Red;Blue`."""
+    for mark in (";", "|"):
+        within = [part for text in column.texts if "=" in text for part in text.split(mark)[1:]]
+        if any("=" not in part for part in within):
+            return mark
+    return None
+
+
+def named_as_attribute(name: str) -> bool:
+    """Whether a name says that it is of attributes, options or the like."""
+    return bool(tokens(name) & {*attribute_words.MAPS, "option", "variant", "property"})
+
+
+def named_pairs(columns: Iterable[Column], used: set[str]) -> list[dict[str, object]]:
+    """Columns of keys and values without a number: `option one name` and `option one value`."""
+    by_name = {plain(c.name): c for c in columns if c.values and not c.listed and not c.parents}
+    found: list[dict[str, object]] = []
+    for name, column in by_name.items():
+        for word, values_word in itertools.product(_KEYS, _VALUES):
+            other = by_name.get(re.sub(rf"\b{word}\b", values_word, name))
+            if word not in name.split() or other is None or other is column:
+                continue
+            short = column.share(lambda v: shapes.is_short(v, 40, 4) and not shapes.is_number(v))
+            if is_technical(name) and not named_as_attribute(name):
+                break
+            if short == 1 and column.distinct <= max(1, 0.5 * column.filled):
+                found.append({"names": column.name, "column": other.name})
+                used |= {column.name, other.name}
+            break
+    return found
+
+
 def numbered_pairs(columns: Iterable[Column], used: set[str]) -> list[dict[str, object]]:
     """Columns like `attribute_name_1` and `attribute_value_1`: keys and values, by number."""
     by_column = {column.name: column for column in columns}
@@ -229,9 +275,7 @@ def numbered_pairs(columns: Iterable[Column], used: set[str]) -> list[dict[str, 
     for name, column in by_name.items():
         if name.split().count("1") + len(re.findall(r"(?<=[a-z])1\b", name)) != 1:
             continue
-        for word, values_word in itertools.product(
-            ("name", "key", "label", "nom", "nombre", "nome"), _VALUES
-        ):
+        for word, values_word in itertools.product(_KEYS, _VALUES):
             other = by_name.get(re.sub(rf"\b{word}\b", values_word, name))
             if word in name.split() and other and column.count("1") == 1 == other.count("1"):
                 pattern = re.sub(r"1", r"(\\d+)", re.escape(name))

@@ -1,6 +1,7 @@
 """What a known export is: the meaning of its columns, by their names."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Export:
     images: tuple[tuple[str, str | None], ...] = ()
     images_from: str = ""
     attributes: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    pairs: tuple[dict[str, str], ...] = ()
+    pairs: tuple[dict[str, Any], ...] = ()
     only: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows: str = ""
     product_type: str = ""

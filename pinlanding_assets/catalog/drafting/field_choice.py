@@ -9,14 +9,13 @@ from pinlanding_assets.catalog.drafting.names import field_rank, is_technical, p
 from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
 from pinlanding_assets.catalog.drafting.profile import Column, quoted
 from pinlanding_assets.catalog.drafting.state import State
+from pinlanding_assets.catalog.drafting.stock import set_availability, set_status
 from pinlanding_assets.catalog.drafting.table import Table
 from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS, NOT_IMAGES, said
 
 _OWN = "the export's own"
 _GROUPS = ("item group id", "group id", "variant group", "parent asin")
 _WITHDRAWN = ("deleted at", "archived at", "discontinued at")
-_FOR_SALE = said("available, avail, verfugbar, disponible, disponibile, beschikbaar, online")
-_QUANTITIES = said("quantity, qty, menge, cantidad, quantita, aantal")
 _SALES, _DATES = (
     said("sale, special, discount"),
     said("date, dates, from, to, effective, starts, ends"),
@@ -30,6 +29,12 @@ def find_title(state: State) -> Column | None:
         return state.column(given)
     if found := state.ranked("title", fields.is_title):
         return found[0]
+    texts = state.ranked("description", fields.is_title)
+    for column in texts if not state.given("description") else []:
+        if column.length < 80 and column.fill > 0.9 and column.distinct >= 0.9 * column.filled:
+            told = f"there is none; the short texts of {column.name!r} are taken"
+            state.result.doubt("columns.title", told)
+            return column
     for column in state.open():
         wordy = [text for text in column.texts if len(text.split()) > 1]
         likely = column.fill > 0.9 and fields.is_title(column) and column.length < 120
@@ -135,14 +140,17 @@ def set_fields(state: State, title: Column | None) -> None:
             "title", state.given("title") or _titles(state, title), "its name and texts say so"
         )
     _set_field(state, "operation", fields.is_operation)
+    if "operation" not in state.result.settings["columns"] and state.given("operation") is None:
+        for column in [c for c in state.open() if fields.is_deleted(c) and not c.listed][:1]:
+            state.set("operation", [column.name], "says which rows are deleted")
     operation = state.field("operation")
     if operation and (words := fields.operation_words(operation)):
         state.result.settings["words"] = {"operation": words}
         state.result.reasons["words.operation"] = "what its values mean"
     _set_description(state)
     _set_field(state, "seller", fields.is_seller)
-    _set_availability(state)
-    _set_field(state, "status", fields.is_status)
+    set_availability(state)
+    set_status(state)
     _set_field(state, "url", fields.is_url_column)
     if state.recipe and "parent" in state.recipe.fields:
         state.recipe.parents(state.set)
@@ -233,43 +241,6 @@ def _is_second_text(column: Column) -> bool:
     return column.listed or prose or "short" in column.name.casefold()
 
 
-def _set_availability(state: State) -> None:
-    given = state.recipe.availability() if state.recipe else None
-    if given is not None:
-        state.set("availability", given, _OWN)
-        return
-    found = state.ranked("availability", fields.is_availability)
-    if not found:
-        return
-    column = _counted_beside(found)
-    if column is not found[0]:
-        state.set("status", [found[0].one], "says whether a product is for sale at all")
-    path = fields.availability_path(column)
-    state.set("availability", [path], "words or numbers in stock")
-    state.used.add(column.name)
-    _tell_unknown_words(state, "availability", column)
-    if tokens(column.name) <= _QUANTITIES:
-        told = f"{column.name!r} is taken for goods in stock"
-        state.result.doubt("columns.availability", told)
-
-
-def _counted_beside(found: list[Column]) -> Column:
-    """The column of what is in stock: a number says more than that something is for sale."""
-    first = found[0]
-    flag = first.share(shapes.is_truth) == 1 and first.distinct <= 2 and not first.listed
-    if not flag or not tokens(first.name) & _FOR_SALE:
-        return first
-    counts = [c for c in found[1:] if c.share(shapes.is_number) == 1 and c.distinct > 1]
-    return next((c for c in counts if not c.listed and c.share(shapes.is_truth) < 1), first)
-
-
-def _tell_unknown_words(state: State, field: str, column: Column) -> None:
-    if unknown := fields.unknown_words(column):
-        shown = ", ".join(repr(word[:40]) for word in unknown[:8])
-        told = f"not sold until words.availability says what they mean: {shown}"
-        state.result.doubt(f"columns.{field}", told)
-
-
 def _set_price(state: State) -> None:
     doubt, given = state.result.doubt, state.given("price")
     candidates = [column for column in state.open() if not column.keyed]
@@ -323,13 +294,9 @@ def _tell_of_no_price(state: State, candidates: list[Column]) -> None:
 
 def _set_field(state: State, name: str, fits: Callable[[Column], bool]) -> None:
     given = state.given(name)
-    if state.recipe and name == "status":
-        given = state.recipe.status()
     if given is not None:
         state.set(name, given, _OWN)
     elif name in state.result.settings["columns"]:
         return
     elif found := state.ranked(name, fits):
         state.set(name, [found[0].one], "its name and values say so")
-        if name == "status":
-            _tell_unknown_words(state, name, found[0])

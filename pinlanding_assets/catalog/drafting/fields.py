@@ -6,22 +6,29 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pinlanding_assets.catalog.drafting import shapes, words
-from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
-from pinlanding_assets.catalog.drafting.profile import Column
+from pinlanding_assets.catalog.drafting.names import field_rank, last_of, tokens
+from pinlanding_assets.catalog.drafting.profile import Column, quoted
 from pinlanding_assets.catalog.drafting.words import said
 from pinlanding_assets.catalog.prices import BadPrice, read_price
-from pinlanding_assets.catalog.words import read_availability, read_operation
+from pinlanding_assets.catalog.words import read_operation
 
 _SALE = said(
     "sale, special, discounted, discount, offer, final, promo, promotional, reduced, deal,"
     "angebot, angebotspreis, scontato, offerta, rebajado, aktion, aktionspreis, sonderpreis,"
     "actie, solde, oferta, saldo"
 )
-_LIST = said("list, msrp, rrp, uvp, mrp, recommended, retail, listenpreis, pvp")
-_STATES = said(
-    "active, draft, archived, inactive, published, unpublished, publish, enabled, disabled,private"
+_LIST = said(
+    "list, msrp, rrp, uvp, mrp, recommended, retail, listenpreis, pvp, 定価, 通常価格, 市场价,"
+    "原价, 吊牌价, 정가, 소비자가"
 )
-_QUANTITIES = said("quantity, qty, cantidad, quantita, aantal, quantite, menge")
+_NET = said(
+    "net, netto, ht, excl, excluding, ex, exkl, hors, zonder, bez, without, tax, senza, sin"
+)
+_CHANNEL = re.compile(r"(?<=-[a-z]{2}_[A-Z]{2})-\w+$")  # description-en_US-ecommerce
+_DELETED = said("deleted, isdeleted, tombstone, removed, geloscht, delete")
+_FOR_PROGRAMS = re.compile(
+    r"//api\.|/api/|[?&](api_?key|wskey|token)=|\.(json|xml)([?#]|$)", re.IGNORECASE
+)
 Ranked = list[tuple[int, Column]]
 
 
@@ -40,6 +47,7 @@ def is_prose(column: Column) -> bool:
 
     def is_text(value: Any) -> bool:
         other = shapes.is_number(value) or shapes.is_url(value) or shapes.is_date(value)
+        other = other or shapes.is_document(value)
         return isinstance(value, str) and not other and not isinstance(value, bool)
 
     truth = column.share(lambda v: str(v).casefold() in ("true", "false"))
@@ -52,7 +60,8 @@ def is_title(column: Column) -> bool:
     if column.name.casefold() in ("label", "labels"):  # of a data set: its classes
         return False
     few = column.filled >= 20 and column.distinct < 0.3 * column.filled
-    return not few
+    # within objects, a name that is always the same is of something else
+    return not few and (column.distinct > 1 or column.filled < 3 or not column.parents)
 
 
 def is_description(column: Column) -> bool:
@@ -76,7 +85,8 @@ def by_language(best: Column, columns: Iterable[Column]) -> list[Column]:
 def language_of(name: str) -> tuple[str, str]:
     """A name without the language at its end, and the language: `title_de` is ("title", "de")."""
     match = re.fullmatch(
-        r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?', name
+        r'(.+?)[._\-#: ]+"?([A-Za-z]{2}([_-][A-Za-z]{2})?|def|none|und|mul)"?',
+        _CHANNEL.sub("", name),
     )
     if match and (code := match[2].lower().replace("-", "_")) in words.LANGUAGES:
         return match[1], code
@@ -139,8 +149,11 @@ def prices(
         found = [column for column in columns if is_price(column)]
     sale = [c for c in found if tokens(c.name) & _SALE]
     usual = [c for c in found if c not in sale]
-    usual.sort(key=lambda c: bool(tokens(c.name) & _LIST))  # what others ask for it comes last
+    # what others ask for it comes last, and first what only has a word for a price in its name
+    usual.sort(key=lambda c: (not is_known_price(c.name), bool(tokens(c.name) & _LIST)))
     chosen: list[Column] = usual[:1]
+    if usual and words_of_prices(usual[0]):  # where it says a word, the next one counts
+        chosen += [c for c in usual[1:2] if not tokens(c.name) & _LIST]
     for column in sale[:1]:
         why = _not_a_sale(column, usual[0]) if usual else ""
         if why:
@@ -149,9 +162,11 @@ def prices(
             chosen.insert(0, column)
     if not chosen:
         chosen = sale[:1]
+    divided = {c.parents for c in columns if c.parents and last_of(c.name) == "divisor"}
+    chosen = [_object_of(c) if c.parents in divided else c for c in chosen]
     if not chosen:
-        inner = [c for c in columns if plain(c.name).endswith("cent amount") and c.parents]
-        whole = [c for c in inner if c.share(lambda v: type(v) is int) == 1]
+        inner = [c for c in columns if last_of(c.name) in ("centAmount", "unit_amount")]
+        whole = [c for c in inner if c.parents and c.share(lambda v: type(v) is int) == 1]
         chosen = [_object_of(c) for c in whole[:1]]
     cents = [
         c.name
@@ -159,23 +174,34 @@ def prices(
         if tokens(c.name) & {"cent", "cents"} and not chosen and c.share(shapes.is_number) > 0.8
     ]
     doubts += [(name, "its amounts may be in cents, so it is left out") for name in cents]
+    others = [c.name for c in usual[1:] if not tokens(c.name) & (_LIST | _NET) and c not in chosen]
+    if others and not named:
+        shown = ", ".join(map(repr, others[:3]))
+        doubts.append((chosen[-1].name, f"is taken, not {shown}"))
     return chosen, doubts
+
+
+def is_known_price(name: str) -> bool:
+    """Whether a name is known for prices, and has not just a word for them."""
+    found = field_rank(name, "price")
+    return found is not None and found < len(words.FIELDS["price"])
 
 
 def _object_of(column: Column) -> Column:
     """The object around an amount in cents, which says how many digits are behind the point."""
     owner = column.name.rpartition(".")[0]
-    return Column(owner, column.rows, column.values, parents=column.parents[:-1])
+    values = [(place, {last_of(column.name): value}) for place, value in column.values]
+    return Column(owner, column.rows, values, parents=column.parents[:-1])
 
 
 def _not_a_sale(sale: Column, usual: Column) -> str:
     """Why a column is no lower price than the usual one; "": it is one."""
-    if any(_amount(value) == 0 for value in sale.parts):
+    if any(_amount(value) == 0 for value in sale.parts) and not _are_plain_numbers(sale):
         return "says 0 where there is no sale, and 0 would be taken for the price"
     lower, of_usual = 0, usual.by_record()
     both = [(p, of_usual[r]) for r, p in sale.by_record().items() if r in of_usual]
     for one, other in both:
-        amounts = _amount(one), _amount(other)
+        amounts = _amount(one), _amount(other)  # 0: there is no sale
         lower += None in amounts or (amounts[0] or 0) <= (amounts[1] or 0)
     return "" if lower >= 0.9 * len(both) else "is higher than the usual price"
 
@@ -197,44 +223,24 @@ def is_currency(column: Column) -> bool:
     return column.share(means_one) >= 0.9
 
 
-def is_availability(column: Column) -> bool:
-    """Whether most different values of a column are known to say whether goods are to be had."""
-    if column.distinct > 50 and column.share(shapes.is_number) < 0.95:
-        return False
-    if {text.casefold() for text in column.texts} & _STATES and "status" in tokens(column.name):
-        return False
-    if tokens(column.name) & _QUANTITIES or column.share(shapes.is_number) > 0.5:
-        return column.share(shapes.is_number) >= 0.95
-    known = [value for value in set(column.texts) if read_availability(value, {})]
-    needed = 0.9 if "status" in tokens(column.name) or plain(column.name) == "stan" else 0.5
-    return bool(column.texts) and len(known) >= needed * column.distinct
-
-
-def is_status(column: Column) -> bool:
-    """Whether a column says whether a product is for sale at all."""
-    if column.share(shapes.is_truth) == 1:
-        return True
-    numbers = column.share(shapes.is_number) > 0
-    words = set(column.texts)
-    known = sum(bool(read_availability(text, {})) for text in words)
-    return known >= 0.5 * len(words) and not numbers and not column.listed
-
-
-def unknown_words(column: Column) -> list[str]:
-    """The values of a column that do not say whether goods are to be had."""
-    return sorted({v for v in set(column.texts) if not read_availability(v, {})})
-
-
 def is_url_column(column: Column) -> bool:
     images = column.share(shapes.is_image)
+    if column.share(lambda v: bool(_FOR_PROGRAMS.search(str(v)))) > 0.5:
+        return False
     return column.share(shapes.is_url) >= 0.8 and images < 0.5 and not column.listed
 
 
 def is_operation(column: Column) -> bool:
-    if tokens(column.name) & {"deleted", "isdeleted", "tombstone", "removed", "geloscht", "delete"}:
+    if tokens(column.name) & _DELETED:
         return column.share(shapes.is_truth) == 1
     known = column.share(lambda v: read_operation(v, {}) is not None)
     return known == 1 and not column.listed
+
+
+def is_deleted(column: Column) -> bool:
+    """Whether a truth value says which rows are deleted, whatever else its name says."""
+    named = tokens(column.name)
+    return bool(named & _DELETED) and not named & words.NEVER["operation"] and is_operation(column)
 
 
 def operation_words(column: Column) -> dict[str, str]:
@@ -247,24 +253,18 @@ def operation_words(column: Column) -> dict[str, str]:
     }
 
 
-def availability_path(column: Column) -> str:
-    """The path to one value: of variants, whether any is in stock."""
-    if "[]" not in column.name:
-        return column.name
-    if all(isinstance(value, bool) for value in column.parts):
-        return f"{column.name} | contains(@, `true`)"
-    if all(isinstance(value, int | float) for value in column.parts):
-        return f"{column.name} | max(@)"
-    before, _, last = column.name.rpartition(".")
-    if before and all(re.fullmatch(r"-?\d+(\.\d+)?", text) for text in column.texts):
-        return f"{before}.to_number({last}) | max(@)"
-    return column.one
+def _are_plain_numbers(column: Column) -> bool:
+    texts = column.texts
+    return bool(texts) and all(re.fullmatch(r"\d+(\.\d+)?", text) for text in texts)
 
 
 def price_path(column: Column, currency: Column | None) -> str:
     """The path to one price: of several the lowest, where all are numbers in one currency."""
     before, _, last = column.name.rpartition(".")
-    plain_numbers = all(re.fullmatch(r"\d+(\.\d+)?", text) for text in column.texts)
+    plain_numbers = _are_plain_numbers(column)
+    if tokens(column.name) & _SALE and not column.listed and 0 in map(_amount, column.parts):
+        name = column.name if column.parents else quoted(column.name)
+        return f"to_number({name}) > `0` && {name} || ''"
     mixed = currency is not None and "[]" in currency.name and currency.distinct > 1
     if "[]" not in before or not plain_numbers or mixed:
         return column.one

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.fields import is_operation, ranked
-from pinlanding_assets.catalog.drafting.names import plain, tokens
+from pinlanding_assets.catalog.drafting.names import field_rank, plain, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
 from pinlanding_assets.catalog.drafting.table import Table
 from pinlanding_assets.catalog.drafting.words import said
@@ -25,6 +25,7 @@ _WEAK = (
 )
 _IDS = said("id, nr, no, code, key, number, sku, nummer, uid, uuid, ref")
 _GROUPS = said("slug, group, family, parent, model, style, permalink, handle")
+_NO_GROUP = words.NEVER["id"] - {"parent", "group", "set", "class"}
 _DAYS = said("day, date, datum, jour, fecha, data, snapshot, dia, giorno, dag")
 _REASON = "its name says so, and no value stands twice on a day"
 _PLACES = ("unnamed", "index", "level 0", "row", "column 1", "row number", "rownum")
@@ -56,7 +57,7 @@ def identify(table: Table, title: Column | None) -> Identity:
     for column in strong:
         if table.is_unique(column):
             if _means_the_same_each_day(table, column, title):
-                return Identity(column.name, _REASON)
+                return _of_variants(table, column, title) or Identity(column.name, _REASON)
             rejected.append(column.name)
             continue
         found = _of_repeated(table, column, title)
@@ -83,6 +84,38 @@ def identify(table: Table, title: Column | None) -> Identity:
     if rejected:
         return _none(rejected)
     return _by_image(table) or _by_place(table, title) or _none([])
+
+
+def _of_variants(table: Table, column: Column, title: Column | None) -> Identity | None:
+    """Rows of variants have ids of their own, their title in common, and an id of the product."""
+    groups = table.repeated(title) if title is not None and title is not column else []
+    if title is None or sum(map(len, groups)) < 0.1 * title.filled:
+        return None
+    for other in table.columns.values():
+        if other is not column and names_variants(other, groups, title):
+            doubt = (
+                f"rows of one {other.name!r} have one title, so they are taken for variants of a "
+                f"product; if they are products of their own: id: {column.name!r}, without rows"
+            )
+            reason = "its rows have one title, and other titles have others"
+            return Identity(other.name, reason, rows="joined", doubts=[("columns.id", doubt)])
+    return None
+
+
+def names_variants(column: Column, groups: list[list[int]], title: Column) -> bool:
+    """Whether the name of a column says an id or a group, the rows of each title have one value of
+    it, and those of other titles have others."""
+    named = tokens(column.name)
+    called = named & (_IDS | _GROUPS | {"id", "design"}) and not named & _NO_GROUP
+    other = any(field_rank(column.name, f) is not None for f in ("title", "description", "seller"))
+    if not called or other or column.fill < 0.98 or column.listed or column.distinct < 2:
+        return False
+    values, titles = column.by_record(), title.by_record()
+    same = all(len({values.get(place) for place in places}) == 1 for places in groups)
+    titles_of: dict[str, set[str]] = {}
+    for place, value in values.items():
+        titles_of.setdefault(value, set()).add(titles.get(place, ""))
+    return same and all(len(found) == 1 for found in titles_of.values())
 
 
 def _begins_with_titles(table: Table, column: Column, title: Column | None) -> bool:

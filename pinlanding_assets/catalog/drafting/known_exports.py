@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pinlanding_assets.catalog.drafting.export import Export
 from pinlanding_assets.catalog.drafting.known_markets import MARKETS
 from pinlanding_assets.catalog.drafting.known_shops import SHOPS
+from pinlanding_assets.catalog.drafting.known_tills import TILLS
 from pinlanding_assets.catalog.drafting.names import plain
 
 _GOOGLE = {
@@ -93,7 +94,7 @@ CHANNELS = (
 def recognize(names: Sequence[str]) -> Export | None:
     """The export that has columns of these names."""
     known = {plain(name) for name in names}
-    for export in (*SHOPS, *MARKETS, *CHANNELS):
+    for export in (*SHOPS, *TILLS, *MARKETS, *CHANNELS):
         if all(any(one in known for one in need.split("|")) for need in export.needs):
             return export
     return None

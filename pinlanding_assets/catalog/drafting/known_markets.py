@@ -84,6 +84,30 @@ MARKETS = (
         notes={"columns.operation": ("action", "the actions (Add, Revise, End) are not heeded")},
     ),
     Export(
+        "a report of eBay's active listings",
+        ("item number", "title", "custom label sku", "available quantity"),
+        columns={
+            "id": ("item number",),
+            "title": ("title",),
+            "price": ("current price", "start price"),
+            "availability": ("available quantity",),
+            "operation": (),
+            "url": (),
+            "seller": (),
+        },
+        attributes={
+            "category": ("ebay category 1 name", None),
+            "condition": ("condition", None),
+        },
+        pairs=({"column": "variation details", "split": ";"},),
+        rows="joined",
+        product_type="category",
+        ignored=(
+            *("variation", "custom label", "format", "start", "auction", "reserve", "current"),
+            *("sold", "watchers", "bids", "end", "ebay", "cd", "listing", "p "),
+        ),
+    ),
+    Export(
         "a feed for Heureka",
         ("item id", "productname", "price vat"),
         columns={
@@ -100,6 +124,13 @@ MARKETS = (
         attributes={"category": ("categorytext", "|")},
         product_type="category",
         ignored=("delivery", "item", "ean", "vat", "product", "heureka", "gift", "video", "acc"),
+    ),
+    Export(
+        "objects of Europeana",
+        ("id", "guid", "data provider", "edm preview|edm is shown by"),
+        columns={"url": ("guid", "edm is shown at"), "seller": (), "availability": ()},
+        images=(('"edm is shown by" && "edm is shown by" || "edm preview"', None),),
+        ignored=("edm", "europeana", "completeness", "timestamp", "score", "link", "index", "ugc"),
     ),
     Export(
         "IIIF manifests",

@@ -139,7 +139,10 @@ SHOPS = (
         },
         images=(("base image", None), ("additional images", ",")),
         attributes={"type": ("attribute set code", None), "category": ("categories", ",")},
-        pairs=({"column": "additional attributes"},),
+        pairs=(
+            {"column": "additional attributes"},
+            {"column": "configurable variations", "keys": {"sku": ""}},
+        ),
         only={
             "store view code": ("", "default"),
             "visibility": ("Catalog, Search", "Catalog", "Search", ""),
@@ -264,24 +267,23 @@ SHOPS = (
         "a product export of BigCommerce",
         ("item", "id", "name", "inventory tracking|brand id|image url import"),
         columns={
-            "id": ("id",),
+            # rows of variants and images follow their product's, with ids of their own
+            "id": ("\"item\" == 'Product' && \"id\" || ''",),
             "title": ("name",),
             "description": ("description",),
             "price": ("sale price", "price"),
             "availability": ("current stock",),
+            "status": ("is visible",),
             "seller": (),
             "url": (),
         },
         images=(("image url import", None), ("internal image url export", None)),
         attributes={"category": ("categories", ";")},
-        only={"item": ("Product",)},
+        rows="joined",
         ignored=("type", "brand", "channels", "image", "internal", "options", "inventory", "item"),
         notes={
-            "rows": (
-                "",
-                "rows of variants and images have ids of their own and nothing that names their "
-                "product, so they are left out, and images that stand in them are, too",
-            )
+            "rows": ("", "rows of variants and images are parts of the product that they follow"),
+            "attributes": ("options", "options of variants (Name=Size|Value=S) are left out"),
         },
     ),
     Export(

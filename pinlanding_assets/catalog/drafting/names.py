@@ -8,7 +8,10 @@ from pinlanding_assets.catalog.drafting import attribute_words, words
 from pinlanding_assets.catalog.drafting.words import said
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WRAPPED = re.compile(r'\."\$\w+"$')  # MongoDB's price."$numberDecimal"
+_WRAPPED = re.compile(  # price."$numberDecimal" of MongoDB, price.N of DynamoDB, of Firestore
+    r'(\."\$\w+"|\.(S|N|BOOL|SS|NS)|\.(string|double|integer|boolean|timestamp)Value)$'
+)
+_TYPES = re.compile(r"\.(M|L|mapValue\.fields|arrayValue\.values)(?=[.\[])")
 _IS_PATH = re.compile(r"\S[.\[]\S")
 _LEAF = re.compile(r"(?<=.)\.(name|title|label|value|text|en|def|data)$")
 _LAST_WORD = re.compile(r"(?i)(?<=[\w ])[ _](name|titles?|display)$")  # colour_name
@@ -18,24 +21,35 @@ _MONEY = said(
 )
 _AMOUNTS = said("value, amount, gross, brutto, current, min, now, final, text, eur, usd")
 _PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,})s(?![a-z])")
-_IN_BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
-_LOCALE = re.compile(r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}[")\]]*$')  # name."en-GB", name(en-gb)
+_IN_BRACKETS = re.compile(r"[(\[（【][^)\]）】]*[)\]）】]")
+_LOCALE = re.compile(
+    r'[._\-#: (\["]+[a-z]{2}[_-][A-Z]{2}([")\]]*|-\w+)$'
+)  # name."en-GB", name(en-gb)
 _SHORT = {  # as columns of warehouses are called
     **{"cd": "code", "nm": "name", "descr": "description", "dsc": "description", "ccy": "currency"},
     **{"curr": "currency", "amt": "amount", "prc": "price", "manuf": "manufacturer"},
     **{"brnd": "brand", "clr": "color", "avl": "available", "catg": "category", "cat": "category"},
 }
 _LANGUAGE_BEFORE = re.compile("^(EN|DE|NL|FR|ES|IT|US|UK|PL|SV|DA)_(?=[A-Z])")  # NL_Title_Short
+_RANGE = said("range, start, from")
 _KINDS = said("txt, flg, flag, ind, amount, str, val")  # what a value is, at the end of a name
-_LEAVES = ("value", "name", "label", "en", "data", "")
+_LEAVES = ("value", "name", "label", "en", "data", "attributes", "node", "fields", "")
 _LINKS = said("de, del, du, des, d, l, le, la, el, do, da, di, dell, dello, van, het, vom")
 _UNIT = re.compile(r"(?<= )(mm|cm|m|in|inch|inches|ml|cl|l|kg|g|eur|usd|gbp|chf)$")
+
+
+def unwrapped(name: str) -> str:
+    """A path without the types that databases write around values: `price.N` is `price`."""
+    bare = _WRAPPED.sub("", name)
+    while bare != name:
+        name, bare = bare, _WRAPPED.sub("", bare)
+    return _TYPES.sub("", bare).removesuffix("[]") if bare.endswith("L[]") else _TYPES.sub("", bare)
 
 
 @functools.lru_cache(4096)
 def plain(name: str) -> str:
     """A name as words: `Product_Name`, `productName` and `g:product-name` are `product name`."""
-    name = _WRAPPED.sub("", name[:300])
+    name = unwrapped(name[:300])
     name = name.replace("ß", "ss").removeprefix("g:")
     name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     name = _PLURAL.sub(r"\1S", unicodedata.normalize("NFC", name))  # imageURLs
@@ -46,9 +60,10 @@ def plain(name: str) -> str:
 @functools.lru_cache(4096)
 def spoken(name: str) -> tuple[str, ...]:
     """Forms of a name that may stand in the tables of words, the whole one first."""
-    name = _WRAPPED.sub("", name)
+    name = unwrapped(name)
     name = _LANGUAGE_BEFORE.sub("", name)
     forms = [plain(name), plain(_IN_BRACKETS.sub(" ", name)), plain(_LOCALE.sub("", name))]
+    forms.append(plain(re.split(r"\s[-–:|]\s", name)[0]))  # Keywords - General
     if (bare := without_leaf(name)) != name:
         forms.append(plain(re.split(r"[.\]]", bare.removesuffix("[]"))[-1]))
     last = re.split(r"[.\]]", name)[-1].strip('"')
@@ -84,6 +99,11 @@ def _without_noise(tokens: list[str]) -> list[str]:
     return found
 
 
+def last_of(name: str) -> str:
+    """The last name of a path."""
+    return re.split(r"[.\]]", name)[-1].strip('"')
+
+
 def without_leaf(name: str) -> str:
     """A path without a last name that says nothing by itself: `tags[].name` is `tags[]`."""
     return _LEAF.sub("", name)
@@ -104,7 +124,15 @@ def field_rank(name: str, field: str) -> int | None:
     """How well a name fits a field of products; 0 is the best, None: it does not."""
     if plain(name) in _places(words.FIELDS[field]):
         return _places(words.FIELDS[field])[plain(name)]
-    if tokens(name) & words.NEVER[field]:
+    never = tokens(name) & words.NEVER[field]
+    if (
+        field == "price"
+        and _IS_PATH.search(name)
+        and never <= _RANGE
+        and "stop" not in tokens(name)
+    ):
+        never = frozenset()  # the lower end of priceRange.start.gross.amount
+    if never:
         return None
     found = rank(name, words.FIELDS[field])
     # pricing.current.value, Prezzo pieno
@@ -148,7 +176,8 @@ def is_technical(name: str) -> bool:
 
 def key_of(name: str) -> str:
     """The key of an attribute from the name of its column."""
-    name = _WRAPPED.sub("", name)
+    name = re.sub(r"\[\d+\]$", "", name)  # objectType[1]
+    name = unwrapped(name)
     parts = re.findall(
         r'"[^"]*"|[^.\[\]]+', _IN_BRACKETS.sub("", name) if "[" not in name else name
     )

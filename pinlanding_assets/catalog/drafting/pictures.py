@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pinlanding_assets.catalog.drafting import shapes, words
 from pinlanding_assets.catalog.drafting.names import plain, rank, tokens
 from pinlanding_assets.catalog.drafting.profile import Column
-from pinlanding_assets.catalog.drafting.words import said
+from pinlanding_assets.catalog.drafting.words import listed, said
+from pinlanding_assets.catalog.values import attachments
 
 _SEPARATORS = ("|", ";", ",", "\n", "~", "^", " ")
 _FURTHER = said(
@@ -16,16 +17,23 @@ _FURTHER = said(
     "alt, others, back, side, second, third"
 )
 _LARGEST = ("hi res", "original", "master", "full", "large", "big", "zoom", "main", "primary")
+_SIZES = listed(
+    "hi res, print, large, full, original, master, max, xl, big, zoom, web, default, screen,"
+    "medium, normal, small, thumb, thumbnail, preview"
+)
 _OF_OTHERS = said(
     "alt, logo, avatar, favicon, icon, caption, credit, icc, category, brand, seller, vendor, shop,"
     "store, author, user, banner, chart, manufacturer, flag, supplier, kategorie, marke"
 )
+_NO_IMAGE = re.compile(r"\.(json|xml|html?|pdf)([?#]|$)|/manifest/?$", re.IGNORECASE)
 _MEDIUM = frozenset({"medium", "middle"})
-_MEMBERS = said(
+_MEMBERS_IN_ORDER = listed(
     "bytes, hi_res, large, full, original, master, max, src, url, href, contentUrl, content_url,"
     "image_url, imageUrl, link, image, path, file, file_name, filename, filePath, @id, id,"
     "medium, small, thumb, thumbnail"
 )
+_MEMBERS = frozenset(_MEMBERS_IN_ORDER)
+_NAMED_BY_THE_FULL_NAME = listed("edm is shown by, isshownby, is shown by, media content")
 
 
 @dataclass(frozen=True)
@@ -67,14 +75,15 @@ def _is_picture(column: Column) -> tuple[bool, str | None]:
     if named & _OF_OTHERS or not column.parts:
         return False, None
     texts = [v for v in column.parts if isinstance(v, str)]
-    split = split_of(texts)
+    split = None if any(map(attachments, texts)) else split_of(texts)
     if split:
         return True, split
     if column.share(shapes.is_image) >= sure_enough:
         return True, None
-    stated = bool(named & words.IMAGE_TOKENS) or plain(column.name) in ("image src", "image link")
+    stated = bool(named & words.IMAGE_TOKENS) or plain(column.name) in _NAMED_BY_THE_FULL_NAME
     stated = stated and not named & words.NOT_IMAGES
     where = column.share(lambda v: shapes.is_url(v) or (shapes.is_path(v) and " " not in str(v)))
+    stated = stated and column.share(lambda v: bool(_NO_IMAGE.search(str(v)))) < 0.5
     return stated and where >= 0.9, None
 
 
@@ -82,8 +91,10 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
     """The columns of images, the main one first."""
     found: dict[str, Picture] = {}
     grouped: dict[str, list[Column]] = {}
+    others = _other_forms(columns.values())
     for column in columns.values():
         good, split = (False, None) if column.keyed else _is_picture(column)
+        good = good and column not in others
         if not good:
             continue
         owner = _owner(column)
@@ -98,18 +109,52 @@ def pictures(columns: dict[str, Column]) -> list[Picture]:
         reason = "objects that name an image"
         if any(shapes.BYTES in v for c in members for v in c.parts if isinstance(v, dict)):
             reason = "the bytes of images"
-        found[owner] = Picture(owner, None, covers, reason)
+        # a list within a list: all of them, one after the other
+        within = "[]" in owner and any(c.parents[-1].endswith("[]") for c in members)
+        found[owner] = Picture(f"{owner}[]" if within else owner, None, covers, reason)
     chosen = [_of_server(p, columns.get(p.name)) for p in _best(list(found.values()), columns)]
     return sorted(chosen, key=lambda p: _order(p.name, list(columns)))
 
 
+def _other_forms(columns: Iterable[Column]) -> list[Column]:
+    """Of objects in a list, each of which is an image: the columns that hold it in another form."""
+    objects: dict[str, list[Column]] = {}
+    for column in columns:
+        lists = [parent for parent in column.parents if parent.endswith("[]")]
+        parts = re.split(r"[.\[\]]+", lists[0]) if lists else []
+        image = any(part and _is_named_an_image(part) for part in parts)
+        if image and not column.keyed and _is_picture(column)[0]:
+            objects.setdefault(lists[-1], []).append(column)
+    found: list[Column] = []
+    for members in objects.values():
+        members.sort(key=_form)
+        found += members[1:]
+    return found
+
+
+def _form(column: Column) -> tuple:
+    """Smaller is better: the image itself, before a copy or what a server of images answers."""
+    last = re.split(r"[.\]]", column.name)[-1].strip('"')
+    small = bool(tokens(column.name) & (words.SMALL | _MEDIUM)) or "thumb" in last.casefold()
+    small = small or column.share(shapes.is_url) == 0  # a name beside its address
+    served = "iiif" in last.casefold() or column.share(_is_server) > 0.5
+    member = _MEMBERS_IN_ORDER.index(last) if last in _MEMBERS else len(_MEMBERS_IN_ORDER)
+    whole = any(size in plain(last) for size in _LARGEST[:5])
+    pixels = max(map(int, re.findall(r"\d{2,4}", last)), default=10_000)
+    return small, served, not whole, -pixels, member
+
+
 def _of_server(picture: Picture, column: Column | None) -> Picture:
     """The address of a picture for that of an image server (IIIF) alone."""
-    if column is None or picture.split or column.share(_is_server) < 0.9:
+    if column is None or picture.split:
         return picture
+    named = "iiif" in tokens(column.name) and column.share(shapes.is_image) == 0
+    if column.share(_is_server) < 0.9 and not named:
+        return picture
+    slash = "" if all(text.endswith("/") for text in column.texts) else "/"
     before, mark, last = picture.name.rpartition("[].")
     name = last if column.parents or last.isidentifier() else json.dumps(last)
-    path = f"{before}{mark}join('', [{name}, '/full/!1024,1024/0/default.jpg'])"
+    path = f"{before}{mark}join('', [{name}, '{slash}full/!1024,1024/0/default.jpg'])"
     if len(path) > 200:
         return picture
     return Picture(path, None, picture.covers, "addresses of an image server (IIIF)")
@@ -138,14 +183,12 @@ def _owner(column: Column) -> str:
     owner = _owner_name(column)
     if last not in _MEMBERS:
         return ""
+    return owner if last == "bytes" or _is_named_an_image(owner) else ""
+
+
+def _is_named_an_image(owner: str) -> bool:
     inner = re.split(r"[.\]]", owner)[-1] or owner
-    if (
-        last == "bytes"
-        or tokens(inner) & words.IMAGE_TOKENS
-        or rank(inner, words.IMAGES) is not None
-    ):
-        return owner
-    return ""
+    return bool(tokens(inner) & words.IMAGE_TOKENS) or rank(inner, words.IMAGES) is not None
 
 
 def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
@@ -156,6 +199,7 @@ def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
         if not tokens(p.name) & (words.SMALL | _MEDIUM) and "thumb" not in p.name.casefold()
     ]
     kept = large or found
+    kept = _one_of_sizes(kept, columns)
     sized = [p for p in kept if any(size in plain(p.name) for size in _LARGEST[:6])]
     stems = {_stem(p.name) for p in sized}
     kept = [p for p in kept if p in sized or _stem(p.name) not in stems or not _stem(p.name)]
@@ -172,6 +216,26 @@ def _best(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
             same.add(values)
             unique.append(picture)
     return unique
+
+
+def _one_of_sizes(found: list[Picture], columns: dict[str, Column]) -> list[Picture]:
+    """Without other sizes of an image that an object has by their names: {web: , print: }."""
+    groups: dict[str, list[Picture]] = {}
+    for picture in found:
+        parts = picture.name.split(".")
+        place = next((i for i, p in enumerate(parts) if i and plain(p) in _SIZES), 0)
+        key = ".".join([*parts[:place], "*", *parts[place + 1 :]]) if place else picture.name
+        groups.setdefault(key, []).append(picture)
+    chosen = [min(group, key=lambda p: _size(p, columns)) for group in groups.values()]
+    return [picture for picture in found if picture in chosen]
+
+
+def _size(picture: Picture, columns: dict[str, Column]) -> tuple[bool, int]:
+    """Smaller is better: what browsers show, then the largest."""
+    members = [c for name in picture.covers if (c := columns.get(name))]
+    raw = any(c.share(lambda v: bool(re.search(r"\.tiff?\b", str(v)))) > 0.5 for c in members)
+    named = [plain(part) for part in picture.name.split(".")]
+    return raw, next((i for i, size in enumerate(_SIZES) if size in named), len(_SIZES))
 
 
 def _stem(name: str) -> str:

@@ -27,7 +27,7 @@ _KEYS = {
     "trait",
     "trait type",
 }
-_VALUES = {"value", "values", "option", "options", "val", "text", "display value"}
+_VALUES = {"value", "values", "option", "options", "val", "text", "display value", "content"}
 _PARAMS = ("param", "attribute", "property", "specification", "spec", "feature", "product detail")
 _NAMED = {f"{param} name": f"{param} value" for param in _PARAMS}  # PARAM_NAME, attribute_name
 _KEYS |= set(_NAMED)
@@ -36,6 +36,7 @@ _KEY = r"[^\W\d][\w /()-]{0,30}"
 _PAIRS = re.compile(rf"(?:^|[;|\n])\s*({_KEY})\s*[:=](?!/)")
 _PAIR = rf"{_KEY}\s*[:=](?!/)[^:=;|\n]{{1,60}}"
 _TEXT_MAP = re.compile(rf"{_PAIR}(?:[;|\n]\s*{_PAIR})*")
+_LISTED_MAP = re.compile(rf"{_KEY}=(?!/)[^=:|\n]{{1,200}}([;|]\s*{_KEY}=(?!/)[^=:|\n]{{1,200}})*")
 _ORDER = {plain(language): place for place, language in enumerate(words.LANGUAGES)}
 _STRUCT = {
     *("amount", "value", "currency", "currency code", "price", "unit", "url", "src", "href"),
@@ -73,7 +74,8 @@ class Column:
     @cached_property
     def listed(self) -> bool:
         """Whether a value is a list in some record (also a JSON list in a text)."""
-        return any(isinstance(value, list) for _, value in self.values) or "[]" in self.name
+        nested = "[]" in self.name and bool(self.parents)
+        return nested or any(isinstance(value, list) for _, value in self.values)
 
     @cached_property
     def parts(self) -> list[Any]:
@@ -122,7 +124,7 @@ class Column:
     @property
     def one(self) -> str:
         """The path to one value: of a list, the first."""
-        return self.name.replace("[]", "[0]")
+        return self.name.replace("[]", "[0]") if self.parents else self.name
 
 
 def _spelled(path: str, value: Any) -> str:
@@ -130,9 +132,12 @@ def _spelled(path: str, value: Any) -> str:
     if isinstance(value, dict) and value:
         language = min(value, key=lambda key: _ORDER.get(plain(key), 99))
         if plain(language) not in _ORDER:
-            return ""
+            named = next((m for m in ("name", "label", "title") if m in value), "")
+            return step(path, named) if named and isinstance(value[named], str) else ""
         return _spelled(step(path, language), value[language])
     if isinstance(value, list):
+        if value and isinstance(value[0], dict):
+            return _spelled(f"{path}[]", value[0])
         return f"{path}[0]" if value and isinstance(value[0], str) else ""
     return path if isinstance(value, str | int | float) else ""
 
@@ -229,7 +234,9 @@ def _maps(records: Sequence[dict[str, Any]]) -> set[str]:
     keys: dict[str, list[int | set]] = {}
     texts: dict[str, list[str]] = {}
     for record in records[:500]:
-        for name, _, value in _containers(record):
+        for name, path, value in _containers(record):
+            if "[]" in path:
+                continue
             seen = keys.setdefault(name, [0, set(), set(), 0])
             found = members(value, shapes.NO_WORDS)
             named = set(value) if isinstance(value, dict) else set()
@@ -257,6 +264,7 @@ def _spelled_pairs(records: Sequence[dict[str, Any]], maps: set[str]) -> dict[st
             last = plain(name.rpartition(".")[2].strip('"'))
             if isinstance(value, dict) and not (marked and last in _PARAMS):
                 continue
+            path = f"{path}[]" if "[]" in path else path  # of each of several
             if spelled := _pairs_path(path, pairs):
                 found[name] = spelled
     return found
@@ -279,6 +287,15 @@ def _containers(record: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
             and all(isinstance(v, dict) and is_pair(v) for v in value)
         ):
             yield name, path, value
+        elif isinstance(value, list) and depth < _DEPTH:
+            inner = [v for v in value[:20] if isinstance(v, dict)]
+            below = f"{path}[]"
+            stack += [
+                (step(below, k), step(below, k), v, depth + 1)
+                for one in inner
+                for k, v in one.items()
+                if isinstance(v, list)
+            ]
 
 
 def is_pair(value: dict[str, Any]) -> bool:
@@ -322,9 +339,12 @@ def _is_text_map(name: str, cells: list[str]) -> bool:
         return len(good) == len(shown) and not image and not named <= _STRUCT
     # `Color: red; Sole: rubber`: short keys that come back, short values
     pairs = [_PAIRS.findall(cell) for cell in shown]
-    if not all(_TEXT_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown):
-        return False
     keys = Counter(plain(key) for found in pairs for key in {k.strip() for k in found})
-    return sum(len(found) > 1 for found in pairs) >= 0.5 * len(shown) and (
-        keys.most_common(1)[0][1] >= min(2, len(shown))
-    )
+    if not all(_TEXT_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown):
+        # `Color=Red;Blue`, and in other rows `Color=Red`
+        listed = all(_LISTED_MAP.fullmatch(cell.strip(" ;|\n")) for cell in shown)
+        return listed and len(keys) <= 0.5 * len(shown)
+    several = sum(len(found) > 1 for found in pairs)
+    few_keys = several > 0 and len(keys) <= max(2, 0.5 * len(shown))
+    come_back = keys.most_common(1)[0][1] >= min(2, len(shown))
+    return come_back and (several >= 0.5 * len(shown) or few_keys)

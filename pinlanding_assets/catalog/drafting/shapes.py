@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from pinlanding_assets.catalog.values import BYTES
+from pinlanding_assets.catalog.values import BYTES, attachments
 from pinlanding_assets.catalog.words import is_nothing
 
 NO_WORDS: frozenset[str] = frozenset()
@@ -12,12 +12,14 @@ _ENDING = re.compile(
 )
 _URL = re.compile(r"(https?:)?//[^/\s]\S*", re.IGNORECASE)
 _HTML = re.compile(r"</?(p|br|div|ul|li|span|strong|b|i|em|h[1-6]|table|a)\b[^>]*>", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}([ \u00a0\u202f]\d{3})+)([.,]\d+)?([eE][-+]?\d+)?")
+_MEDIA_TYPE = re.compile(r"(image|video|audio|application|text|model)/[\w.+-]+", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?|"
     r"\d{4}-\d\d-\d\dT\S+"
 )
 _LOCAL = re.compile(r"[^\s\"'<>|{}\[\]]*[\\/][^\"'<>|{}\[\]]*")
+_DOCUMENT = re.compile(r'\s*\{\s*"[^"]*"\s*:')
 _CURRENCY = re.compile(
     "EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|JPY|CNY|KRW|INR|AUD|CAD|NZD|SGD|HKD|"
     "TWD|THB|IDR|MYR|PHP|VND|BRL|MXN|ARS|CLP|COP|PEN|ZAR|NGN|KES|EGP|AED|SAR|ILS|UAH|RUB|KZT|ISK",
@@ -39,7 +41,8 @@ def is_image(value: Any) -> bool:
         return BYTES in value
     if not isinstance(value, str) or len(value) > 2100 or value.startswith("data:"):
         return False
-    return bool(_ENDING.search(value.strip()))
+    named = [value.partition(" (")[0]] if attachments(value) else []
+    return any(_ENDING.search(one) for one in [*named, *(attachments(value) or [value.strip()])])
 
 
 def is_url(value: Any) -> bool:
@@ -48,7 +51,9 @@ def is_url(value: Any) -> bool:
 
 def is_path(value: Any) -> bool:
     text = value.strip() if isinstance(value, str) else "data:"
-    return bool(_LOCAL.fullmatch(text)) and not is_url(text) and not text.startswith("data:")
+    if is_url(text) or text.startswith("data:") or _MEDIA_TYPE.fullmatch(text):
+        return False
+    return bool(_LOCAL.fullmatch(text))
 
 
 def is_number(value: Any) -> bool:
@@ -67,6 +72,11 @@ def is_truth(value: Any) -> bool:
 
 def is_currency(value: Any) -> bool:
     return isinstance(value, str) and bool(_CURRENCY.fullmatch(value.strip()))
+
+
+def is_document(value: Any) -> bool:
+    """Whether a text is a JSON object, as editors keep their texts."""
+    return isinstance(value, str) and bool(_DOCUMENT.match(value)) and value.rstrip()[-1:] == "}"
 
 
 def has_markup(value: Any) -> bool:

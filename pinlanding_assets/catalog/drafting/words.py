@@ -20,7 +20,7 @@ NOISE = said(
     "produit, prodotto, variant, variants, varianten, goods, node, source, data, our, the,"
     "master, current, object, record, work, artwork, garment, listing, offers, offer, sku, produto,"
     "artigo, produktu, towaru, zbozi, tovaru, urun, produs, προιοντοσ, προιον, ειδουσ, товара,"
-    "商品, 产品, 상품"
+    "dc, dcterms, 商品, 产品, 상품"
 )
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -73,7 +73,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "denumire, denominacion, benamning, produktnamn, produktnavn, varenavn, varunamn,"
         "tuotenimi, tuote,"
         "termeknev, ime, adı, urun adı, 品名, 产品名称, 商品标题, 商品名称, 商品タイトル,"
-        "タイトル, 제품명"
+        "タイトル, 제품명, gegenstand, objekt, werktitel, objet, oggetto, objeto, przedmiot,"
+        "primary title, main title, preferred title"
     ),
     "description": listed(
         "description, desc, detail desc, detailed description, long description,"
@@ -90,7 +91,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "leiras, описание, 説明, 描述, 商品説明, 产品描述, description long, description short,"
         "περιγραφη, 설명, tuotekuvaus,"
         "aciklama, acıklama,"
-        "descriere, descricao"
+        "descriere, descricao, description abstract"
     ),
     "price": listed(
         "sale price, special price, discounted price, discount price, current price, final price,"
@@ -111,8 +112,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "precio rebajado,"
         "prezzo di listino, prezzo in offerta, reguliere prijs, τιμη, prezzo con iva,"
         "prezzo ivato, fiyat, pret, cijena,"
-        "販売価格, 売価, 定価, 售价, 单价, 판매가, стоимость,"
-        "cena, pris, hinta, ar, price raw, offers price, price text, price current, prices price,"
+        "販売価格, 販売価格税込, 売価, 定価, 售价, 单价, 판매가, стоимость,"
+        "default price, cena, pris, hinta, ar, price raw, offers price, price text,"
+        "price current, prices price,"
         "prices amount, amount, mrp, cena brutto, цена, 価格, 价格, 가격"
     ),
     "currency": listed(
@@ -129,13 +131,14 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "anbieter, vendeur, vendedor, venditore, verkoper, tienda, boutique, negozio, winkel,"
         "sold by, brand, brand name, brands, marke, marque, marca, merk, manufacturer,"
         "manufacturer name, maker, hersteller, herstellername, fabricant, fabricante, fabrikant,"
-        "produttore, fabbricante, producent, vyrobce, valmistaja, gyarto, marka, tillverkare,"
-        "varumarke,"
+        "produttore, fabbricante, producent, producer, vyrobce, valmistaja, gyarto,"
+        "marka, tillverkare, varumarke,"
         "publisher, supplier, lieferant, fournisseur, proveedor,"
         "fornitore, leverancier, ブランド, 品牌, бренд, производитель, 브랜드"
     ),
     "availability": listed(
         "availability, availability status, availability state, stock status, stockstatus,"
+        "online availability,"
         "is in stock, in stock, instock, inventory status, is available, available, avail,"
         "verfugbarkeit, verfugbar, lieferbar, lieferbarkeit, lagerstatus, lieferstatus,"
         "disponibilite, disponible, disponibilidad, disponibilita, disponibile, beschikbaarheid,"
@@ -161,7 +164,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "is published, publish status, listing status, online, is online, visible, is visible,"
         "is visible individually, aktiv, sichtbar, veroffentlicht, actif, visible en ligne,"
         "activo, publicado, attivo, pubblicato, actief, zichtbaar, for sale, is live, live,"
-        "sellable, sellable online"
+        "sellable, sellable online, available for sale, etat, statut, stato, estado, aktywny,"
+        "widoczny, aktivni,"
+        "公開状態, 公開ステータス, 販売状態, 表示状態, 上架状态, 商品状态, 판매상태"
     ),
     "url": listed(
         "url, link, product url, product link, item url, productlink, permalink, canonical url,"
@@ -169,7 +174,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "product page, lien, lien produit, enlace, url producto, collegamento, weblink,"
         "object url, link resource, edm is shown at, isshownat, guid, source url, website,"
         "landing page, url del producto, url prodotto, url produit, artikel url,"
-        "product page url, href"
+        "product page url, href, identifier uri, uri,"
+        "persistent identifier, persistent url, permanent link, purl, ark"
     ),
     "day": listed("updated at, last modified, modified at, modified, updated, last update, date"),
 }
@@ -200,7 +206,8 @@ IMAGE_TOKENS = said(
     "artikelbild"
 )
 SMALL = said(
-    "thumb, thumbnail, thumbnails, small, swatch, icon, mini, tiny, thumbnailurl, smallimage,header"
+    "thumb, thumbnail, thumbnails, small, swatch, icon, mini, tiny, thumbnailurl, smallimage,"
+    "header, preview, vorschau"
 )
 NOT_IMAGES = said(
     "alt, caption, label, title, position, sort, width, height, credit, type, count, logo,"
@@ -233,7 +240,8 @@ NEVER: dict[str, frozenset[str]] = {
         "einkauf, per, grundpreis, range, currency, unit, units, type, discount, saving,"
         "savings, percent, history, rule, until, start, end, class, versand, map, deposit,"
         "kg, formatted, margin, effective, interval, achat, compra, acquisto, inkoop, barre,"
-        "fournisseur, streichpreis, group, list, zakupu, hurtowa, nakupni, inkop"
+        "fournisseur, streichpreis, group, list, zakupu, hurtowa, nakupni, inkop, supply, landed,"
+        "trade, partner, b2b, reseller, distributor, staff, buying, factory, transfer"
     ),
     "seller": said("id, code, sku, rating, url, link, number, part, count, image, logo"),
     "availability": said(
