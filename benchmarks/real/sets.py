@@ -6,12 +6,10 @@ one style, packages of one source, drawings of one artist, photos of one contrib
 
 import csv
 import gzip
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -240,8 +238,3 @@ def _labels(raw: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
     """Keys with at least one value."""
     named = {key: tuple(value for value in values if value) for key, values in raw.items()}
     return {key: values for key, values in named.items() if values}
-
-
-def fingerprint(*parts: Any) -> str:
-    """A short name of what a remembered feature depends on."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -4,13 +4,15 @@ scikit-learn's estimators fit one target at a time; a vocabulary has hundreds, a
 fits each six times. scipy's L-BFGS on all columns together takes a hundredth of that time.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize
 
 Matrix = np.ndarray | sparse.csr_array
 
-STEPS = 60
+STEPS = 40
 """Most L-BFGS steps; the loss has settled long before on every set that was tried."""
 FAINT = 1e-2
 """Pull of an intercept to the base rate: one that nothing holds back would run away."""
@@ -66,6 +68,26 @@ def fit_logistic(
         options={"maxiter": STEPS, "ftol": 1e-5},
     ).x
     return found[: width * count].reshape(width, count), found[width * count :]
+
+
+def compacted(features: Matrix) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """The same rows with at most as many columns as rows, and what turns coefficients of these
+    into coefficients of the features.
+
+    A ridge penalty keeps the solution within the span of the rows, so that nothing is lost: a few
+    thousand texts with tens of thousands of words are solved as fast as if they had few.
+    """
+    n, width = features.shape
+    if width <= n:
+        dense = features.toarray() if sparse.issparse(features) else features
+        return np.asarray(dense, np.float64), lambda slopes: slopes
+    products = features @ features.T
+    products = products.toarray() if sparse.issparse(products) else np.asarray(products)
+    values, vectors = np.linalg.eigh(products)
+    kept = values > 1e-9 * max(float(values[-1]), 1e-9)
+    roots, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    back = vectors / roots
+    return vectors * roots, lambda slopes: np.asarray(features.T @ (back @ slopes))
 
 
 def log_loss(

@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 from pinlanding_assets.encoder.features import Sides
-from pinlanding_assets.encoder.logistic import Matrix, fit_logistic, log_loss
+from pinlanding_assets.encoder.logistic import Matrix, compacted, fit_logistic, log_loss
 from pinlanding_assets.encoder.targets import KeySpan, Targets
 from pinlanding_assets.encoder.words import Words
 
@@ -29,6 +29,8 @@ RIDGE = {"words": 0.03, "photo": 0.01, "palette": 0.1}
 """Penalty of the experts, chosen on two splits of `magento_luma_men` (`benchmarks/real`)."""
 COMPONENTS = 256
 """Directions of the photo's features that its expert looks at."""
+MOST = 3_000
+"""Labelled products that an expert is trained on; of more, a fixed and arbitrary choice."""
 ENCODER = "encoder"
 STEP = 1 / 8
 """Log-odds are kept in these steps, one byte an entry, up to 127 of them either way."""
@@ -107,21 +109,23 @@ class Experts:
     def fit(cls, sides: Sides, rows: np.ndarray, targets: Targets) -> "Experts":
         """Experts of all keys on the products at ``rows``."""
         lens = Lens.of(sides, rows)
+        chosen = rows if len(rows) <= MOST else _sample(rows)
+        positive, weight = targets.positive[chosen], targets.weight[chosen]
         weights = {}
-        for kind, matrix in lens.features(sides, rows).items():
-            slopes = np.zeros((matrix.shape[1], len(targets.entries)))
+        for kind, matrix in lens.features(sides, chosen).items():
+            compact, lift = compacted(matrix)
+            slopes = np.zeros((compact.shape[1], len(targets.entries)))
             own = np.zeros(len(targets.entries))
             for span in targets.spans:
                 block = slice(span.start, span.stop)
-                known = targets.weight[rows, block].max(axis=1) > 0
                 slopes[:, block], own[block] = fit_logistic(
-                    matrix[np.flatnonzero(known)],
-                    targets.positive[rows[known], block],
-                    targets.weight[rows[known], block],
+                    compact,
+                    positive[:, block],
+                    weight[:, block],
                     ridge=RIDGE[kind],
                     exclusive=not span.multi,
                 )
-            weights[kind] = slopes.astype(np.float32), own.astype(np.float32)
+            weights[kind] = lift(slopes).astype(np.float32), own.astype(np.float32)
         return cls(lens, weights)
 
     def log_odds(self, sides: Sides, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -269,6 +273,10 @@ def _fit_blend(
     start = np.append(np.full(len(parts), even), 0.0)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return found[:-1], float(found[-1])
+
+
+def _sample(rows: np.ndarray) -> np.ndarray:
+    return np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
 
 
 def packed(log_odds: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ probability that it is stated (Elkan and Noto 2008).
 
 import numpy as np
 
-from pinlanding_assets.encoder.logistic import Matrix, fit_logistic
+from pinlanding_assets.encoder.logistic import Matrix, compacted, fit_logistic
 
 SUREST = 0.9
 """Quantile of the model's probability, among stated products, that counts as c."""
@@ -44,8 +44,9 @@ def absence(
     probability = np.zeros(truth.shape)
     for number in np.unique(fold):
         inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        slopes, own = fit_logistic(features[inside], truth[inside], weight[inside], ridge=RIDGE)
-        z = np.asarray(features[outside] @ slopes) + own
+        compact, lift = compacted(features[inside])
+        slopes, own = fit_logistic(compact, truth[inside], weight[inside], ridge=RIDGE)
+        z = np.asarray(features[outside] @ lift(slopes)) + own
         probability[outside] = 1.0 / (1.0 + np.exp(-z))
     for at, key in enumerate(np.flatnonzero(usable)):
         seen = probability[truth[:, at] > 0, at]

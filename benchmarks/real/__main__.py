@@ -1,0 +1,116 @@
+"""The platform against thirty lines, on catalogs that we did not make, by the labels of people.
+
+Half of the labels are hidden, by style, source, artist or contributor; the product and its peers
+state them. Prints a table of every set and key, and writes all figures as JSON. Run from the
+repository:
+
+    OMP_NUM_THREADS=1 python -m benchmarks.real [sets ...] [--splits 5] [--json figures.json]
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.real import sets
+from benchmarks.real.measure import judge
+from benchmarks.real.peers import peers
+from benchmarks.real.product import run
+from resources.encoders import load_backbone
+
+OURS = "product"
+
+
+def measure(name: str, split: int) -> dict:
+    """Figures of the product and its peers on one split of a set."""
+    real = sets.load(name)
+    shown = real.labelled(split)
+    backbone = load_backbone("pretrained-features")
+    found = run(real, shown, backbone)
+    hidden = ~shown
+    truth, spans = found.truth[hidden], found.spans
+    methods = {OURS: judge(found.scores[hidden], truth, spans, found.given[hidden])}
+    seconds = {OURS: found.cpu_seconds}
+    for peer, scores, spent in peers(
+        real, shown, found.truth, found.entry_ids, spans, backbone
+    ):
+        methods[peer], seconds[peer] = judge(scores[hidden], truth, spans), spent
+    return {
+        "set": name,
+        "split": split,
+        "items": len(real.items),
+        "contradictions": found.contradictions,
+        "cpu_seconds_a_thousand": {m: 1000 * s / len(real.items) for m, s in seconds.items()},
+        "keys": {m: {k: asdict(v) for k, v in keys.items()} for m, keys in methods.items()},
+    }
+
+
+def table(runs: list[dict]) -> str:
+    """A Markdown table of means over the splits, a row a key, the best peer named."""
+    lines = [
+        "| set | key | R@P.95 | best peer | R@P.90 | best peer | splits won | stated | said | true |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(run["set"] for run in runs):
+        of_set = [run for run in runs if run["set"] == name]
+        for key in of_set[0]["keys"][OURS]:
+            rows = [run for run in of_set if key in run["keys"][OURS]]
+            ours = [run["keys"][OURS][key] for run in rows]
+            cells, won = [], 0
+            for figure in ("recall_95", "recall_90"):
+                mine = [row[figure] for row in ours]
+                theirs = {
+                    peer: [run["keys"][peer].get(key, {figure: 0.0})[figure] for run in rows]
+                    for peer in rows[0]["keys"]
+                    if peer != OURS
+                }
+                best = max(theirs, key=lambda peer: float(np.mean(theirs[peer])), default="")
+                cells += [_mean(mine), f"{_mean(theirs[best])} {best}" if best else ""]
+                if figure == "recall_95":
+                    won = sum(a >= b for a, b in zip(mine, theirs.get(best, mine), strict=True))
+            stated = sum(row["stated"] for row in ours)
+            said, true = (
+                sum((row[what] or 0.0) * row["stated"] for row in ours) / max(1, stated)
+                for what in ("said", "precision")
+            )
+            cells += [f"{won}/{len(rows)}", str(stated), f"{said:.3f}", f"{true:.3f}"]
+            lines.append(" | ".join([f"| {name}", key, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _mean(values: list[float]) -> str:
+    """Mean and, of several, the half width of its 95 % interval by their spread."""
+    if len(values) < 2:
+        return f"{values[0]:.2f}"
+    half = 2.776 if len(values) == 5 else 1.96
+    return f"{np.mean(values):.2f} ± {half * np.std(values, ddof=1) / len(values) ** 0.5:.2f}"
+
+
+def main() -> None:
+    """Parse arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", nargs="*", default=sets.names(), metavar="set")
+    parser.add_argument("--splits", type=int, default=sets.SPLITS)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    runs = []
+    for name in arguments.sets:
+        for split in range(arguments.splits):
+            runs.append(measure(name, split))
+            last = runs[-1]
+            print(
+                f"{name} {split}: {last['contradictions']} contradictions, CPU seconds a thousand "
+                f"items {last['cpu_seconds_a_thousand'][OURS]:.0f}",
+                flush=True,
+            )
+            if arguments.json:
+                arguments.json.write_text(json.dumps(runs, indent=1) + "\n")
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    main()
