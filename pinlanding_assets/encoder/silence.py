@@ -20,7 +20,7 @@ RARE = 0.5
 OFTEN = 0.97
 """How often such a key is stated where it holds."""
 LEAST = 10
-"""Stated products of a key before anything is concluded from what the others lack."""
+"""Stated products from which a model can be fitted; a key of fewer is a tag that few have."""
 
 
 def absence(
@@ -35,8 +35,8 @@ def absence(
             at all; the others are silent for another reason, and get 0.
         fold: ``[n]``, groups of products that are predicted by a model trained on the others.
     """
-    lacking = np.zeros(stated.shape)
     usable = (stated & asked).sum(axis=0) >= LEAST
+    lacking = (asked & ~stated & ~usable).astype(np.float64)
     if not usable.any():
         return lacking
     truth = (stated & asked)[:, usable].astype(np.float64)
