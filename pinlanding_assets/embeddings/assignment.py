@@ -139,8 +139,14 @@ def assign(
                 }
             )
         )
+    catalog_last = pl.col("source") != "catalog"
     strongest = told.sort(
-        "row", "column", "llr", "source", descending=[False, False, True, False]
+        "row",
+        "column",
+        catalog_last,
+        "llr",
+        "source",
+        descending=[False, False, False, True, False],
     ).unique(["row", "column"], keep="first", maintain_order=True)
     names = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
     return (

@@ -33,6 +33,7 @@ from pinlanding_assets.encoder.model import (
 )
 from pinlanding_assets.encoder.reader import ENCODER, Experts, Reader, fit_blend
 from pinlanding_assets.encoder.retrieval import retrieval_report
+from pinlanding_assets.encoder.targets import KeySpan
 from pinlanding_assets.encoder.trust import learn_targets
 from resources.encoders import EncoderBackbone
 
@@ -190,7 +191,9 @@ def train(
 
     positive, weight = targets.positive[held], targets.weight[held]
     kinds = tuple(parts["both"])
-    blend, offset = fit_blend(parts["both"], positive, weight, targets.spans, kinds)
+    # What a title named is judged without the title, or it would prove itself.
+    blindly = _blindly(parts, learnt.by_title[held], sides, held, targets.spans)
+    blend, offset = fit_blend(blindly, positive, weight, targets.spans, kinds)
     entry_vectors = DualEncoder(towers, shape, names, heads, base).entry_vectors(names, phrases)
     final = Experts.fit(sides, everything, targets)
     reader = Reader(final, blend, offset, kinds, entry_vectors)
@@ -198,7 +201,7 @@ def train(
     model = DualEncoder(towers, shape, names, heads, base, reader)
 
     calibration = calibrate(
-        scores["both"],
+        reader.mixed(blindly),
         positive,
         weight,
         names,
@@ -230,6 +233,25 @@ def train(
     return TrainedEncoder(
         model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust
     )
+
+
+def _blindly(
+    parts: dict[str, dict[str, np.ndarray]],
+    by_title: np.ndarray,
+    sides: Sides,
+    held: np.ndarray,
+    spans: list[KeySpan],
+) -> dict[str, np.ndarray]:
+    """Log-odds by kind, from the photo alone for the keys ``[held, keys]`` that only the title
+    states, where there is a photo."""
+    seen = (sides.has_image > 0).cpu().numpy()[held]
+    found = {kind: values.copy() for kind, values in parts["both"].items()}
+    for number, span in enumerate(spans):
+        rows = np.flatnonzero(by_title[:, number] & seen)
+        for kind, values in found.items():
+            block = slice(span.start, span.stop)
+            values[rows, block] = parts["image"][kind][rows, block]
+    return found
 
 
 def _kin(products: pl.DataFrame, known: pl.DataFrame) -> list[list[str | None]]:

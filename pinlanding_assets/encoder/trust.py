@@ -22,10 +22,17 @@ TRUST_SCHEMA = {"entry_id": pl.String, "trust": pl.Float64, "said": pl.Int64}
 
 @dataclass(frozen=True)
 class Learnt:
-    """Targets, and the ``title_trust`` table: ``entry_id, trust, said``, by entry."""
+    """What there is to learn.
+
+    Attributes:
+        targets: What is known of the products.
+        title_trust: The table: ``entry_id, trust, said``, by entry.
+        by_title: ``[n, keys]`` bool: the title alone says what the product has.
+    """
 
     targets: Targets
     title_trust: pl.DataFrame
+    by_title: np.ndarray
 
 
 def learn_targets(
@@ -92,7 +99,8 @@ def learn_targets(
     heard = pl.concat([sure, doubted.select(sure.columns)])
     targets = build_targets(product_ids, heard, entries, keys, whole.select("product_id", "key"))
     targets.deny(np.where(stated, 1.0, lacking))
-    return Learnt(targets, table)
+    named = np.stack([said[:, span.start : span.stop].any(axis=1) for span in spans], axis=1)
+    return Learnt(targets, table, named & ~stated)
 
 
 def _asked(
