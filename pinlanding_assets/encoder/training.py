@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.calibration import calibrate, reliability, reliability_curve
+from pinlanding_assets.encoder.estimates import Rule, estimate
 from pinlanding_assets.encoder.features import (
     FrozenFeatures,
     LiveTowers,
@@ -60,6 +61,7 @@ class TrainedEncoder:
             A side that the product lacks has no row.
         reliability: ``key, stated, observed, n``: how far the probabilities hold.
         title_trust: ``entry_id, trust, said``: how often a title that names the entry is right.
+        estimates: What it would say of products whose labels are hidden, by key (`estimate`).
     """
 
     model: DualEncoder
@@ -69,6 +71,7 @@ class TrainedEncoder:
     held_out: pl.DataFrame
     reliability: pl.DataFrame
     title_trust: pl.DataFrame
+    estimates: pl.DataFrame
 
 
 def train(
@@ -129,7 +132,8 @@ def train(
     images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
     sides = compute_features(backbone, texts, documents, hashes, images)
     kin = [photo_names(hashes, images), *_kin(products, known)]
-    fold = group_folds(joined(kin, settings.folds), settings.folds, settings.seed)
+    groups = joined(kin, settings.folds)
+    fold = group_folds(groups, settings.folds, settings.seed)
     learnt = learn_targets(ids, labels, statements, entries, keys, sides, fold)
     targets = learnt.targets
     phrases = targets.entries["phrase"].to_list()
@@ -193,14 +197,30 @@ def train(
     scores = {modality: reader.mixed(odds) for modality, odds in parts.items()}
     model = DualEncoder(towers, shape, names, heads, base, reader)
 
+    apart = fold[held]
+    crossed = len(np.unique(apart)) > 1
     calibration = calibrate(
         scores["both"],
         positive,
         weight,
         names,
         targets.spans,
-        fold=fold[held] if len(np.unique(fold[held])) > 1 else None,
+        fold=apart if crossed else None,
         target_precision=settings.target_precision,
+    )
+    estimates = estimate(
+        parts["both"],
+        targets.of(held),
+        learnt.told.of(held),
+        apart if crossed else _folds_within([groups[row] for row in held], settings),
+        calibration,
+        Rule(
+            keys,
+            statements.filter(source="title"),
+            learnt.title_trust,
+            settings.target_precision,
+            crossed,
+        ),
     )
     there = {
         "both": np.ones(len(held), dtype=bool),
@@ -224,8 +244,13 @@ def train(
     held_out = _held_out([ids[row] for row in held], shown, there)
     curve = reliability_curve(scores["both"], positive, weight, names, targets.spans)
     return TrainedEncoder(
-        model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust
+        model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust, estimates
     )
+
+
+def _folds_within(groups: list[str], settings: TrainingSettings) -> np.ndarray:
+    """Folds of products that were held out as one; fewer than asked for where groups are few."""
+    return group_folds(groups, min(settings.folds, len(set(groups))), settings.seed)
 
 
 def _kin(products: pl.DataFrame, known: pl.DataFrame) -> list[list[str | None]]:

@@ -9,7 +9,7 @@ from scipy import sparse
 from pinlanding_assets.encoder.features import Sides
 from pinlanding_assets.encoder.reader import Lens
 from pinlanding_assets.encoder.silence import absence
-from pinlanding_assets.encoder.targets import Targets, build_targets, key_spans
+from pinlanding_assets.encoder.targets import Targets, Told, build_targets, key_spans
 
 TITLE = 0.92
 """How often a title is right before anything is known of it, with the weight of `PRIOR` products."""
@@ -19,10 +19,12 @@ TRUST_SCHEMA = {"entry_id": pl.String, "trust": pl.Float64, "said": pl.Int64}
 
 @dataclass(frozen=True)
 class Learnt:
-    """Targets, and the ``title_trust`` table: ``entry_id, trust, said``, by entry."""
+    """Targets, the ``title_trust`` table: ``entry_id, trust, said``, by entry, and what labels tell
+    that are no titles."""
 
     targets: Targets
     title_trust: pl.DataFrame
+    told: Told
 
 
 def learn_targets(
@@ -86,8 +88,9 @@ def learn_targets(
     )
     heard = pl.concat([sure, doubted.select(sure.columns)])
     targets = build_targets(product_ids, heard, entries, keys, whole.select("product_id", "key"))
-    targets.deny(np.where(stated, 1.0, lacking))
-    return Learnt(targets, table)
+    sure = np.where(stated, 1.0, lacking)
+    targets.deny(sure)
+    return Learnt(targets, table, Told(true, sure))
 
 
 def _asked(
