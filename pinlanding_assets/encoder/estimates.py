@@ -85,7 +85,9 @@ def estimate(
     """
     if len(np.unique(fold)) < 2:
         return pl.DataFrame(schema=ESTIMATES_SCHEMA)
-    p = sum(said_of(number, log_odds, targets, fold, rule) for number in np.unique(fold))
+    p = np.zeros(targets.positive.shape)
+    for number in np.unique(fold):
+        p += said_of(number, log_odds, targets, fold, rule)
     never = dict(calibration.select("entry_id", pl.col("threshold") > 1).iter_rows())
     names = targets.entries["entry_id"].to_list()
     rows = []
