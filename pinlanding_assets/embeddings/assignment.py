@@ -7,11 +7,11 @@ The rule, in log-odds:
 * Else the calibrated log-odds of what the product shows (its readings) is the start.
 * A source that states an entry adds its trust, ``logit(trust)``; a title's was learned, entry by
   entry. For a single-valued key it takes the same from the key's other values: stating one value
-  denies the others. The VLM sees what the encoder has seen, so where it looked it adds ``BESIDE``
-  of it; a title, whose words the experts have read and learned to trust or not, adds nothing there.
-* Of a single-valued key the entry with the highest sum wins. A winner that the VLM states is
-  assigned when its probability reaches ``ACCEPT``; one that the encoder sees, or a title that it
-  has read, when it reaches its calibrated threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
+  denies the others. Titles and the VLM read what the encoder has seen, so where it looked they add
+  ``BESIDE`` of it; a title that is wrong more often than one time in ten adds nothing there.
+* Of a single-valued key the entry with the highest sum wins. A winner that the VLM or a trusted
+  title states is assigned when its probability reaches ``ACCEPT``; one that only the encoder sees
+  when it reaches its calibrated threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
   cannot settle it mean abstention.
 * Of a multi-valued key every entry is judged by itself in the same way.
 * What the catalog itself states is kept whatever the encoder thinks, but at the probability that
@@ -36,9 +36,9 @@ BESIDE = 0.25
 """What the VLM still adds where the encoder has seen the same photo: what misleads one misleads the
 other, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
 ACCEPT = 0.5
-"""Probability from which a statement of the VLM is accepted: rather true than not."""
-TITLE_ALONE = 0.9
-"""Probability from which a title is believed of what the encoder does not know."""
+"""Probability from which a statement of a title or of the VLM is accepted: rather true than not."""
+SURE = float(np.log(9.0))
+"""Log-odds of a title's trust from which it is a witness of its own: right nine times of ten."""
 BOUND = 6.0
 """Largest log-odds the encoder may claim: no picture is surer than 0.9975."""
 CELLS = 16_000_000
@@ -178,13 +178,15 @@ class _Scorer:
         row = stated["row"].to_numpy().astype(np.int64) - start
         column = stated["column"].to_numpy().astype(np.int64)
         source = stated["source"].to_numpy()
-        from_catalog, from_title = source == "catalog", source == "title"
+        from_catalog = source == "catalog"
+        # A title of words that are often wrong is heard through the experts, who have read it.
+        doubted = (source == "title") & (stated["llr"].to_numpy() < SURE)
         blind = ~self.readings.seen[rows, None] | ~self.known
         # An entry that the encoder never dares to say is left to those who do.
-        dared = self.threshold[column[from_title]] <= 1
-        blind[row[from_title][~dared], column[from_title][~dared]] = True
+        left = (source == "title") & (self.threshold[column] > 1)
+        blind[row[left], column[left]] = True
         z[blind] = 0.0  # only statements count
-        beside = np.where(from_title, 0.0, BESIDE)  # the experts have read the title's words
+        beside = np.where(doubted, 0.0, BESIDE)
         alone = from_catalog | blind[row, column]
         llr = (stated["llr"].to_numpy() * np.where(alone, 1.0, beside)).astype(np.float32)
         by_catalog = np.zeros(z.shape, dtype=bool)
@@ -200,9 +202,8 @@ class _Scorer:
             np.add.at(z, (row[inside], column[inside]), llr[inside] * (1 if span.multi else 2))
         p = 1.0 / (1.0 + np.exp(-z))
         by_others = np.zeros(z.shape, dtype=bool)
-        by_others[row[~from_title], column[~from_title]] = True
-        needed = np.where(blind, np.float32(TITLE_ALONE), self.threshold)
-        needed = np.where(by_others, np.float32(ACCEPT), needed)
+        by_others[row[~doubted], column[~doubted]] = True
+        needed = np.where(by_others, np.float32(ACCEPT), self.threshold)
         chosen = (p >= needed) & (claimed | ~blind)
         for number, span in enumerate(self.curve.spans):
             block = slice(span.start, span.stop)

@@ -30,7 +30,7 @@ ENTRY_PRIOR = 1.0
 KEY_PRIOR = 1e-2
 """Precision of the Gaussian that ties a key's slope to 1 and its intercept to 0."""
 EVERYONE = 10.0
-"""Log-odds against none of a key of which no product is known to have none."""
+"""Log-odds against none of a key that most products have, and none is known to lack."""
 NEVER = 1.01
 """A threshold that no probability reaches."""
 GRID = np.concatenate([np.linspace(0.5, 0.98, 49), [0.985, 0.99, 0.995, 0.999]])
@@ -302,7 +302,7 @@ def _softmax(
     # A label counts in full; a none counts as far as it is sure.
     sure = np.where(has, 1.0, weight.max(axis=1))[rows].astype(np.float64)
     z, known, true = logits[rows].astype(np.float64), known[rows], true[rows]
-    usual = 0.0 if (~has[rows]).any() else EVERYONE
+    usual = EVERYONE if has.mean() >= 0.5 and not (~has[rows]).any() else 0.0
     # The value that holds, and last a column of none.
     chosen = np.concatenate([true, ~has[rows][:, None]], axis=1).astype(np.float64)
     values = z.shape[1]

@@ -1,14 +1,14 @@
 """What the product would say of products whose labels are hidden, and how much of it is right.
 
 Every fold of the labelled products is treated as products without labels are: experts that did not
-see it read it, the blend, the calibration and the thresholds come from the other folds, and the
-rule of the assignment decides. Titles are not hidden. The catalog's fields and what the VLM saw
-are; they are the truth that the statements are held against. A value that the vocabulary lacks
-makes every statement of its key wrong. A product that is silent about a key counts as far as its
-silence says that it has none (`silence.py`): a statement of it is wrong with that weight.
+see it read it; the blend, the calibration, the thresholds and the trust in titles come from the
+other folds, and the rule of the assignment decides. Titles are not hidden. The catalog's fields and
+what the VLM saw are; they are the truth that the statements are held against. A value that the
+vocabulary lacks makes every statement of its key wrong. A product that is silent about a key counts
+as far as its silence says that it has none (`silence.py`): a statement of it is wrong with that
+weight. What silence means is learned from all folds, and so is the vocabulary.
 
-Folds share no photo, text or parent (`folds.py`). Two things are learned from all of them: what
-silence means, and how far a title is trusted, which decides on entries that the encoder never says.
+Folds share no photo, text or parent (`folds.py`).
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from pinlanding_assets.embeddings.assignment import Readings, assign
 from pinlanding_assets.encoder.calibration import calibrate
 from pinlanding_assets.encoder.reader import fit_blend, mix, packed
 from pinlanding_assets.encoder.targets import Targets, Told
+from pinlanding_assets.encoder.trust import title_trust
 
 ESTIMATES_SCHEMA = {
     "key": pl.String,
@@ -45,14 +46,12 @@ class Rule:
     Attributes:
         keys: The ``keys`` table of the vocabulary.
         titles: ``product_id, source, key, entry_id``: what titles say.
-        title_trust: ``entry_id, trust``.
         target_precision: Aim of the thresholds, 0..1.
         crossed: Whether thresholds are set by cross-fitting.
     """
 
     keys: pl.DataFrame
     titles: pl.DataFrame
-    title_trust: pl.DataFrame
     target_precision: float
     crossed: bool
 
@@ -87,7 +86,7 @@ def estimate(
         return pl.DataFrame(schema=ESTIMATES_SCHEMA)
     p = np.zeros(targets.positive.shape)
     for number in np.unique(fold):
-        p += said_of(number, log_odds, targets, fold, rule)
+        p += said_of(number, log_odds, targets, told, fold, rule)
     never = dict(calibration.select("entry_id", pl.col("threshold") > 1).iter_rows())
     names = targets.entries["entry_id"].to_list()
     rows = []
@@ -131,6 +130,7 @@ def said_of(
     number: int,
     log_odds: Mapping[str, np.ndarray],
     targets: Targets,
+    told: Told,
     fold: np.ndarray,
     rule: Rule,
 ) -> np.ndarray:
@@ -160,7 +160,7 @@ def said_of(
         calibration=calibration,
         keys=rule.keys,
         statements=rule.titles,
-        title_trust=rule.title_trust,
+        title_trust=title_trust(told.of(inside), targets.entries["entry_id"], targets.spans),
     )
     row = dict(zip(targets.product_ids, range(len(products)), strict=True))
     column = dict(zip(names, range(len(names)), strict=True))

@@ -41,7 +41,8 @@ class TrainingSettings:
             of the combination and has the others; 1 is off.
         balance: Exponent of the inverse frequency that weighs rare entries up; 0 is off.
         patience: Epochs without a better held-out loss before stopping.
-        folds: Parts that the labelled products are split into; one is held out at a time.
+        folds: Parts that the labelled products are split into; one is held out at a time. From
+            1,000 products on frozen towers make do with three.
         tower_samples: Products that a trainable backbone sees at least while it is tuned, rounded
             to whole passes; 0 leaves it frozen.
         tower_passes: Passes that it makes if they need at most three times as many (36,000: three

@@ -43,6 +43,7 @@ def fit_logistic(
     n, width, count = len(positive), features.shape[1], positive.shape[1]
     truth, trust = positive.astype(np.float64), weight.astype(np.float64)
     transposed = features.T.tocsr() if sparse.issparse(features) else features.T
+    kind = features.dtype
     held = (truth * trust).sum(axis=0) + 0.5
     of_row = trust.max(axis=1)
     rest = (of_row * (1 - truth.max(axis=1))).sum() + 0.5 if exclusive else trust.sum(axis=0) + 1
@@ -50,10 +51,10 @@ def fit_logistic(
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         slopes, own = x[: width * count].reshape(width, count), x[width * count :]
-        z = np.asarray(features @ slopes) + own
+        z = np.asarray(features @ slopes.astype(kind)) + own
         fit, error = log_loss(z, truth, trust, exclusive=exclusive)
         pull = ridge * (slopes**2).sum() + FAINT * ((own - start) ** 2).sum()
-        gradient = np.asarray(transposed @ error) + ridge * slopes
+        gradient = np.asarray(transposed @ error.astype(kind)) + ridge * slopes
         return fit + pull / 2, np.concatenate(
             [gradient.ravel(), error.sum(axis=0) + FAINT * (own - start)]
         )
@@ -80,11 +81,11 @@ def compacted(features: Matrix) -> tuple[np.ndarray, Callable[[np.ndarray], np.n
     n, width = features.shape
     if width <= n:
         dense = features.toarray() if sparse.issparse(features) else features
-        return np.asarray(dense, np.float64), lambda slopes: slopes
+        return np.asarray(dense, np.float32), lambda slopes: slopes
     products = features @ features.T
     products = products.toarray() if sparse.issparse(products) else np.asarray(products)
-    values, vectors = np.linalg.eigh(products)
-    kept = values > 1e-9 * max(float(values[-1]), 1e-9)
+    values, vectors = np.linalg.eigh(products.astype(np.float32))
+    kept = values > 1e-5 * max(float(values[-1]), 1e-9)
     roots, vectors = np.sqrt(values[kept]), vectors[:, kept]
     back = vectors / roots
     return vectors * roots, lambda slopes: np.asarray(features.T @ (back @ slopes))

@@ -3,24 +3,25 @@
 A catalog with fields lost at random is silent about red shirts and blue ones alike; a catalog that
 states the pattern of striped shirts alone is silent because the others have none. Which of them it
 is can be seen: a model that tells stated products from silent ones is sure of itself only where
-silence has a reason. With c, how often a key is stated where it holds (read where the model is
-surest), a silent product has the key with odds (1 - c) / c * g / (1 - g), where g is the model's
-probability that it is stated (Elkan and Noto 2008).
+silence has a reason. With c, how often a key is stated where it holds (where the model is surest),
+a silent product has the key with odds (1 - c) / c * g / (1 - g), where g is the model's
+probability that it is stated (Elkan and Noto 2008). Both are counted, not taken at the model's
+word: by isotonic regression on its ranking, and c in the upper third of that.
 """
 
 import numpy as np
 
 from pinlanding_assets.encoder.logistic import Matrix, compacted, fit_logistic
 
-SUREST = 0.9
-"""Quantile of the model's probability, among stated products, that counts as c."""
+UPPER = 3
+"""c is counted in the upper third of the ranking: less of it would be a few lucky products."""
 RIDGE = 0.1
 RARE = 0.5
 """A key that is stated less often than this even where it is most usual is a tag that few have."""
 OFTEN = 0.97
 """How often such a key is stated where it holds."""
 LEAST = 10
-"""Stated products of a key before anything is concluded from what the others lack."""
+"""Stated products from which a model can be fitted; a key of fewer is a tag that few have."""
 
 
 def absence(
@@ -35,10 +36,12 @@ def absence(
             at all; the others are silent for another reason, and get 0.
         fold: ``[n]``, groups of products that are predicted by a model trained on the others.
     """
-    lacking = np.zeros(stated.shape)
     usable = (stated & asked).sum(axis=0) >= LEAST
+    lacking = (asked & ~stated & ~usable).astype(np.float64)
     if not usable.any():
         return lacking
+    from sklearn.isotonic import IsotonicRegression
+
     truth = (stated & asked)[:, usable].astype(np.float64)
     weight = asked[:, usable].astype(np.float64)
     probability = np.zeros(truth.shape)
@@ -49,11 +52,15 @@ def absence(
         z = np.asarray(features[outside] @ lift(slopes)) + own
         probability[outside] = 1.0 / (1.0 + np.exp(-z))
     for at, key in enumerate(np.flatnonzero(usable)):
-        seen = probability[truth[:, at] > 0, at]
-        often = min(float(np.quantile(seen, SUREST)), 0.999)
+        there = np.flatnonzero(asked[:, key])
+        rank = np.argsort(np.argsort(probability[there, at], kind="stable"))
+        rising = IsotonicRegression().fit_transform(rank, truth[there, at])
+        often = float(truth[there[rank >= len(there) - len(there) / UPPER], at].mean())
+        rate = np.zeros(len(truth))
+        rate[there] = np.clip(rising, 0.0, often)
         often = OFTEN if often < RARE else often
-        g = np.clip(probability[:, at], 1e-6, 1 - 1e-6)
-        odds = (1 - often) / often * g / (1 - g)
+        often = min(often, 0.999)
+        odds = (1 - often) / often * rate / np.maximum(1 - rate, 1e-3)
         silent = asked[:, key] & ~stated[:, key]
         lacking[silent, key] = np.clip(1 - odds[silent], 0.0, 1.0)
     return lacking

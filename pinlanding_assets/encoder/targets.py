@@ -63,19 +63,21 @@ class Targets:
 
 @dataclass(frozen=True)
 class Told:
-    """What labels tell of ``n`` products, titles left out.
+    """What labels and titles tell of ``n`` products.
 
     Attributes:
-        true: ``[n, e]`` bool, whether the entry is said.
+        true: ``[n, e]`` bool, whether a source that is no title says the entry.
         sure: ``[n, keys]`` in 0..1, how sure it is that nothing else of the key holds.
+        titled: ``[n, e]`` bool, whether a title says the entry.
     """
 
     true: np.ndarray
     sure: np.ndarray
+    titled: np.ndarray
 
     def of(self, rows: np.ndarray) -> "Told":
         """Of the products at ``rows``."""
-        return Told(self.true[rows], self.sure[rows])
+        return Told(self.true[rows], self.sure[rows], self.titled[rows])
 
 
 def key_spans(entries: pl.DataFrame, keys: pl.DataFrame) -> list[KeySpan]:

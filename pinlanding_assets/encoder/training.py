@@ -37,6 +37,8 @@ from pinlanding_assets.encoder.retrieval import retrieval_report
 from pinlanding_assets.encoder.trust import learn_targets
 from resources.encoders import EncoderBackbone
 
+MANY = 1_000
+"""Labelled products from which three folds say as much as five."""
 MODALITIES = ("both", "image", "text")
 HELD_OUT = 2_000
 """Products whose held-out log-odds are kept, to be measured against what training never sees."""
@@ -132,8 +134,10 @@ def train(
     images = {name: load_image(name) for name in sorted({name for name in hashes if name})}
     sides = compute_features(backbone, texts, documents, hashes, images)
     kin = [photo_names(hashes, images), *_kin(products, known)]
-    groups = joined(kin, settings.folds)
-    fold = group_folds(groups, settings.folds, settings.seed)
+    tuning = backbone.trainable and bool(settings.tower_samples)
+    folds = settings.folds if tuning or known.height < MANY else min(3, settings.folds)
+    groups = joined(kin, folds)
+    fold = group_folds(groups, folds, settings.seed)
     learnt = learn_targets(ids, labels, statements, entries, keys, sides, fold)
     targets = learnt.targets
     phrases = targets.entries["phrase"].to_list()
@@ -150,7 +154,7 @@ def train(
 
     everything = np.arange(known.height)
     parts: dict[str, dict[str, np.ndarray]]
-    if backbone.trainable and settings.tower_samples:
+    if tuning:
         inside, held = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
         fit.steps_total = settings.epochs + fit.tower_epochs(len(inside))
         start, _ = fit.heads(frozen, inside, held)
@@ -169,10 +173,10 @@ def train(
             parts[modality] = experts.log_odds(sides.hidden(modality), held) | {ENCODER: odds}
     else:
         towers, base, held = backbone, None, everything
-        fit.steps_total = settings.epochs * (settings.folds + 1)
+        fit.steps_total = settings.epochs * (folds + 1)
         parts = {modality: {} for modality in MODALITIES}
         stopped = []
-        for number in range(settings.folds):
+        for number in range(folds):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             heads, epochs = fit.heads(frozen, inside, outside)
             stopped.append(epochs)
@@ -214,13 +218,7 @@ def train(
         learnt.told.of(held),
         apart if crossed else _folds_within([groups[row] for row in held], settings),
         calibration,
-        Rule(
-            keys,
-            statements.filter(source="title"),
-            learnt.title_trust,
-            settings.target_precision,
-            crossed,
-        ),
+        Rule(keys, statements.filter(source="title"), settings.target_precision, crossed),
     )
     there = {
         "both": np.ones(len(held), dtype=bool),

@@ -66,13 +66,15 @@ def test_agreement_raises_the_probability():
 
 def test_a_title_is_heard_through_the_encoder_that_has_read_it_or_by_its_own_trust():
     says_run = [("p0", "use=run", "title")]
-    assert not run([[0.1, -1, -1, -1]], says_run)  # the experts know these words, and doubt
-    silent = CALIBRATION.with_columns(threshold=pl.lit(NEVER))
     trust = pl.DataFrame({"entry_id": ["use=run"], "trust": [0.95], "said": [40]})
-    found = run([[0.1, -1, -1, -1]], says_run, silent, title_trust=trust)
-    assert found == {("p0", "use=run"): (pytest.approx(0.95), "title")}
     doubted = trust.with_columns(trust=pl.lit(0.8))
-    assert not run([[0.1, -1, -1, -1]], says_run, silent, title_trust=doubted)
+    shown = [[0.1, -1, -1, -1]]
+    assert run(shown, says_run, title_trust=trust)
+    assert not run(shown, says_run, title_trust=doubted)  # the experts know these words, and doubt
+    silent = CALIBRATION.with_columns(threshold=pl.lit(NEVER))
+    found = run(shown, says_run, silent, title_trust=trust)
+    assert found == {("p0", "use=run"): (pytest.approx(0.95), "title")}
+    assert not run(shown, says_run, silent, title_trust=doubted)
 
 
 def test_where_the_catalog_states_a_key_nobody_else_speaks():
@@ -95,7 +97,7 @@ def test_contradiction_is_settled_by_the_encoder_or_left_open():
     assert not run([[-1, 0.05, -1, 0.0]], says_blue)
 
 
-@pytest.mark.parametrize(("source", "share"), [("catalog", 1), ("vlm", BESIDE)])
+@pytest.mark.parametrize(("source", "share"), [("catalog", 1), ("title", BESIDE), ("vlm", BESIDE)])
 def test_what_the_encoder_has_read_itself_counts_for_less(source, share):
     seen = run([[0.1, -1, -1, -1]], [("p0", "use=run", source)])["p0", "use=run"][0]
     trust = TRUST[source] / (1 - TRUST[source])

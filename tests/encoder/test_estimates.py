@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,8 +18,7 @@ ENTRIES = pl.DataFrame(
 FOLD = np.arange(N) % 3
 IDS = [f"p{at:03}" for at in range(N)]
 TITLES = pl.DataFrame(schema=dict.fromkeys(("product_id", "source", "key", "entry_id"), pl.String))
-TRUST = pl.DataFrame(schema={"entry_id": pl.String, "trust": pl.Float64})
-RULE = Rule(KEYS, TITLES, TRUST, 0.95, crossed=True)
+RULE = Rule(KEYS, TITLES, 0.95, crossed=True)
 
 
 def shop(seed=0):
@@ -31,12 +32,17 @@ def shop(seed=0):
     return {"encoder": read.astype(np.float32)}, targets
 
 
-def estimated(odds, targets, true=None, sure=None, fold=FOLD):
+def told_of(targets, true=None, sure=None):
     true = targets.positive > 0 if true is None else true
     sure = np.ones((N, 1)) if sure is None else sure
+    return Told(true, sure, np.zeros((N, 2), dtype=bool))
+
+
+def estimated(odds, targets, told=None, fold=FOLD, rule=RULE):
+    told = told or told_of(targets)
     names = targets.entries["entry_id"].to_list()
     table = calibrate(odds["encoder"], targets.positive, targets.weight, names, targets.spans)
-    found = estimate(odds, targets, Told(true, sure), fold, table, RULE)
+    found = estimate(odds, targets, told, fold, table, rule)
     assert found.schema == pl.Schema(ESTIMATES_SCHEMA)
     return found.row(0, named=True) if found.height else None
 
@@ -56,7 +62,7 @@ def test_a_value_that_the_vocabulary_lacks_and_silence_make_statements_wrong():
     true, sure = targets.positive > 0, np.ones((N, 1))
     true[:60] = False  # the label says "teal"
     sure[30:60] = 0.5  # there is no label; that there is no color either is half sure
-    found = estimated(odds, targets, true, sure)
+    found = estimated(odds, targets, told_of(targets, true, sure))
     assert found["labels"] == N - 60
     assert found["stated"] == N - 15
     assert found["precision"] == pytest.approx((N - 60) / (N - 15))
@@ -72,10 +78,29 @@ def test_nothing_is_said_of_what_cannot_be_read():
 
 def test_hidden_labels_have_no_say_and_one_fold_gives_nothing():
     odds, targets = shop()
-    before = said_of(0, odds, targets, FOLD, RULE)
+    before = said_of(0, odds, targets, told_of(targets), FOLD, RULE)
     assert before[FOLD == 0].any()
     assert not before[FOLD != 0].any()
     hidden = np.flatnonzero(FOLD == 0)
     targets.positive[hidden] = targets.positive[hidden, ::-1]
-    np.testing.assert_array_equal(said_of(0, odds, targets, FOLD, RULE), before)
+    after = said_of(0, odds, targets, told_of(targets), FOLD, RULE)
+    np.testing.assert_array_equal(after, before)
     assert estimated(odds, targets, fold=np.zeros(N, int)) is None
+
+
+def test_titles_are_not_hidden_and_are_trusted_as_far_as_the_other_folds_say():
+    _, targets = shop()
+    nothing, titled = {"encoder": np.zeros((N, 2), np.float32)}, targets.positive > 0
+    titles = pl.DataFrame(
+        {
+            "product_id": IDS,
+            "source": ["title"] * N,
+            "key": ["color"] * N,
+            "entry_id": np.where(titled[:, 1], "color=red", "color=blue"),
+        }
+    )
+    rule = replace(RULE, titles=titles)
+    right = replace(told_of(targets), titled=titled)
+    assert estimated(nothing, targets, right, rule=rule)["precision"] == 1
+    wrong = replace(right, true=titled[:, ::-1])
+    assert estimated(nothing, targets, wrong, rule=rule)["stated"] == 0
