@@ -34,9 +34,7 @@ def measure(name: str, split: int) -> dict:
     truth, spans = found.truth[hidden], found.spans
     methods = {OURS: judge(found.scores[hidden], truth, spans, found.given[hidden])}
     seconds = {OURS: found.cpu_seconds}
-    for peer, scores, spent in peers(
-        real, shown, found.truth, found.entry_ids, spans, backbone
-    ):
+    for peer, scores, spent in peers(real, shown, found.truth, found.entry_ids, spans, backbone):
         methods[peer], seconds[peer] = judge(scores[hidden], truth, spans), spent
     return {
         "set": name,
@@ -48,37 +46,42 @@ def measure(name: str, split: int) -> dict:
     }
 
 
+HEAD = ("set", "key", "R@P.95", "best peer", "R@P.90", "best peer", "won", "stated", "said", "true")
+
+
 def table(runs: list[dict]) -> str:
     """A Markdown table of means over the splits, a row a key, the best peer named."""
-    lines = [
-        "| set | key | R@P.95 | best peer | R@P.90 | best peer | splits won | stated | said | true |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(run["set"] for run in runs):
-        of_set = [run for run in runs if run["set"] == name]
-        for key in of_set[0]["keys"][OURS]:
-            rows = [run for run in of_set if key in run["keys"][OURS]]
-            ours = [run["keys"][OURS][key] for run in rows]
-            cells, won = [], 0
-            for figure in ("recall_95", "recall_90"):
-                mine = [row[figure] for row in ours]
-                theirs = {
-                    peer: [run["keys"][peer].get(key, {figure: 0.0})[figure] for run in rows]
-                    for peer in rows[0]["keys"]
-                    if peer != OURS
-                }
-                best = max(theirs, key=lambda peer: float(np.mean(theirs[peer])), default="")
-                cells += [_mean(mine), f"{_mean(theirs[best])} {best}" if best else ""]
-                if figure == "recall_95":
-                    won = sum(a >= b for a, b in zip(mine, theirs.get(best, mine), strict=True))
-            stated = sum(row["stated"] for row in ours)
-            said, true = (
-                sum((row[what] or 0.0) * row["stated"] for row in ours) / max(1, stated)
-                for what in ("said", "precision")
-            )
-            cells += [f"{won}/{len(rows)}", str(stated), f"{said:.3f}", f"{true:.3f}"]
-            lines.append(" | ".join([f"| {name}", key, *cells]) + " |")
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+    for name in dict.fromkeys(one["set"] for one in runs):
+        of_set = [one for one in runs if one["set"] == name]
+        keys = dict.fromkeys(key for one in of_set for key in one["keys"][OURS])
+        for key in keys:
+            rows = [one for one in of_set if key in one["keys"][OURS]]
+            lines.append(f"| {' | '.join([name, key, *_cells(rows, key)])} |")
     return "\n".join(lines)
+
+
+def _cells(rows: list[dict], key: str) -> list[str]:
+    """What is said of one key: recalls beside the best peer's, splits won, honesty."""
+    ours = [row["keys"][OURS][key] for row in rows]
+    cells, won = [], 0
+    for figure in ("recall_95", "recall_90"):
+        mine = [row[figure] for row in ours]
+        theirs = {
+            peer: [row["keys"][peer].get(key, {figure: 0.0})[figure] for row in rows]
+            for peer in rows[0]["keys"]
+            if peer != OURS
+        }
+        best = max(theirs, key=lambda peer: float(np.mean(theirs[peer])))
+        cells += [_mean(mine), f"{_mean(theirs[best])} {best}"]
+        if figure == "recall_95":
+            won = sum(a >= b for a, b in zip(mine, theirs[best], strict=True))
+    stated = sum(row["stated"] for row in ours)
+    said, true = (
+        sum((row[what] or 0.0) * row["stated"] for row in ours) / max(1, stated)
+        for what in ("said", "precision")
+    )
+    return [*cells, f"{won}/{len(rows)}", str(stated), f"{said:.3f}", f"{true:.3f}"]
 
 
 def _mean(values: list[float]) -> str:

@@ -72,14 +72,15 @@ def judge(
         block = slice(span.start, span.stop)
         if not truth[:, block].any():
             continue
-        ranks = [recall_at(chosen[:, block], truth[:, block], at) for at in (0.95, 0.90)]
+        high, low = (recall_at(chosen[:, block], truth[:, block], at) for at in (0.95, 0.90))
         if given is None:
-            found[span.key] = Judged(*ranks)
+            found[span.key] = Judged(high, low)
             continue
         p = given[:, block]
         stated = p > 0
         found[span.key] = Judged(
-            *ranks,
+            high,
+            low,
             int(stated.sum()),
             float(p[stated].mean()) if stated.any() else None,
             float(truth[:, block][stated].mean()) if stated.any() else None,

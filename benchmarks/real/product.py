@@ -1,4 +1,4 @@
-"""What the platform makes of a set whose labels are half hidden, stage by stage, without Dagster."""
+"""What the platform makes of a set of half-hidden labels, stage by stage, without Dagster."""
 
 import time
 from dataclasses import dataclass

@@ -73,7 +73,7 @@ class RealSet:
     def labelled(self, split: int) -> np.ndarray:
         """True for the items, about half, whose labels are shown in this split; seeded by it."""
         groups = sorted({item.group for item in self.items})
-        count = {group: 0 for group in groups}
+        count = dict.fromkeys(groups, 0)
         for item in self.items:
             count[item.group] += 1
         shown, total = set(), 0

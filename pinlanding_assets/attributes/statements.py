@@ -7,7 +7,9 @@ import polars as pl
 from pinlanding_assets.attributes.normalisation import fold
 
 
-def resolver(aliases: pl.DataFrame, entries: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+def resolver(
+    aliases: pl.DataFrame, entries: pl.DataFrame
+) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """A function from mentions to statements: ``product_id, source, key, entry_id``, each once.
 
     The key is the vocabulary's spelling of it. A value that was dropped (too rare, a sentence)

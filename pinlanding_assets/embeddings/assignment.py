@@ -11,8 +11,8 @@ The rule, in log-odds:
   ``BESIDE`` of it; a title that is wrong more often than one time in ten adds nothing there.
 * Of a single-valued key the entry with the highest sum wins. A winner that the VLM or a trusted
   title states is assigned when its probability reaches ``ACCEPT``; one that only the encoder sees
-  when it reaches its calibrated threshold. Otherwise the key stays empty: sources that contradict each other and an encoder that
-  cannot settle it mean abstention.
+  when it reaches its calibrated threshold. Otherwise the key stays empty: sources that contradict
+  each other and an encoder that cannot settle it mean abstention.
 * Of a multi-valued key every entry is judged by itself in the same way.
 * What the catalog itself states is kept whatever the encoder thinks, but at the probability that
   all of them together give it: a seller's slip stays his attribute, and heads no page.

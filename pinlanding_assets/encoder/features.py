@@ -19,7 +19,7 @@ DESCRIPTION_CHARS = 120
 """Of a description a sentence vector reads only the start: the rest is shipping terms more often
 than product."""
 DOCUMENT_CHARS = 1_000
-"""Of a description the words that are counted: a word that says nothing is learnt to say nothing."""
+"""Of a description the words that are counted: of a word that says nothing, that is learned."""
 
 
 def product_inputs(products: pl.DataFrame) -> pl.DataFrame:
@@ -58,7 +58,7 @@ class Sides:
     has_image: "torch.Tensor"
     has_text: "torch.Tensor"
     palette: np.ndarray
-    documents: Sequence[str]
+    documents: list[str]
 
     def hidden(self, modality: str) -> "Sides":
         """The same products with one side hidden: ``both``, ``image`` (alone) or ``text``."""
@@ -154,8 +154,10 @@ def compute_features(
                 text[row] = computed[row_of[word]]
     flags = [[bool(name) for name in hashes], [bool(word) for word in texts]]
     arrays = [image, text, *(np.asarray(flag, dtype=np.float32) for flag in flags)]
-    tensors = (torch.from_numpy(array).to(backbone.device) for array in arrays)
-    return Sides(*tensors, colors, documents)
+    seen, read, has_image, has_text = (
+        torch.from_numpy(array).to(backbone.device) for array in arrays
+    )
+    return Sides(seen, read, has_image, has_text, colors, documents)
 
 
 def _broken(names: list[str], images: "Mapping[str, bytes | Image.Image]") -> str:

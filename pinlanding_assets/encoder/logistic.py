@@ -5,12 +5,15 @@ fits each six times. scipy's L-BFGS on all columns together takes a hundredth of
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import minimize
 
-Matrix = np.ndarray | sparse.csr_array
+if TYPE_CHECKING:
+    from scipy import sparse
+
+Matrix: TypeAlias = Union[np.ndarray, "sparse.csr_array"]
+"""Rows of features, dense or sparse."""
 
 STEPS = 40
 """Most L-BFGS steps; the loss has settled long before on every set that was tried."""
@@ -40,9 +43,11 @@ def fit_logistic(
     Returns:
         ``[d, e]`` and ``[e]``.
     """
-    n, width, count = len(positive), features.shape[1], positive.shape[1]
+    from scipy.optimize import minimize
+
+    (n, count), width = positive.shape, _width(features)
     truth, trust = positive.astype(np.float64), weight.astype(np.float64)
-    transposed = features.T.tocsr() if sparse.issparse(features) else features.T
+    transposed = features.T if isinstance(features, np.ndarray) else features.T.tocsr()
     kind = features.dtype
     held = (truth * trust).sum(axis=0) + 0.5
     of_row = trust.max(axis=1)
@@ -78,17 +83,22 @@ def compacted(features: Matrix) -> tuple[np.ndarray, Callable[[np.ndarray], np.n
     A ridge penalty keeps the solution within the span of the rows, so that nothing is lost: a few
     thousand texts with tens of thousands of words are solved as fast as if they had few.
     """
-    n, width = features.shape
+    width, n = _width(features), _width(features.T)
     if width <= n:
-        dense = features.toarray() if sparse.issparse(features) else features
+        dense = features if isinstance(features, np.ndarray) else features.toarray()
         return np.asarray(dense, np.float32), lambda slopes: slopes
     products = features @ features.T
-    products = products.toarray() if sparse.issparse(products) else np.asarray(products)
+    products = products if isinstance(products, np.ndarray) else products.toarray()
     values, vectors = np.linalg.eigh(products.astype(np.float32))
     kept = values > 1e-5 * max(float(values[-1]), 1e-9)
     roots, vectors = np.sqrt(values[kept]), vectors[:, kept]
     back = vectors / roots
     return vectors * roots, lambda slopes: np.asarray(features.T @ (back @ slopes))
+
+
+def _width(features: Matrix) -> int:
+    """Number of columns; scipy's types leave the shape open."""
+    return int(features.shape[-1])  # type: ignore[index]
 
 
 def log_loss(

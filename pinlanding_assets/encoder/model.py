@@ -224,8 +224,8 @@ class DualEncoder:
         return self.scale * (products @ entries.T) + self.bias
 
     def readings(self, sides: Sides, vectors: np.ndarray) -> np.ndarray:
-        """Uncalibrated log-odds ``[n, e]`` of products, with the vectors ``[n, dim]``, by everything
-        that they show; columns in the order of ``entry_ids``, none without a reader."""
+        """Uncalibrated log-odds ``[n, e]`` of products with the vectors ``[n, dim]``, by all that
+        they show; columns in the order of ``entry_ids``, none without a reader."""
         if self.reader is None:
             return np.zeros((len(vectors), 0), dtype=np.float32)
         return self.reader.readings(sides, self.logits(vectors, self.reader.known))

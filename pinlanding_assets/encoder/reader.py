@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import minimize
 
 from pinlanding_assets.encoder.features import Sides
 from pinlanding_assets.encoder.logistic import Matrix, compacted, fit_logistic, log_loss
@@ -77,17 +75,20 @@ class Lens:
         """From the products at ``rows``."""
         image, text, seen, read = _arrays(sides, rows)
         return cls(
-            Words.of([sides.documents[row] for row in rows]),
+            Words.of([sides.documents[row] for row in rows.tolist()]),
             Scaling.of(text[read]) if read.sum() > 1 else None,
             Scaling.of(image[seen], COMPONENTS) if seen.sum() > 1 else None,
         )
 
     def features(self, sides: Sides, rows: np.ndarray) -> dict[str, Matrix]:
         """``[n, *]`` by kind; zeros for a side that is not there."""
+        from scipy import sparse
+
         image, text, seen, read = _arrays(sides, rows)
         found: dict[str, Matrix] = {}
         if self.text is not None:
-            documents = [sides.documents[row] if has else "" for row, has in zip(rows, read)]
+            known = zip(rows.tolist(), read.tolist(), strict=True)
+            documents = [sides.documents[row] if has else "" for row, has in known]
             meaning = self.text(text) * read[:, None]
             found["words"] = sparse.csr_array(
                 sparse.hstack([self.words.matrix(documents), sparse.csr_array(meaning)])
@@ -219,8 +220,8 @@ class Reader:
             if f"{kind}.own" in state
         }
         kinds = tuple(told["kinds"])
-        arrays = (state[name] for name in ("blend", "offset"))
-        return cls(Experts(lens, weights), *arrays, kinds, state["known"])
+        experts = Experts(lens, weights)
+        return cls(experts, state["blend"], state["offset"], kinds, state["known"])
 
 
 def mix(
@@ -264,6 +265,8 @@ def _fit_blend(
     parts: np.ndarray, positive: np.ndarray, weight: np.ndarray, *, exclusive: bool
 ) -> tuple[np.ndarray, float]:
     """Weights ``[kinds]`` from 0 up and an offset of one key that minimize the held-out loss."""
+    from scipy.optimize import minimize
+
     known = weight.max(axis=1) > 0
     parts, truth, trust = parts[:, known], positive[known], weight[known].astype(np.float64)
     even = 1.0 / len(parts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+
 @dataclass(frozen=True)
 class KeySpan:
     """The columns ``start:stop`` of one key; ``multi`` when a product may have several values."""
@@ -54,7 +55,7 @@ class Targets:
         )
 
     def deny(self, sure: np.ndarray) -> None:
-        """Turn what is unknown of a key into negatives, as sure as ``[n, keys]`` says (in place)."""
+        """Turn what is unknown of a key into negatives, as sure as ``[n, keys]`` (in place)."""
         for number, span in enumerate(self.spans):
             block = slice(span.start, span.stop)
             unknown = self.weight[:, block].max(axis=1) == 0

@@ -26,8 +26,8 @@ from pinlanding_assets.encoder.features import (
     compute_features,
     product_inputs,
 )
-from pinlanding_assets.encoder.folds import group_folds, joined, photo_names
 from pinlanding_assets.encoder.fitting import Fit, Progress, TrainingSettings
+from pinlanding_assets.encoder.folds import group_folds, joined, photo_names
 from pinlanding_assets.encoder.model import (
     DualEncoder,
     HeadShape,

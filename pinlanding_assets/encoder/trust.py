@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from pinlanding_assets.encoder.features import Sides
 from pinlanding_assets.encoder.reader import Lens
 from pinlanding_assets.encoder.silence import absence
 from pinlanding_assets.encoder.targets import KeySpan, Targets, Told, build_targets, key_spans
 
+if TYPE_CHECKING:
+    from scipy import sparse
+
 TITLE = 0.92
-"""How often a title is right before anything is known of it, with the weight of `PRIOR` products."""
+"""How often a title is right before anything is known; it has the weight of `PRIOR` products."""
 PRIOR = 5.0
 TRUST_SCHEMA = {"entry_id": pl.String, "trust": pl.Float64, "said": pl.Int64}
 
@@ -57,7 +60,9 @@ def learn_targets(
     number = {span.key: at for at, span in enumerate(spans)}
     told = statements.join(row_of, on="product_id").filter(pl.col("key").is_in(list(number)))
     whole, titles = told.filter(pl.col("source") != "title"), told.filter(source="title")
-    stated, asked = _asked(whole, statements.join(row_of, on="product_id"), len(product_ids), number)
+    stated, asked = _asked(
+        whole, statements.join(row_of, on="product_id"), len(product_ids), number
+    )
     lacking = absence(_features(sides), stated, asked, fold)
 
     known = Told(
@@ -108,9 +113,10 @@ def _asked(
     rows, columns = whole["row"].to_numpy(), [number[key] for key in whole["key"]]
     stated[rows, columns] = True
     for source in whole["source"].unique().sort():
-        known = {number[key] for key in whole.filter(source=source)["key"].unique()}
+        keys = whole.filter(source=source)["key"].unique().sort()
+        known = np.array([number[key] for key in keys])
         there = described.filter(source=source)["row"].unique().to_numpy()
-        asked[np.ix_(there, sorted(known))] = True
+        asked[np.ix_(there, known)] = True
     return stated, asked
 
 
@@ -122,8 +128,10 @@ def _pairs(told: pl.DataFrame, ordered: pl.DataFrame, n: int) -> np.ndarray:
     return found
 
 
-def _features(sides: Sides) -> sparse.csr_array:
+def _features(sides: Sides) -> "sparse.csr_array":
     """Words and photo side by side."""
+    from scipy import sparse
+
     rows = np.arange(len(sides.documents))
     found = Lens.of(sides, rows).features(sides, rows)
     parts = [sparse.csr_array(found[kind]) for kind in ("words", "photo") if kind in found]

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 MOST = 20_000  # terms that are kept, the most frequent ones
-LEAST = 1  # texts that a term is in
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,15 @@ class Words:
         """The terms of these texts; equal texts count once."""
         distinct = sorted({text for text in texts if text})
         try:
-            found = _vectorizer(min_df=LEAST if len(distinct) > 20 else 1).fit(distinct)
-        except ValueError:  # no text, or no term that two of them have
+            found = _vectorizer().fit(distinct)
+        except ValueError:  # no text, or texts without a word
             return cls((), np.zeros(0))
         return cls(tuple(found.get_feature_names_out().tolist()), found.idf_)
 
-    def matrix(self, texts: Sequence[str]) -> sparse.csr_array:
+    def matrix(self, texts: Sequence[str]) -> "sparse.csr_array":
         """Rows ``[n, terms]`` of length 1; a text of unknown words has an empty row."""
+        from scipy import sparse
+
         if not self.terms:
             return sparse.csr_array((len(texts), 0))
         ready = _vectorizer(vocabulary={term: at for at, term in enumerate(self.terms)})
@@ -36,7 +40,7 @@ class Words:
         return sparse.csr_array(ready.transform(texts))
 
 
-def _vectorizer(**options):
+def _vectorizer(**options: Any) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(

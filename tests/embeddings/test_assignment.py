@@ -29,7 +29,7 @@ CALIBRATION = pl.DataFrame(
 
 
 def run(shown, statements=(), calibration=CALIBRATION, **kwargs):
-    """``shown``: log-odds / 10 of use=run, colour=red, use=swim, colour=blue; zeros are not seen."""
+    """``shown``: log-odds / 10 of use=run, colour=red, use=swim, colour=blue; zeros: not seen."""
     shown = np.array(shown, dtype=np.float32)
     ids = pl.Series("product_id", [f"p{i}" for i in range(len(shown))])
     rows = [(product, source, entry.split("=")[0], entry) for product, entry, source in statements]
@@ -40,7 +40,9 @@ def run(shown, statements=(), calibration=CALIBRATION, **kwargs):
         calibration=calibration,
         keys=KEYS,
         statements=pl.DataFrame(rows, schema=STATEMENTS, orient="row").with_columns(
-            pl.when(pl.col("entry_id").str.ends_with("=?")).then(None).otherwise("entry_id")
+            pl.when(pl.col("entry_id").str.ends_with("=?"))
+            .then(None)
+            .otherwise("entry_id")
             .alias("entry_id")
         ),
         **kwargs,
