@@ -16,6 +16,7 @@ MAIN_FIGURES = (
     *("collections.p_at_10", "collections.p_at_10_low", "collections.p_at_10_high"),
     *("search_log.accepted", "search_log.p_at_10", "comparison.unique_good_topics_ratio"),
     *("attributes.precision", "attributes.recall", "attributes.coverage"),
+    *("estimated.precision", "estimated.recall", "estimated.p_at_10"),
     *("scorecard.recall_at_10", "scorecard.recall_at_10_every_product"),
     *("scorecard.recall_at_10_image_only", "scorecard.judge_agreement"),
     *("model_calls.vlm", "model_calls.encoder", "seconds.total"),

@@ -66,6 +66,15 @@ class Limits(dg.ConfigurableResource):
     searches_understood: float = Field(0.2, ge=0, le=1, description="known words of searches")
     collections_accepted: float = Field(0.2, ge=0, le=1, description="topics that become pages")
     p_at_10: float = Field(0.7, ge=0, le=1, description="right products among a page's first ten")
+    estimated_precision: float = Field(
+        0.85, ge=0, le=1, description="right statements about hidden labels"
+    )
+    estimated_statements: int = Field(
+        50, ge=1, description="statements about hidden labels that an estimate needs"
+    )
+    said_gap: float = Field(
+        0.05, ge=0, le=1, description="a key's probabilities away from its hidden labels, at most"
+    )
     pages_kept: float = Field(0.5, ge=0, le=1, description="pages, as a share of the live site's")
     rater_agreement: float = Field(0.1, ge=-1, le=1, description="Krippendorff's alpha of a day")
     first_shown_bias: float = Field(0.2, ge=0, le=0.5, description="first-shown wins, away from ½")

@@ -99,6 +99,11 @@ def retrieval(encoder: float) -> pl.DataFrame:
     )
 
 
+def estimates(gap: float, stated: float = 50.0) -> pl.DataFrame:
+    row = {"key": "color", "stated": stated, "said": 0.9, "precision": 0.9 - gap, "gap": gap}
+    return pl.DataFrame([row])
+
+
 def assignments(p: float | None = 0.9, products: int = 1) -> pl.DataFrame:
     ids = [f"p{at}" for at in range(products)]
     return pl.DataFrame({"product_id": ids, "p": [p] * products},
@@ -114,6 +119,13 @@ def figures(**values: float | None) -> pl.DataFrame:
     rows = [(name.replace("__", "."), value, 400) for name, value in values.items()]
     return pl.DataFrame(rows, schema={"name": pl.String, "value": pl.Float64, "n": pl.Int64},
                         orient="row")  # fmt: skip
+
+
+def encoded(
+    vectors: Any = (0.6, 0.8), recall: float = 0.9, said: pl.DataFrame | None = None
+) -> Findings:
+    kept = estimates(0.05) if said is None else said
+    return shop.encoder_figures(embeddings(list(vectors)), retrieval(recall), kept, LIMITS)
 
 
 SHELF = pl.DataFrame({"product_id": ["p0", "p1"], "seller": ["a", "b"], "availability": "in_stock"})
@@ -209,12 +221,16 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         lambda: shop.vocabulary(1, 0.4, LIMITS),
     ),
     ("dual_encoder", "entry_vectors"): (
-        lambda: shop.encoder_figures(embeddings([0.6, 0.8]), retrieval(0.9), LIMITS),
-        lambda: shop.encoder_figures(embeddings([math.nan, 1]), retrieval(0.9), LIMITS),
+        encoded,
+        lambda: encoded(vectors=[math.nan, 1]),
     ),
     ("dual_encoder", "better_than_frequency"): (
-        lambda: shop.encoder_figures(embeddings([0.6, 0.8]), retrieval(0.9), LIMITS),
-        lambda: shop.encoder_figures(embeddings([0.6, 0.8]), retrieval(0.2), LIMITS),
+        encoded,
+        lambda: encoded(recall=0.2),
+    ),
+    ("dual_encoder", "said_holds"): (
+        lambda: encoded(said=estimates(0.2, stated=49)),  # too few to say anything
+        lambda: encoded(said=estimates(-0.06)),
     ),
     ("product_embeddings", "vectors"): (
         lambda: shop.embeddings_day(embeddings([1, 0]), 1, LIMITS),
@@ -272,6 +288,10 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         lambda: shop.measured(figures(collections__p_at_10=None), LIMITS),  # no truth
         lambda: shop.measured(figures(collections__p_at_10=0.6), LIMITS),
     ),
+    ("scorecard", "estimated_precision"): (
+        lambda: shop.measured(figures(estimated__precision=0.86), LIMITS),
+        lambda: shop.measured(figures(estimated__precision=0.84), LIMITS),
+    ),
     ("scorecard", "beats_search_log"): (
         lambda: shop.measured(figures(comparison__p_at_10_gain=0.1), LIMITS),
         lambda: shop.measured(figures(comparison__p_at_10_gain=-0.1), LIMITS),
@@ -311,6 +331,12 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
     ("published_collections", "p_at_10"): (
         publication,
         lambda: publication(figures=figures(collections__p_at_10=0.6)),
+    ),
+    ("published_collections", "estimated_precision"): (
+        lambda: publication(  # too few statements to say anything
+            figures=figures(estimated__precision=0.5).with_columns(n=pl.lit(49, pl.Int64))
+        ),
+        lambda: publication(figures=figures(estimated__precision=0.84)),
     ),
 }
 

@@ -43,7 +43,7 @@ FEW_LABELS = (
     ],
     group_name="encoder",
     kinds={"pytorch"},
-    code_version="4",
+    code_version="5",
     pool="gpu_train",
     check_specs=specs(CHECKS, "dual_encoder"),
 )
@@ -97,6 +97,7 @@ def dual_encoder(
             "retrieval": trained.retrieval,
             "held_out": trained.held_out,
             "title_trust": trained.title_trust,
+            "estimates": trained.estimates,
             "read_entries": pl.DataFrame({"entry_id": model.entry_ids}),
         },
         versions={
@@ -104,7 +105,7 @@ def dual_encoder(
             "model": model.version,
         },
     )
-    found = encoder_figures(entry_vectors, trained.retrieval, limits)
+    found = encoder_figures(entry_vectors, trained.retrieval, trained.estimates, limits)
     results = check_results(CHECKS, "dual_encoder", {None: found})
     yield dg.MaterializeResult(
         metadata={
@@ -115,6 +116,7 @@ def dual_encoder(
             "labelled_products": labels["product_id"].n_unique(),
             "training_curves": line_chart(pl.DataFrame(curves, infer_schema_length=None), "step"),
             "reliability": reliability_chart(trained.reliability),
+            "estimates": markdown_table(trained.estimates.to_dicts()),
             "retrieval": markdown_table(
                 trained.retrieval.with_columns(pl.concat_str("method", "modality", separator=", "))
                 .pivot("method", index="figure", values="value")

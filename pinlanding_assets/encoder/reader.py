@@ -168,10 +168,7 @@ class Reader:
 
     def mixed(self, log_odds: Mapping[str, np.ndarray]) -> np.ndarray:
         """Blended log-odds of the experts' ``[n, e]``."""
-        total = self.offset + sum(
-            self.blend[at] * log_odds[kind] for at, kind in enumerate(self.kinds)
-        )
-        return unpacked(packed(total))
+        return mix(log_odds, self.blend, self.offset, self.kinds)
 
     def state(self) -> dict[str, np.ndarray]:
         """All arrays by name, to be kept and to tell readers apart."""
@@ -225,6 +222,17 @@ class Reader:
         kinds = tuple(told["kinds"])
         experts = Experts(lens, weights)
         return cls(experts, state["blend"], state["offset"], kinds, state["known"])
+
+
+def mix(
+    log_odds: Mapping[str, np.ndarray],
+    blend: np.ndarray,
+    offset: np.ndarray,
+    kinds: Sequence[str],
+) -> np.ndarray:
+    """Blended log-odds ``[n, e]`` of the experts', rounded as they are kept."""
+    total = offset + sum(blend[at] * log_odds[kind] for at, kind in enumerate(kinds))
+    return unpacked(packed(total))
 
 
 def fit_blend(

@@ -43,12 +43,42 @@ class Targets:
     weight: np.ndarray
     stated: np.ndarray
 
+    def of(self, rows: np.ndarray) -> "Targets":
+        """Those of the products at ``rows``."""
+        return Targets(
+            [self.product_ids[row] for row in rows],
+            self.entries,
+            self.spans,
+            self.positive[rows],
+            self.weight[rows],
+            self.stated[rows],
+        )
+
     def deny(self, sure: np.ndarray) -> None:
         """Turn what is unknown of a key into negatives, as sure as ``[n, keys]`` (in place)."""
         for number, span in enumerate(self.spans):
             block = slice(span.start, span.stop)
             unknown = self.weight[:, block].max(axis=1) == 0
             self.weight[unknown, block] = sure[unknown, number, None]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What labels and titles tell of ``n`` products.
+
+    Attributes:
+        true: ``[n, e]`` bool, whether a source that is no title says the entry.
+        sure: ``[n, keys]`` in 0..1, how sure it is that nothing else of the key holds.
+        titled: ``[n, e]`` bool, whether a title says the entry.
+    """
+
+    true: np.ndarray
+    sure: np.ndarray
+    titled: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Told":
+        """Of the products at ``rows``."""
+        return Told(self.true[rows], self.sure[rows], self.titled[rows])
 
 
 def key_spans(entries: pl.DataFrame, keys: pl.DataFrame) -> list[KeySpan]:

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.calibration import calibrate, reliability, reliability_curve
+from pinlanding_assets.encoder.estimates import Rule, estimate
 from pinlanding_assets.encoder.features import (
     FrozenFeatures,
     LiveTowers,
@@ -63,6 +64,7 @@ class TrainedEncoder:
             A side that the product lacks has no row.
         reliability: ``key, stated, observed, n``: how far the probabilities hold.
         title_trust: ``entry_id, trust, said``: how often a title that names the entry is right.
+        estimates: What it would say of products whose labels are hidden, by key (`estimate`).
     """
 
     model: DualEncoder
@@ -72,6 +74,7 @@ class TrainedEncoder:
     held_out: pl.DataFrame
     reliability: pl.DataFrame
     title_trust: pl.DataFrame
+    estimates: pl.DataFrame
 
 
 def train(
@@ -134,7 +137,8 @@ def train(
     kin = [photo_names(hashes, images), *_kin(products, known)]
     tuning = backbone.trainable and bool(settings.tower_samples)
     folds = settings.folds if tuning or known.height < MANY else min(3, settings.folds)
-    fold = group_folds(joined(kin, folds), folds, settings.seed)
+    groups = joined(kin, folds)
+    fold = group_folds(groups, folds, settings.seed)
     learnt = learn_targets(ids, labels, statements, entries, keys, sides, fold)
     targets = learnt.targets
     phrases = targets.entries["phrase"].to_list()
@@ -200,14 +204,24 @@ def train(
     scores = {modality: reader.mixed(odds) for modality, odds in parts.items()}
     model = DualEncoder(towers, shape, names, heads, base, reader)
 
+    apart = fold[held]
+    crossed = len(np.unique(apart)) > 1
     calibration = calibrate(
         reader.mixed(blindly),
         positive,
         weight,
         names,
         targets.spans,
-        fold=fold[held] if len(np.unique(fold[held])) > 1 else None,
+        fold=apart if crossed else None,
         target_precision=settings.target_precision,
+    )
+    estimates = estimate(
+        blindly,
+        targets.of(held),
+        learnt.told.of(held),
+        apart if crossed else _folds_within([groups[row] for row in held], settings),
+        calibration,
+        Rule(keys, statements.filter(source="title"), settings.target_precision, crossed),
     )
     there = {
         "both": np.ones(len(held), dtype=bool),
@@ -231,7 +245,7 @@ def train(
     held_out = _held_out([ids[row] for row in held], shown, there)
     curve = reliability_curve(scores["both"], positive, weight, names, targets.spans)
     return TrainedEncoder(
-        model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust
+        model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust, estimates
     )
 
 
@@ -252,6 +266,11 @@ def _blindly(
             block = slice(span.start, span.stop)
             values[rows, block] = parts["image"][kind][rows, block]
     return found
+
+
+def _folds_within(groups: list[str], settings: TrainingSettings) -> np.ndarray:
+    """Folds of products that were held out as one; fewer than asked for where groups are few."""
+    return group_folds(groups, min(settings.folds, len(set(groups))), settings.seed)
 
 
 def _kin(products: pl.DataFrame, known: pl.DataFrame) -> list[list[str | None]]:

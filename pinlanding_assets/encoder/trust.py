@@ -1,5 +1,6 @@
 """What to learn from statements: how far titles are trusted, and what silence means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import polars as pl
 from pinlanding_assets.encoder.features import Sides
 from pinlanding_assets.encoder.reader import Lens
 from pinlanding_assets.encoder.silence import absence
-from pinlanding_assets.encoder.targets import Targets, build_targets, key_spans
+from pinlanding_assets.encoder.targets import KeySpan, Targets, Told, build_targets, key_spans
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -27,11 +28,13 @@ class Learnt:
     Attributes:
         targets: What is known of the products.
         title_trust: The table: ``entry_id, trust, said``, by entry.
+        told: What both were learned from.
         by_title: ``[n, keys]`` bool: the title alone says what the product has.
     """
 
     targets: Targets
     title_trust: pl.DataFrame
+    told: Told
     by_title: np.ndarray
 
 
@@ -70,21 +73,12 @@ def learn_targets(
     )
     lacking = absence(_features(sides), stated, asked, fold)
 
-    said = _pairs(titles, ordered, len(product_ids))
-    true = _pairs(whole, ordered, len(product_ids))
-    trust, counted = np.zeros(ordered.height), np.zeros(ordered.height, dtype=np.int64)
-    for at, span in enumerate(spans):
-        block = slice(span.start, span.stop)
-        right = said[:, block] & true[:, block]
-        against = np.where(stated[:, at], 1.0, lacking[:, at])[:, None] * (said[:, block] & ~right)
-        of_key = (right.sum() + PRIOR * TITLE) / (right.sum() + against.sum() + PRIOR)
-        hits, misses = right.sum(axis=0), against.sum(axis=0)
-        trust[block] = (hits + PRIOR * of_key) / (hits + misses + PRIOR)
-        counted[block] = said[:, block].sum(axis=0)
-    table = pl.DataFrame(
-        [ordered["entry_id"], pl.Series("trust", trust), pl.Series("said", counted)],
-        schema=TRUST_SCHEMA,
+    known = Told(
+        _pairs(whole, ordered, len(product_ids)),
+        np.where(stated, 1.0, lacking),
+        _pairs(titles, ordered, len(product_ids)),
     )
+    table = title_trust(known, ordered["entry_id"], spans)
     by_title = titles.drop_nulls("entry_id").join(whole, on=["product_id", "key"], how="anti")
     doubted = (
         labels.select("product_id", "entry_id", "weight")
@@ -98,9 +92,25 @@ def learn_targets(
     )
     heard = pl.concat([sure, doubted.select(sure.columns)])
     targets = build_targets(product_ids, heard, entries, keys, whole.select("product_id", "key"))
-    targets.deny(np.where(stated, 1.0, lacking))
-    named = np.stack([said[:, span.start : span.stop].any(axis=1) for span in spans], axis=1)
-    return Learnt(targets, table, named & ~stated)
+    targets.deny(known.sure)
+    named = [known.titled[:, span.start : span.stop].any(axis=1) for span in spans]
+    return Learnt(targets, table, known, np.stack(named, axis=1) & ~stated)
+
+
+def title_trust(told: Told, entry_ids: pl.Series, spans: Sequence[KeySpan]) -> pl.DataFrame:
+    """The ``title_trust`` table: ``entry_id, trust, said``: how often a title that names the entry
+    is right, and how many do."""
+    trust, said = np.zeros(len(entry_ids)), told.titled.sum(axis=0)
+    for at, span in enumerate(spans):
+        block = slice(span.start, span.stop)
+        right = told.titled[:, block] & told.true[:, block]
+        against = told.sure[:, at, None] * (told.titled[:, block] & ~right)
+        of_key = (right.sum() + PRIOR * TITLE) / (right.sum() + against.sum() + PRIOR)
+        hits, misses = right.sum(axis=0), against.sum(axis=0)
+        trust[block] = (hits + PRIOR * of_key) / (hits + misses + PRIOR)
+    return pl.DataFrame(
+        [entry_ids, pl.Series("trust", trust), pl.Series("said", said)], schema=TRUST_SCHEMA
+    )
 
 
 def _asked(

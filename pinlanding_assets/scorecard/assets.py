@@ -7,6 +7,7 @@ import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
 from pinlanding_assets.attributes.describing import current, describe
+from pinlanding_assets.attributes.statements import resolver
 from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.catalog.live import live, with_looks
 from pinlanding_assets.checks import CHECKS, accepted_share, measured, readable
@@ -21,6 +22,7 @@ from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.encoder.assets import dual_encoder
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.scorecard import keyword_arm, search_log_arm
+from pinlanding_assets.scorecard.estimates import estimated_figures
 from pinlanding_assets.scorecard.judging import (
     judge_figures,
     judge_items,
@@ -197,7 +199,7 @@ def collection_ratings(lake: Lake, ratings: Ratings) -> dg.MaterializeResult:
     ],
     group_name="scorecard",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     pool="gpu",
     check_specs=specs(CHECKS, "scorecard"),
 )
@@ -232,10 +234,15 @@ def scorecard(
     verdicts = judge_items(sample, named(said, names))
     ratings = lake.read("collection_ratings", "ratings")
     rated = people_verdicts(ratings, arms)
+    assignments = current_assignments(lake)
+    stated = resolver(aliases, entries)(mentions).filter(source="catalog")
     figures = pl.concat(
         [
             by_truth,
-            attribute_figures(current_assignments(lake), mentions, products, names, holds),
+            attribute_figures(assignments, mentions, products, names, holds),
+            estimated_figures(
+                lake.read("dual_encoder", "estimates"), assignments, stated, *arms["collections"]
+            ),
             judge_figures(verdicts, judgements, arms),
             judge_figures(rated, judgements, arms, basis="people", name="people"),
             people_figures(ratings, rated, verdicts),

@@ -23,8 +23,8 @@ _Z = 1.959964  # of a 95 % interval
 class Figure(NamedTuple):
     """One number of the scorecard; a value of None means that it cannot be known.
 
-    `basis` says what it rests on: `truth`, `judge` (an estimate by a model), `people` (ratings), or
-    `count` (nothing has to be believed).
+    `basis` says what it rests on: `truth`, `judge` (an estimate by a model), `people` (ratings),
+    `held_out` (labels that were hidden), or `count` (nothing has to be believed).
     """
 
     name: str

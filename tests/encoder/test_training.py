@@ -44,6 +44,12 @@ def test_heads_learn_what_the_pictures_show(trained, backbone, world):
     assert trained.calibration.height == 5
     assert trained.calibration.schema["support"] == pl.Int64
     assert trained.calibration["support"].sum() == 180
+    hidden = trained.estimates
+    assert hidden["key"].to_list() == ["colour", "shape"]
+    assert hidden["labelled"].to_list() == hidden["labels"].to_list() == [90, 90]
+    assert hidden["entries"].to_list() == [3, 2]
+    assert 0 < hidden["recall"][0] <= hidden["coverage"][0] <= 1
+    assert hidden["precision"][0] > 0.8
 
 
 def test_nothing_is_said_of_a_side_that_a_product_lacks(backbone, world):
@@ -85,6 +91,7 @@ def test_training_is_deterministic_and_order_free(trained, backbone, world):
     )
     assert again.model.version == trained.model.version
     assert again.calibration.equals(trained.calibration)
+    assert again.estimates.equals(trained.estimates)
     assert again.metrics == trained.metrics
 
 
@@ -99,6 +106,7 @@ def test_towers_are_tuned_and_the_base_is_left_alone(backbone, world, tmp_path):
     assert tuned.model.tuned
     assert [done for done, _, _ in steps][-1] == steps[-1][1] == 5
     assert "loss_interpolation_1" in tuned.metrics
+    assert (tuned.estimates["labelled"] == tuned.metrics["held_out"]).all()
     tuned.model.save(tmp_path)
     back = type(tuned.model).load(tmp_path, backbone)
     images = world.images.__getitem__
