@@ -54,7 +54,7 @@ GONE_DATES = said(
 STOCK = said(
     "stock, inventory, availability, available, onhand, bestand, lager, lagerbestand, verfugbar,"
     "verfugbarkeit, lieferbar, lieferzeit, delivery, disponible, disponibilidad, existencias,"
-    "giacenza, disponibile, disponibilita, voorraad, beschikbaar, levertijd, quantity, qty,"
+    "giacenza, disponibile, disponibilita, voorraad, beschikbaar, levertijd, quantity, qty, menge,"
     "quantite, cantidad, quantita, aantal, saldo, magazyn, dostepnosc, sklad, estoque, 在庫, 库存"
 )
 KEYS_OF_NOTHING = said(
