@@ -17,12 +17,14 @@ from pinlanding_assets.catalog.drafting.drafter import draft, slug
 from pinlanding_assets.catalog.drafting.files import patterns
 from pinlanding_assets.catalog.drafting.render import render
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
+from pinlanding_assets.catalog.drafting.seen import tell_of_products
 from pinlanding_assets.catalog.drafting.shapes import is_image, is_number, is_url
 from pinlanding_assets.catalog.feed import parse_records
 from resources.feeds.catalog_config import CatalogConfig
 from resources.feeds.rows import FeedError, to_json
 
 _SHOWN = 3  # products
+_DOUBTS = 8  # lines; the weightiest come first
 
 
 @dataclass
@@ -92,6 +94,8 @@ def map_files(paths: Sequence[str], out: str | Path = "catalog.yaml") -> Mapping
         mapping.config = CatalogConfig.model_validate({"name": _name(samples), **found.settings})
         mapping.products, mapping.rejects = _products(mapping.config, samples)
         _tell_of_nothing(found, mapping.products)
+        names = {name for sample in samples for name in sample.columns or sample.records[0]}
+        tell_of_products(found, mapping.products, names)
     mapping.text = render(found)
     return mapping
 
@@ -142,12 +146,11 @@ def report(mapping: Mapping) -> str:
         lines += ["", "Not used:"]
         lines += [f"  {_line(name)}: {why}" for name, why in mapping.draft.unused.items()]
     if mapping.draft.unsure:
+        doubts = mapping.draft.ranked()
         lines += ["", "Unsure, please look:"]
-        lines += [
-            f"  {setting}: {_line(doubt, 400)}"
-            for setting, doubts in mapping.draft.unsure.items()
-            for doubt in doubts
-        ]
+        lines += [f"  {setting}: {_line(doubt, 400)}" for setting, doubt in doubts[:_DOUBTS]]
+        if len(doubts) > _DOUBTS:
+            lines.append(f"  and {len(doubts) - _DOUBTS} more in the text, as comments")
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,7 @@ from pinlanding_assets.catalog.drafting.files import patterns, stem_of
 from pinlanding_assets.catalog.drafting.history import is_full
 from pinlanding_assets.catalog.drafting.joins import join_tables, leave_out_tables
 from pinlanding_assets.catalog.drafting.names import plain
+from pinlanding_assets.catalog.drafting.overlooked import tell_of_overlooked
 from pinlanding_assets.catalog.drafting.related import is_about_others, is_log, main_of
 from pinlanding_assets.catalog.drafting.samples import Draft, Sample
 from pinlanding_assets.catalog.drafting.state import State
@@ -133,6 +134,7 @@ def _describe_rest(state: State) -> None:
     columns = result.settings["columns"]
     result.settings["columns"] = {name: columns[name] for name in _ORDER if name in columns}
     tell_of_missing(state)
+    tell_of_overlooked(state)
     for _, sample in state.table.samples:
         kind, guess, page = sample.read_as.partition(", cp")
         if kind.startswith("csv") and guess:

@@ -130,6 +130,13 @@ def is_surely_a_price(value: Any) -> bool:
     return cents or bool(price.currencies)
 
 
+def has_currency(value: Any) -> bool:
+    """Whether a text is an amount with a sign or a code of a currency beside it."""
+    beside = re.sub(r"[\d\s.,'-]+", "", str(value))
+    known = shapes.is_currency(beside) or any(sign in beside for sign in "€$£¥₹₩₽")
+    return isinstance(value, str) and known and len(beside) < 6 and _reads(value)
+
+
 def _amount(value: Any) -> float | None:
     try:
         price = read_price(value)

@@ -102,6 +102,11 @@ def _of_variants(table: Table, column: Column, title: Column | None) -> Identity
     return None
 
 
+def is_id_name(name: str) -> bool:
+    """Whether a name has a word for an id in it, and none for a class of things."""
+    return bool(tokens(name) & _IDS) and not tokens(name) & words.NEVER["id"]
+
+
 def names_variants(column: Column, groups: list[list[int]], title: Column) -> bool:
     """Whether the name of a column says an id or a group, the rows of each title have one value of
     it, and those of other titles have others."""
