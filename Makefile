@@ -10,6 +10,7 @@
 # make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
 # make test | check         the test suite | linters, types, architecture, definitions
 # make prove-scale          topics and feeds of a million products: memory and cost, some minutes
+# make prove-real           against thirty lines of scikit-learn, on catalogs of other people: an hour
 # make prove-production     the pipeline on S3 and on Ray, with killed workers: some minutes
 # make prove-servers        against `transformers serve` and a language model: some minutes
 # make doctor               whether this machine and platform.yaml will do, and how to mend it
@@ -25,7 +26,7 @@ export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 export OBJECTIVE SEED WORLD PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DESCRIBED
 
-.PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale \
+.PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale prove-real \
 	prove-production prove-servers doctor plan bench sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
@@ -102,6 +103,9 @@ bench: .venv/installed
 
 prove-scale: .venv/installed
 	$(BIN)/python -m benchmarks.scale --products 100000 1000000 --runs 1
+
+prove-real: .venv/installed
+	$(BIN)/python -m benchmarks.real
 
 sandbox-weights: .venv/installed
 	$(BIN)/python -m sandbox.train.data

@@ -21,7 +21,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the encoder is trained; the defaults were measured (benchmarks/label_spreading.py).
+    """How the encoder is trained; most defaults were measured on `clothing_cc0`.
 
     Attributes:
         dim: Width of the space for backbones that are not aligned; aligned ones keep their own.

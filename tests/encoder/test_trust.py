@@ -1,0 +1,66 @@
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from pinlanding_assets.encoder.features import Sides
+from pinlanding_assets.encoder.trust import TITLE, learn_targets
+
+ENTRIES = pl.DataFrame(
+    {
+        "entry_id": ["colour=blue", "colour=red", "use=client", "use=server"],
+        "key": ["colour", "colour", "use", "use"],
+        "phrase": ["blue", "red", "client", "server"],
+    }
+)
+KEYS = pl.DataFrame({"key": ["colour", "use"], "multi": [False, True], "role": ["a", "a"]})
+
+
+def world(n=120):
+    """Every third item is described; titles say "client" of many, and are right of few."""
+    rows = []
+    for i in range(n):
+        name = f"p{i:03}"
+        rows.append((name, "catalog", "colour", "colour=red" if i % 2 else "colour=blue"))
+        rows.append((name, "title", "colour", "colour=red" if i % 2 else "colour=blue"))
+        if i % 4 == 0:
+            rows.append((name, "title", "use", "use=client"))
+        if i % 20 == 0:
+            rows.append((name, "catalog", "use", "use=client"))
+        if i % 20 == 7:
+            rows.append((name, "catalog", "use", None))  # a value that the vocabulary lacks
+    rows.append(("untold", "title", "use", "use=server"))
+    names = [f"p{i:03}" for i in range(n)] + ["untold"]
+    schema = dict.fromkeys(("product_id", "source", "key", "entry_id"), pl.String)
+    return names, pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def test_titles_are_trusted_as_far_as_the_catalog_agrees_and_silence_counts():
+    names, said = world()
+    n = len(names)
+    drawn = torch.from_numpy(np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32))
+    sides = Sides(
+        torch.zeros(n, 4), drawn, torch.zeros(n), torch.ones(n), np.zeros((n, 400)), ["x"] * n
+    )
+    labels = said.drop_nulls("entry_id").select("product_id", "entry_id").unique()
+    learnt = learn_targets(
+        names,
+        labels.with_columns(weight=pl.lit(0.9)).sort("product_id", "entry_id"),
+        said,
+        ENTRIES,
+        KEYS,
+        sides,
+        np.arange(n) % 5,
+    )
+    trust = dict(learnt.title_trust.select("entry_id", "trust").iter_rows())
+    assert trust["colour=red"] > 0.98
+    assert trust["use=client"] < 0.5  # 30 titles, 6 of them right, the others' silence is told
+    assert trust["use=server"] == pytest.approx(TITLE, abs=0.7)  # drawn to what its key's are worth
+    targets = learnt.targets
+    use = slice(2, 4)
+    row = names.index("p007")  # states a use that is no entry: it denies the entries
+    assert (targets.positive[row, use] == 0).all()
+    assert (targets.weight[row, use] == 1).all()
+    assert learnt.by_title[names.index("untold"), 1]
+    assert not learnt.by_title[names.index("p000"), 1]
+    assert not targets.weight[names.index("untold"), 0:2].any()  # nobody described it
