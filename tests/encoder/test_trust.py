@@ -1,10 +1,9 @@
 import numpy as np
 import polars as pl
-import pytest
 import torch
 
 from pinlanding_assets.encoder.features import Sides
-from pinlanding_assets.encoder.trust import TITLE, learn_targets
+from pinlanding_assets.encoder.trust import learn_targets
 
 ENTRIES = pl.DataFrame(
     {
@@ -55,7 +54,7 @@ def test_titles_are_trusted_as_far_as_the_catalog_agrees_and_silence_counts():
     trust = dict(learnt.title_trust.select("entry_id", "trust").iter_rows())
     assert trust["colour=red"] > 0.98
     assert trust["use=client"] < 0.5  # 30 titles, 6 of them right, the others' silence is told
-    assert trust["use=server"] == pytest.approx(TITLE, abs=0.7)  # drawn to what its key's are worth
+    assert trust["use=server"] < 0.7  # said once: drawn to what its key's titles are worth
     targets = learnt.targets
     use = slice(2, 4)
     row = names.index("p007")  # states a use that is no entry: it denies the entries
