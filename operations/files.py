@@ -1,9 +1,12 @@
 """A catalog that is named by its files: its catalog.yaml is drafted once, and then its owner's."""
 
+import hashlib
 import os
 import re
 import sys
 from pathlib import Path
+
+import yaml
 
 from operations.mapping import map_files, report
 from resources.feeds.rows import FeedError
@@ -24,7 +27,7 @@ def use_files() -> None:
         return
     if "://" not in named and not Path(named).exists():
         sys.exit(f"CATALOG={named}: there is no such file or folder")
-    path = data_root() / f"{_stem(named)}.yaml"
+    path = _yaml_of(named)
     if path.exists():
         print(f"{named} is read as {path} says, which is yours to change")
     else:
@@ -42,6 +45,30 @@ def use_files() -> None:
         path.write_text(mapping.text, encoding="utf-8")
         print(f"This mapping is written to {path}. It is yours to change; then run this again.\n")
     os.environ["PLATFORM_CATALOG"] = str(path)
+
+
+def _yaml_of(named: str) -> Path:
+    """Where the catalog.yaml of these files is, or will be: called after them, and with a part of
+    their address's hash where another catalog has taken that name."""
+    path = data_root() / f"{_stem(named)}.yaml"
+    if path.exists() and not _reads(path, named):
+        source = named if "://" in named else str(Path(named).resolve())
+        digest = hashlib.sha256(source.encode()).hexdigest()[:6]
+        return path.with_stem(f"{path.stem}-{digest}")
+    return path
+
+
+def _reads(path: Path, named: str) -> bool:
+    """Whether a catalog.yaml names these files among its feeds."""
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        feeds = [told.get("feed"), *(told.get("feeds") or [])]
+    except (yaml.YAMLError, AttributeError, TypeError):
+        return True  # its owner broke it: reading it says where
+    wanted = named if "://" in named else str(Path(named).resolve())
+    given = [feed for feed in feeds if isinstance(feed, str)]
+    places = [feed if "://" in feed else str((path.parent / feed).resolve()) for feed in given]
+    return not places or any(place.startswith(wanted) for place in places)
 
 
 def _stem(named: str) -> str:

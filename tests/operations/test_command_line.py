@@ -1,6 +1,7 @@
 """`python -m operations map` and `products`, and a demo of files, as a user runs them."""
 
 import json
+import os
 
 import pytest
 import yaml
@@ -133,6 +134,14 @@ def test_a_demo_of_a_file_drafts_its_catalog_once(feed, tmp_path, monkeypatch, c
     use_files()
     assert drafted.read_text().endswith("# mine\n")
     assert "yours to change" in capsys.readouterr().out
+    other = tmp_path / "other" / feed.name  # another shop's file of the same name
+    other.parent.mkdir()
+    other.write_text(feed.read_text(encoding="utf-8").replace("Rote Tasse", "Blaue Kanne"))
+    monkeypatch.setenv("PLATFORM_CATALOG", str(other))
+    use_files()
+    assert "Blaue Kanne" in capsys.readouterr().out
+    assert os.environ["PLATFORM_CATALOG"] != str(drafted)
+    assert len(list(drafted.parent.glob("artikel*.yaml"))) == 2
     monkeypatch.setenv("PLATFORM_CATALOG", str(tmp_path / "nowhere.csv"))
     with pytest.raises(SystemExit, match="no such file"):
         use_files()
