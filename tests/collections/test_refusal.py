@@ -28,7 +28,7 @@ def vectors(first: float) -> dict[str, pl.DataFrame]:
 def score(lake: Lake, p_at_10: float) -> None:
     made_of = lake.manifest("collections")
     assert made_of is not None
-    figures = pl.DataFrame({"name": ["collections.p_at_10"], "value": [p_at_10]})
+    figures = pl.DataFrame({"name": ["collections.p_at_10"], "value": [p_at_10], "n": [50]})
     lake.commit("scorecard", {"figures": figures}, versions={"collections": made_of.data_version})
 
 
