@@ -44,10 +44,19 @@ from resources.reporting import (
 from resources.site import SiteStore
 
 
-def gates_of(source: CatalogSource) -> Gates:
-    """What catalog.yaml asks of a page."""
-    wanted = source.config().collections
-    return Gates(min_products=wanted.min_products, min_sellers=wanted.min_sellers)
+def gates_of(source: CatalogSource, products: pl.DataFrame) -> Gates:
+    """What catalog.yaml asks of a page; what it leaves open, a small catalog can pass.
+
+    Args:
+        source: Its settings.
+        products: The catalog as it stands.
+    """
+    wanted, usual = source.config().collections, Gates.for_catalog(products)
+    given = wanted.model_fields_set
+    return Gates(
+        min_products=wanted.min_products if "min_products" in given else usual.min_products,
+        min_sellers=wanted.min_sellers if "min_sellers" in given else usual.min_sellers,
+    )
 
 
 def arrangement_of(source: CatalogSource) -> Arrangement:
@@ -75,7 +84,9 @@ def collections(
     work = Match(lake, arrangement_of(source).shared_by(topics_now.height))
     with engine.session() as running:
         pages: list[Any] = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
-    found, items = fill_pages(topics_now, pages, gates_of(source))
+    known = ("product_id", "operation", "availability", "seller")
+    shelf = live(lake.scan("catalog", "products")).select(known).collect()
+    found, items = fill_pages(topics_now, pages, gates_of(source, shelf))
     shelf = live(lake.scan("catalog", "products")).select("product_id", "images").collect()
     manifest = lake.commit("collections", {"collections": found, "items": items})
     accepted = found.filter(pl.col("accepted"))
@@ -217,7 +228,7 @@ def published_collections(
         found,
         items,
         shelf,
-        gates_of(source),
+        gates_of(source, shelf),
         current_embeddings(lake),
         assignments,
         _figures(lake),

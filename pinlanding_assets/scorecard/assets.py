@@ -93,7 +93,7 @@ def search_log_collections(
         entries,
         aliases,
         arrangement=arrangement_of(source),
-        gates=gates_of(source),
+        gates=gates_of(source, shelf),
     )
     manifest = lake.commit("search_log_collections", {"collections": found, "items": items})
     accepted = found.filter(pl.col("accepted"))
@@ -129,9 +129,9 @@ def keyword_collections(
     entries, aliases, keys = (
         lake.read("attribute_vocabulary", table) for table in ("entries", "aliases", "keys")
     )
-    config = source.config()
+    config, shelf = source.config(), _shelf(lake)
     found, items = keyword_arm.keyword_collections(
-        _shelf(lake),
+        shelf,
         entries,
         keys,
         naming(entries, aliases),
@@ -139,7 +139,7 @@ def keyword_collections(
         lake.read("demand", "queries"),
         Phraser(entries, keys, config.phrases, plural(config.noun)),
         arrangement=arrangement_of(source),
-        gates=gates_of(source),
+        gates=gates_of(source, shelf),
     )
     manifest = lake.commit("keyword_collections", {"collections": found, "items": items})
     checked = accepted_share(found, limits) if found.height else {"not_empty": Finding(0)}
