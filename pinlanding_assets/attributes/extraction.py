@@ -35,7 +35,9 @@ MAX_PHRASE_WORDS = 6
 MAX_TEXT_WORDS = 400  # words of a title or description that are read
 _EMPTY_VALUES = frozenset({"", "n/a", "na", "none", "null", "unknown", "unspecified", "-", "other"})
 _AUDIENCE_KEYS = ("audience", "gender", "sex", "target_gender")
-_ARROWS, _SLASHES = re.compile(r"[>›]+"), re.compile(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])")
+# Between parts of a path, and not before a bound: ">10 kg", "size>38", "A -> B" are none.
+_ARROWS = re.compile(r"(?<=[^\s<>›-])\s+[>›]+\s+(?=\S)|(?<=[^\W\d_])[>›]+(?=[^\W\d_])")
+_SLASHES = re.compile(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])")
 _MAX_PATH = 500  # characters
 _MIN_TYPO_CHARS = 5
 _RARE = 20  # times as many titles that the right word has, where a slip is in several texts

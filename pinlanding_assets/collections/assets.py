@@ -84,10 +84,9 @@ def collections(
     work = Match(lake, arrangement_of(source).shared_by(topics_now.height))
     with engine.session() as running:
         pages: list[Any] = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
-    known = ("product_id", "operation", "availability", "seller")
+    known = ("product_id", "operation", "availability", "seller", "images")
     shelf = live(lake.scan("catalog", "products")).select(known).collect()
     found, items = fill_pages(topics_now, pages, gates_of(source, shelf))
-    shelf = live(lake.scan("catalog", "products")).select("product_id", "images").collect()
     manifest = lake.commit("collections", {"collections": found, "items": items})
     accepted = found.filter(pl.col("accepted"))
     results = check_results(CHECKS, "collections", {None: accepted_share(found, limits)})

@@ -33,8 +33,8 @@ TRUST: dict[str, float] = {"catalog": 0.99, "vlm": 0.92, "title": 0.92}
 """How often a statement of a source is right, before the encoder is asked; a title's where nothing
 was learned of the entry."""
 BESIDE = 0.25
-"""What the VLM still adds where the encoder has seen the same photo: what misleads one misleads the
-other, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
+"""What a trusted title or the VLM still adds where the encoder has seen the same words and photo: a
+title that errs has misled it, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
 ACCEPT = 0.5
 """Probability from which a statement of a title or of the VLM is accepted: rather true than not."""
 SURE = float(np.log(9.0))
@@ -139,11 +139,11 @@ def assign(
                 }
             )
         )
-    catalog_last = pl.col("source") != "catalog"
+    by_others = pl.col("source") != "catalog"  # sorts behind the catalog's own word
     strongest = told.sort(
         "row",
         "column",
-        catalog_last,
+        by_others,
         "llr",
         "source",
         descending=[False, False, False, True, False],

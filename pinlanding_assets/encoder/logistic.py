@@ -1,7 +1,8 @@
 """Logistic regression for many attributes at once: one pass over the features serves all of them.
 
-scikit-learn's estimators fit one target at a time; a vocabulary has hundreds, and cross-fitting
-fits each six times. scipy's L-BFGS on all columns together takes a hundredth of that time.
+scikit-learn's estimators fit one target at a time, or values that exclude each other. A vocabulary
+has hundreds, cross-fitting fits each several times, and what is unknown of a product has to be left
+out entry by entry. So scipy's L-BFGS runs on all columns of a key together.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ Matrix: TypeAlias = Union[np.ndarray, "sparse.csr_array"]
 """Rows of features, dense or sparse."""
 
 STEPS = 40
-"""Most L-BFGS steps; the loss has settled long before on every set that was tried."""
+"""Most L-BFGS steps."""
 FAINT = 1e-2
 """Pull of an intercept to the base rate: one that nothing holds back would run away."""
 

@@ -1,8 +1,8 @@
 """The colors of what a photo shows: a histogram in CIE Lab of its foreground.
 
 A network that was trained to name objects is trained to look past color. On sports apparel
-(`benchmarks/real`, magento_luma_men) its features put .3 of the colors of hidden styles at a
-precision of .95, this histogram .8.
+(`benchmarks/real`, magento_luma_men, five splits) logistic regression on its features finds .04 of
+the colors of hidden styles at a precision of .95, on this histogram .68.
 """
 
 import numpy as np

@@ -72,6 +72,10 @@ def test_a_path_states_its_parts_and_for_whom() -> None:
     own = from_catalog(products("a", attributes=[{"category": "Men > Jackets"}]))
     assert found(own) == [("p0", "audience", "men"), ("p0", "category", "jackets")]
     assert frame.filter(value="jackets")["evidence"].item() == "Jackets"
+    bounds = [{"load": ">10 kg", "fit": "size>38", "way": "A -> B", "kind": "Bags>Totes"}]
+    assert found(from_catalog(products("a", attributes=bounds))) == [
+        *(("p0", "kind", "bags"), ("p0", "kind", "totes"))
+    ]  # a bound is none of a path: "10 kg" would say something else
 
 
 def test_deleted_products_say_nothing() -> None:
