@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from operations.mapping import map_files, report
+from operations.mapping_files import unescaped
 from resources.feeds.rows import FeedError
 from resources.profiles import data_root
 
@@ -52,8 +53,7 @@ def _yaml_of(named: str) -> Path:
     their address's hash where another catalog has taken that name."""
     path = data_root() / f"{_stem(named)}.yaml"
     if path.exists() and not _reads(path, named):
-        source = named if "://" in named else str(Path(named).resolve())
-        digest = hashlib.sha256(source.encode()).hexdigest()[:6]
+        digest = hashlib.sha256(_place(named).encode()).hexdigest()[:6]
         return path.with_stem(f"{path.stem}-{digest}")
     return path
 
@@ -65,10 +65,21 @@ def _reads(path: Path, named: str) -> bool:
         feeds = [told.get("feed"), *(told.get("feeds") or [])]
     except (yaml.YAMLError, AttributeError, TypeError):
         return True  # its owner broke it: reading it says where
-    wanted = named if "://" in named else str(Path(named).resolve())
-    given = [feed for feed in feeds if isinstance(feed, str)]
+    given = [unescaped(feed) for feed in feeds if isinstance(feed, str)]
     places = [feed if "://" in feed else str((path.parent / feed).resolve()) for feed in given]
-    return not places or any(place.startswith(wanted) for place in places)
+    return not places or any(_is_of(place, _place(named)) for place in places)
+
+
+def _place(named: str) -> str:
+    return named if "://" in named else str(Path(named).resolve())
+
+
+def _is_of(feed: str, place: str) -> bool:
+    """Whether a feed with days and stars in its name has this file, or lies in this folder."""
+    folder = place.rstrip("/") + "/"
+    parts = re.split(r"(\{day[^}]*\}|\*+)", feed)
+    pattern = "".join(".+" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+    return feed.startswith(folder) or re.fullmatch(pattern, place) is not None
 
 
 def _stem(named: str) -> str:

@@ -70,7 +70,7 @@ def chosen_files(paths: Sequence[str], out: Path) -> list[FeedFile]:
             taken[pattern, day] += 1
             for file in located.matching(name):
                 local = "://" not in name
-                path = os.path.normpath(out.absolute().parent / _unescaped(name))
+                path = os.path.normpath(out.absolute().parent / unescaped(name))
                 home = Path(path).parent if local else None
                 chosen.append(FeedFile(name, file, home))
     return chosen[:MAX_FILES]
@@ -96,7 +96,8 @@ def _names(paths: Sequence[str], folder: Path) -> Iterator[str]:
             raise FeedError(f"{path}: there is no such file or folder")
 
 
-def _unescaped(name: str) -> str:
+def unescaped(name: str) -> str:
+    """A name of a feed without the brackets that keep "*", "?" and "[" from being patterns."""
     for character in "*?[":
         name = name.replace(f"[{character}]", character)
     return name

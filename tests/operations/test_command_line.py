@@ -1,5 +1,6 @@
 """`python -m operations map` and `products`, and a demo of files, as a user runs them."""
 
+import gzip
 import json
 import os
 
@@ -142,6 +143,18 @@ def test_a_demo_of_a_file_drafts_its_catalog_once(feed, tmp_path, monkeypatch, c
     assert "Blaue Kanne" in capsys.readouterr().out
     assert os.environ["PLATFORM_CATALOG"] != str(drafted)
     assert len(list(drafted.parent.glob("artikel*.yaml"))) == 2
+    for name in ("list [1].csv", "list [1].csv"):
+        (tmp_path / name).write_text(FEED, encoding="utf-8")
+        monkeypatch.setenv("PLATFORM_CATALOG", str(tmp_path / name))
+        use_files()
+    assert len(list(drafted.parent.glob("list-1*.yaml"))) == 1
+    for name in ("list-20261101.csv", "list-20261101.csv", "list-20261101.csv.gz"):  # a day: a feed
+        dated = tmp_path / name
+        packed = gzip.compress(FEED.encode()) if name.endswith(".gz") else FEED.encode()
+        dated.write_bytes(packed)
+        monkeypatch.setenv("PLATFORM_CATALOG", str(dated))
+        use_files()
+    assert len(list(drafted.parent.glob("list-20261101*.yaml"))) == 2  # the packed one is another
     monkeypatch.setenv("PLATFORM_CATALOG", str(tmp_path / "nowhere.csv"))
     with pytest.raises(SystemExit, match="no such file"):
         use_files()
