@@ -55,7 +55,7 @@ DEFAULT_VLM_BUDGET = 150  # images a day
     deps=[catalog],
     group_name="attributes",
     kinds={"huggingface", "parquet"},
-    code_version="1",
+    code_version="2",
     pool="gpu",
     check_specs=specs(CHECKS, "vlm_attributes"),
 )
@@ -167,7 +167,7 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
     ],
     group_name="attributes",
     kinds={"parquet"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "attribute_vocabulary"),
 )
 def attribute_vocabulary(

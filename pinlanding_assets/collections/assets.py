@@ -73,7 +73,7 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     ],
     group_name="collections",
     kinds={"polars", "parquet"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(
@@ -205,7 +205,7 @@ class Publication(dg.Config):
     ],
     group_name="collections",
     kinds={"html"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "published_collections"),
 )
 def published_collections(

@@ -102,7 +102,7 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     ],
     group_name="topics",
     kinds={"duckdb", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "topics"),
 )
 def topics(
