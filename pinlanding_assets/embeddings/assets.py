@@ -14,10 +14,11 @@ from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day, index_figures
 from pinlanding_assets.columns import COLUMNS
-from pinlanding_assets.embeddings.encode import BATCH, embed, vector_matrix
-from pinlanding_assets.embeddings.work import Assign, CachedVectors, Encode, blocks, upserts
+from pinlanding_assets.embeddings.encode import BATCH, embed
+from pinlanding_assets.embeddings.work import Assign, Encode, blocks, upserts
 from pinlanding_assets.encoder.assets import dual_encoder
 from pinlanding_assets.encoder.model import model_of
+from pinlanding_assets.encoder.vectors import CachedVectors, vector_matrix
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders
@@ -135,7 +136,7 @@ def _encode_with(
     deps=[product_embeddings, catalog, "vlm_attributes", attribute_vocabulary, dual_encoder],
     group_name="embeddings",
     kinds={"numpy", "parquet"},
-    code_version="4",
+    code_version="5",
     check_specs=specs(CHECKS, "product_attributes"),
 )
 def product_attributes(

@@ -7,12 +7,13 @@ The rule, in log-odds:
 * Else the calibrated log-odds of what the product shows (its readings) is the start.
 * A source that states an entry adds its trust, ``logit(trust)``; a title's was learned, entry by
   entry. For a single-valued key it takes the same from the key's other values: stating one value
-  denies the others. Titles and the VLM read what the encoder has seen, so where it looked they add
-  ``BESIDE`` of it; a title that is wrong more often than one time in ten adds nothing there.
-* Of a single-valued key the entry with the highest sum wins. A winner that the VLM or a trusted
-  title states is assigned when its probability reaches ``ACCEPT``; one that only the encoder sees
-  when it reaches its calibrated threshold. Otherwise the key stays empty: sources that contradict
-  each other and an encoder that cannot settle it mean abstention.
+  denies the others. The VLM sees what the encoder has seen: where that looked, it adds ``BESIDE``
+  of it. How far the encoder and a title, whose words it has read, count together was learned
+  (`hearing.py`).
+* Of a single-valued key the entry with the highest sum wins. A winner that the VLM or a title that
+  is right nine times of ten states is assigned when its probability reaches ``ACCEPT``; one that
+  only the encoder sees when it reaches its calibrated threshold. Otherwise the key stays empty:
+  sources that contradict each other and an encoder that cannot settle it mean abstention.
 * Of a multi-valued key every entry is judged by itself in the same way.
 * What the catalog itself states is kept whatever the encoder thinks, but at the probability that
   all of them together give it: a seller's slip stays his attribute, and heads no page.
@@ -25,22 +26,18 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.encoder.calibration import Calibrator
+from pinlanding_assets.encoder.calibration import BOUND, Calibrator
+from pinlanding_assets.encoder.hearing import BESIDE, USUAL
 from pinlanding_assets.encoder.reader import unpacked
 from pinlanding_assets.encoder.targets import key_spans
 
 TRUST: dict[str, float] = {"catalog": 0.99, "vlm": 0.92, "title": 0.92}
 """How often a statement of a source is right, before the encoder is asked; a title's where nothing
 was learned of the entry."""
-BESIDE = 0.25
-"""What a trusted title or the VLM still adds where the encoder has seen the same words and photo: a
-title that errs has misled it, too. Chosen on a world of the sandbox (docs/benchmarks.md)."""
 ACCEPT = 0.5
 """Probability from which a statement of a title or of the VLM is accepted: rather true than not."""
 SURE = float(np.log(9.0))
 """Log-odds of a title's trust from which it is a witness of its own: right nine times of ten."""
-BOUND = 6.0
-"""Largest log-odds the encoder may claim: no picture is surer than 0.9975."""
 CELLS = 16_000_000
 """Product-entry pairs scored at once (float32: 64 MB a matrix)."""
 
@@ -101,7 +98,8 @@ def assign(
         statements: ``product_id, source, key, entry_id``: what catalog, title and VLM stated, with
             ``entry_id`` null where the vocabulary has none. Statements about other products or
             other entries are ignored.
-        title_trust: ``entry_id, trust``: how often a title that names the entry is right.
+        title_trust: ``entry_id, trust, slope, share, shift`` (`hearing.hear`): how often a title
+            that names the entry is right, and how far it counts beside the encoder.
         trust: Precision of each source, in (0.5, 1).
         cells: Product-entry pairs in memory at once; does not change the result.
 
@@ -120,7 +118,7 @@ def assign(
         return pl.DataFrame(schema=ASSIGNMENT_SCHEMA)
     order = entries.sort("key", "entry_id")
     curve = Calibrator.of(order["entry_id"].to_list(), calibration, key_spans(order, keys))
-    scorer = _Scorer(curve, readings, order["entry_id"].to_list())
+    scorer = _Scorer(curve, readings, order["entry_id"].to_list(), title_trust)
     told = _statements(product_ids, statements, order, trust, title_trust)
     closed = _closed(product_ids, statements, curve)
     step = max(1, cells // entries.height)
@@ -164,13 +162,20 @@ def assign(
 class _Scorer:
     """The readings and the vocabulary side of the decision, prepared once."""
 
-    def __init__(self, curve: Calibrator, readings: Readings, entry_ids: list[str]) -> None:
+    def __init__(
+        self,
+        curve: Calibrator,
+        readings: Readings,
+        entry_ids: list[str],
+        title_trust: pl.DataFrame | None,
+    ) -> None:
         column = {entry_id: at for at, entry_id in enumerate(readings.entry_ids)}
         self.readings = readings
         self.column = np.array([column.get(entry_id, -1) for entry_id in entry_ids])
         self.curve = curve
         self.known = curve.known & (self.column >= 0)
         self.threshold = curve.threshold.astype(np.float32)
+        self.heard = _heard(title_trust, entry_ids)
 
     def decide(
         self, rows: slice, stated: pl.DataFrame, closed: np.ndarray
@@ -185,27 +190,36 @@ class _Scorer:
         column = stated["column"].to_numpy().astype(np.int64)
         source = stated["source"].to_numpy()
         from_catalog = source == "catalog"
-        # A title of words that are often wrong is heard through the experts, who have read it.
-        doubted = (source == "title") & (stated["llr"].to_numpy() < SURE)
+        titled = source == "title"
+        # A title of words that are often wrong is no witness: the encoder's threshold decides.
+        doubted = titled & (stated["llr"].to_numpy() < SURE)
         blind = ~self.readings.seen[rows, None] | ~self.known
         # An entry that the encoder never dares to say is left to those who do.
-        left = (source == "title") & (self.threshold[column] > 1)
+        left = titled & (self.threshold[column] > 1)
         blind[row[left], column[left]] = True
         z[blind] = 0.0  # only statements count
-        beside = np.where(doubted, 0.0, BESIDE)
         alone = from_catalog | blind[row, column]
-        llr = (stated["llr"].to_numpy() * np.where(alone, 1.0, beside)).astype(np.float32)
+        beside = titled & ~alone
+        llr = stated["llr"].to_numpy() * np.where(alone, 1.0, BESIDE)
+        slope, share, shift = self.heard[:, column]
+        llr = np.where(beside, share * stated["llr"].to_numpy() + shift, llr).astype(np.float32)
+        denied = np.maximum(llr, 0.0)
         by_catalog = np.zeros(z.shape, dtype=bool)
         by_catalog[row[from_catalog], column[from_catalog]] = True
         claimed = np.zeros(z.shape, dtype=bool)
         claimed[row, column] = True
         for span in self.curve.spans:
             inside = (column >= span.start) & (column < span.stop)
-            if not span.multi:
+            read = inside & beside
+            if span.multi:
+                z[row[read], column[read]] *= slope[read]
+            else:
+                z[row[read], span.start : span.stop] *= slope[read, None]
                 against = np.zeros(len(z), dtype=np.float32)
-                np.add.at(against, row[inside], llr[inside])
+                np.add.at(against, row[inside], denied[inside])
                 z[:, span.start : span.stop] -= against[:, None]
-            np.add.at(z, (row[inside], column[inside]), llr[inside] * (1 if span.multi else 2))
+                np.add.at(z, (row[inside], column[inside]), denied[inside])
+            np.add.at(z, (row[inside], column[inside]), llr[inside])
         p = 1.0 / (1.0 + np.exp(-z))
         by_others = np.zeros(z.shape, dtype=bool)
         by_others[row[~doubted], column[~doubted]] = True
@@ -221,6 +235,17 @@ class _Scorer:
             stands = closed[:, number, None]
             chosen[:, block] = np.where(stands, by_catalog[:, block], chosen[:, block])
         return chosen, p
+
+
+def _heard(title_trust: pl.DataFrame | None, entry_ids: list[str]) -> np.ndarray:
+    """Slope, share and shift ``[3, e]``; as usual where nothing was learned."""
+    heard = np.repeat(np.array(USUAL)[:, None], len(entry_ids), axis=1)
+    if title_trust is not None:
+        asked = pl.DataFrame({"entry_id": entry_ids}, schema={"entry_id": pl.String})
+        found = asked.join(title_trust, on="entry_id", how="left", maintain_order="left")
+        learnt = found.select("slope", "share", "shift").to_numpy().T
+        heard = np.where(np.isnan(learnt), heard, learnt)
+    return heard
 
 
 def _closed(product_ids: pl.Series, statements: pl.DataFrame, curve: Calibrator) -> np.ndarray:

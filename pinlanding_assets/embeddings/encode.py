@@ -5,17 +5,21 @@ with the same content is not computed again; because every pass has a fixed shap
 same bytes whether its neighbours came from the cache or not.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import polars as pl
 
 from pinlanding_assets.encoder.features import compute_features, product_inputs
 from pinlanding_assets.encoder.model import DualEncoder
-from pinlanding_assets.encoder.reader import packed
+from pinlanding_assets.encoder.vectors import (
+    Encoded,
+    content_hash,
+    encode_sides,
+    vector_columns,
+    vector_frame,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,14 +27,6 @@ if TYPE_CHECKING:
 BATCH = 1024
 """Products whose images are in memory at once."""
 TEXTS = {"content_hash": pl.String, "reason": pl.String}
-
-
-class Encoded(NamedTuple):
-    """What the encoder makes of one content: a unit vector ``[d]``, and its packed readings, a
-    byte an entry (`reader.packed`)."""
-
-    vector: np.ndarray
-    readings: bytes
 
 
 class VectorCache(Protocol):
@@ -62,12 +58,6 @@ class EncodedProducts:
     reused: int
     skipped: int
     rejects: pl.DataFrame
-
-
-def content_hash(version: str, image_hash: str | None, text: str, document: str) -> str:
-    """Key of a vector; the parts are length-prefixed so that no text can imitate another key."""
-    parts = (version, image_hash or "", text, document)
-    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
 
 REJECTS_SCHEMA = {"product_id": pl.String, "image_hash": pl.String, "reason": pl.String}
@@ -153,7 +143,7 @@ def embed(
     made = [vectors[key] for key in good["content_hash"]]
     frame = good.select("product_id", "image_hash", "content_hash")
     return EncodedProducts(
-        frame.with_columns(*_columns(made, dim)),
+        frame.with_columns(*vector_columns(made, dim)),
         computed=todo.height - len(bad),
         reused=usable.height - todo.height,
         skipped=rows.height - usable.height,
@@ -174,27 +164,4 @@ def encode_batch(
     texts, documents = [row["text"] for row in rows], [row["document"] for row in rows]
     hashes = [row["image_hash"] for row in rows]
     sides = compute_features(model.backbone, texts, documents, hashes, images)
-    image, text = sides.image.cpu().numpy(), sides.text.cpu().numpy()
-    has_image, has_text = sides.has_image.cpu().numpy() > 0, sides.has_text.cpu().numpy() > 0
-    vectors = model.product_vectors(image, text, has_image, has_text)
-    readings = packed(model.readings(sides, vectors))
-    return [Encoded(vector, row.tobytes()) for vector, row in zip(vectors, readings, strict=True)]
-
-
-def vector_frame(rows: Sequence[dict], encoded: Sequence[Encoded]) -> pl.DataFrame:
-    """``content_hash, vector, readings`` of encoded rows, for a cache."""
-    keys = pl.Series("content_hash", [row["content_hash"] for row in rows], dtype=pl.String)
-    return pl.DataFrame([keys, *_columns(encoded, len(encoded[0].vector))])
-
-
-def vector_matrix(embeddings: pl.DataFrame) -> np.ndarray:
-    """The ``vector`` column as a matrix ``[n, d]`` float32."""
-    return embeddings["vector"].to_numpy().reshape(embeddings.height, -1).astype(np.float32)
-
-
-def _columns(encoded: Sequence[Encoded], dim: int) -> list[pl.Series]:
-    matrix = np.array([made.vector for made in encoded], dtype=np.float32).reshape(-1, dim)
-    return [
-        pl.Series("vector", matrix, dtype=pl.Array(pl.Float32, dim)),
-        pl.Series("readings", [made.readings for made in encoded], dtype=pl.Binary),
-    ]
+    return encode_sides(model, sides)

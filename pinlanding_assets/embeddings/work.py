@@ -9,37 +9,13 @@ from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.statements import resolver
 from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.embeddings.assignment import Readings, assign
-from pinlanding_assets.embeddings.encode import (
-    Encoded,
-    encode_batch,
-    vector_frame,
-    vector_matrix,
-)
+from pinlanding_assets.embeddings.encode import encode_batch
 from pinlanding_assets.encoder.model import DualEncoder
+from pinlanding_assets.encoder.vectors import CachedVectors, Encoded, vector_frame
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders, decode_image
 from resources.engine import BatchWork, Sent
 from resources.lake import ComputeCache, Lake
-
-
-class CachedVectors:
-    """Vectors of one model in the compute cache, by content hash."""
-
-    def __init__(self, cache: ComputeCache, model: str) -> None:
-        self.cache, self.namespace = cache, f"vectors:{model}"
-
-    def get(self, keys: list[str]) -> dict[str, Encoded]:
-        """The known ones among `keys`."""
-        rows = self.cache.get(self.namespace, keys)
-        if not rows.height:
-            return {}
-        found = zip(rows["key"], vector_matrix(rows), rows["readings"], strict=True)
-        return {key: Encoded(vector, readings) for key, vector, readings in found}
-
-    def put(self, frame: pl.DataFrame) -> None:
-        """Keep rows of `content_hash`, `vector` and `readings`."""
-        rows = frame.select(pl.col("content_hash").alias("key"), "vector", "readings")
-        self.cache.put(self.namespace, rows)
 
 
 class Encode(BatchWork[dict, Encoded]):

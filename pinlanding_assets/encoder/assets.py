@@ -14,11 +14,12 @@ from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, encoder_figures
 from pinlanding_assets.columns import COLUMNS
 from pinlanding_assets.encoder.training import train
+from pinlanding_assets.encoder.vectors import CachedVectors
 from pinlanding_assets.partitions import EVERY_DAY
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders
 from resources.gpu import Gpu
-from resources.lake import Lake
+from resources.lake import ComputeCache, Lake
 from resources.quality import Limits, check_results, specs, stop
 from resources.reporting import (
     explained,
@@ -43,13 +44,14 @@ FEW_LABELS = (
     ],
     group_name="encoder",
     kinds={"pytorch"},
-    code_version="5",
+    code_version="6",
     pool="gpu_train",
     check_specs=specs(CHECKS, "dual_encoder"),
 )
 def dual_encoder(
     context: dg.AssetExecutionContext,
     lake: Lake,
+    cache: ComputeCache,
     gpu: Gpu,
     encoders: Encoders,
     checkpoints: Checkpoints,
@@ -88,6 +90,8 @@ def dual_encoder(
             "dual_encoder", model.save, about={"base": encoders.base, **trained.metrics}
         )
         cost = session.metadata()
+    # what was read here need not be read again
+    CachedVectors(cache, model.version).put(trained.vectors)
     entry_vectors = pl.DataFrame({"entry_id": entries["entry_id"], "vector": vectors})
     manifest = lake.commit(
         "dual_encoder",

@@ -31,6 +31,8 @@ KEY_PRIOR = 1e-2
 """Precision of the Gaussian that ties a key's slope to 1 and its intercept to 0."""
 EVERYONE = 10.0
 """Log-odds against none of a key that most products have, and none is known to lack."""
+BOUND = 6.0
+"""Largest log-odds the encoder may claim: no picture is surer than 0.9975."""
 NEVER = 1.01
 """A threshold that no probability reaches."""
 GRID = np.concatenate([np.linspace(0.5, 0.98, 49), [0.985, 0.99, 0.995, 0.999]])

@@ -19,9 +19,9 @@ import polars as pl
 
 from pinlanding_assets.embeddings.assignment import Readings, assign
 from pinlanding_assets.encoder.calibration import calibrate
+from pinlanding_assets.encoder.hearing import hear
 from pinlanding_assets.encoder.reader import fit_blend, mix, packed
 from pinlanding_assets.encoder.targets import Targets, Told
-from pinlanding_assets.encoder.trust import title_trust
 
 ESTIMATES_SCHEMA = {
     "key": pl.String,
@@ -160,7 +160,14 @@ def said_of(
         calibration=calibration,
         keys=rule.keys,
         statements=rule.titles,
-        title_trust=title_trust(told.of(inside), targets.entries["entry_id"], targets.spans),
+        title_trust=hear(
+            readings[inside],
+            calibration,
+            told.of(np.flatnonzero(inside)),
+            fold[inside],
+            targets.entries["entry_id"],
+            targets.spans,
+        ),
     )
     row = dict(zip(targets.product_ids, range(len(products)), strict=True))
     column = dict(zip(names, range(len(names)), strict=True))

@@ -70,15 +70,18 @@ class Told:
         true: ``[n, e]`` bool, whether a source that is no title says the entry.
         sure: ``[n, keys]`` in 0..1, how sure it is that nothing else of the key holds.
         titled: ``[n, e]`` bool, whether a title says the entry.
+        group: ``[n]`` int; products of one group share a photo, a text, a parent or a source, and
+            are one witness.
     """
 
     true: np.ndarray
     sure: np.ndarray
     titled: np.ndarray
+    group: np.ndarray
 
     def of(self, rows: np.ndarray) -> "Told":
         """Of the products at ``rows``."""
-        return Told(self.true[rows], self.sure[rows], self.titled[rows])
+        return Told(self.true[rows], self.sure[rows], self.titled[rows], self.group[rows])
 
 
 def key_spans(entries: pl.DataFrame, keys: pl.DataFrame) -> list[KeySpan]:

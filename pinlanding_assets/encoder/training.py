@@ -28,6 +28,7 @@ from pinlanding_assets.encoder.features import (
 )
 from pinlanding_assets.encoder.fitting import Fit, Progress, TrainingSettings
 from pinlanding_assets.encoder.folds import group_folds, joined, photo_names
+from pinlanding_assets.encoder.hearing import hear
 from pinlanding_assets.encoder.model import (
     DualEncoder,
     HeadShape,
@@ -36,6 +37,7 @@ from pinlanding_assets.encoder.reader import ENCODER, Experts, Reader, fit_blend
 from pinlanding_assets.encoder.retrieval import retrieval_report
 from pinlanding_assets.encoder.targets import KeySpan
 from pinlanding_assets.encoder.trust import learn_targets
+from pinlanding_assets.encoder.vectors import content_hash, encode_sides, vector_frame
 from resources.encoders import EncoderBackbone
 
 MANY = 1_000
@@ -63,8 +65,9 @@ class TrainedEncoder:
             product says of every entry, in the order of the vocabulary; ``HELD_OUT`` products.
             A side that the product lacks has no row.
         reliability: ``key, stated, observed, n``: how far the probabilities hold.
-        title_trust: ``entry_id, trust, said``: how often a title that names the entry is right.
+        title_trust: How far a title that names the entry counts (`hear`).
         estimates: What it would say of products whose labels are hidden, by key (`estimate`).
+        vectors: ``content_hash, vector, readings`` of the products that it was trained on.
     """
 
     model: DualEncoder
@@ -75,6 +78,7 @@ class TrainedEncoder:
     reliability: pl.DataFrame
     title_trust: pl.DataFrame
     estimates: pl.DataFrame
+    vectors: pl.DataFrame
 
 
 def train(
@@ -139,7 +143,8 @@ def train(
     folds = settings.folds if tuning or known.height < MANY else min(3, settings.folds)
     groups = joined(kin, folds)
     fold = group_folds(groups, folds, settings.seed)
-    learnt = learn_targets(ids, labels, statements, entries, keys, sides, fold)
+    group = np.unique(groups, return_inverse=True)[1]
+    learnt = learn_targets(ids, labels, statements, entries, keys, sides, fold, group)
     targets = learnt.targets
     phrases = targets.entries["phrase"].to_list()
     phrase_features = torch.from_numpy(backbone.text_features(phrases)).to(backbone.device)
@@ -195,9 +200,10 @@ def train(
 
     positive, weight = targets.positive[held], targets.weight[held]
     kinds = tuple(parts["both"])
-    # What a title named is judged without the title, or it would prove itself.
+    # What a title named is judged without the title, or not at all: it would prove itself.
     blindly = _blindly(parts, learnt.by_title[held], sides, held, targets.spans)
-    blend, offset = fit_blend(blindly, positive, weight, targets.spans, kinds)
+    judged = np.where(_read_alone(learnt.by_title[held], sides, held, targets.spans), 0.0, weight)
+    blend, offset = fit_blend(blindly, positive, judged, targets.spans, kinds)
     entry_vectors = DualEncoder(towers, shape, names, heads, base).entry_vectors(names, phrases)
     final = Experts.fit(sides, everything, targets)
     reader = Reader(final, blend, offset, kinds, entry_vectors)
@@ -209,17 +215,22 @@ def train(
     calibration = calibrate(
         reader.mixed(blindly),
         positive,
-        weight,
+        judged,
         names,
         targets.spans,
         fold=apart if crossed else None,
         target_precision=settings.target_precision,
     )
+    within = apart if crossed else _folds_within([groups[row] for row in held], settings)
+    told = learnt.told.of(held)
+    heard = hear(
+        reader.mixed(blindly), calibration, told, within, targets.entries["entry_id"], targets.spans
+    )
     estimates = estimate(
         blindly,
         targets.of(held),
-        learnt.told.of(held),
-        apart if crossed else _folds_within([groups[row] for row in held], settings),
+        told,
+        within,
         calibration,
         Rule(keys, statements.filter(source="title"), settings.target_precision, crossed),
     )
@@ -244,8 +255,20 @@ def train(
     shown = {modality: values[:, order] for modality, values in scores.items()}
     held_out = _held_out([ids[row] for row in held], shown, there)
     curve = reliability_curve(scores["both"], positive, weight, names, targets.spans)
+    contents = [
+        {"content_hash": content_hash(model.version, image, text, document)}
+        for image, text, document in zip(hashes, texts, documents, strict=True)
+    ]
     return TrainedEncoder(
-        model, metrics, calibration, retrieval, held_out, curve, learnt.title_trust, estimates
+        model,
+        metrics,
+        calibration,
+        retrieval,
+        held_out,
+        curve,
+        heard,
+        estimates,
+        vector_frame(contents, encode_sides(model, sides)).unique("content_hash"),
     )
 
 
@@ -266,6 +289,14 @@ def _blindly(
             block = slice(span.start, span.stop)
             values[rows, block] = parts["image"][kind][rows, block]
     return found
+
+
+def _read_alone(
+    by_title: np.ndarray, sides: Sides, held: np.ndarray, spans: list[KeySpan]
+) -> np.ndarray:
+    """Where ``[held, e]`` there is nothing but the title's words to judge what they say."""
+    unseen = by_title & (sides.has_image <= 0).cpu().numpy()[held, None]
+    return np.repeat(unseen, [span.stop - span.start for span in spans], axis=1)
 
 
 def _folds_within(groups: list[str], settings: TrainingSettings) -> np.ndarray:

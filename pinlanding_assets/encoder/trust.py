@@ -1,7 +1,7 @@
 """What to learn from statements: how far titles are trusted, and what silence means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,12 +46,14 @@ def learn_targets(
     keys: pl.DataFrame,
     sides: Sides,
     fold: np.ndarray,
+    group: np.ndarray,
 ) -> Learnt:
     """Targets of these products.
 
     What the catalog or the model that sees says of a key is all that it knows of it: a value that
     the vocabulary lacks denies the others, and so does silence where it has a reason. A title says
-    what it says, and counts as far as those two agree with it.
+    what it says, and counts as far as those two agree with it; where neither speaks of a key at
+    all, what a title names denies the other values.
 
     Args:
         product_ids: ``[n]``, the rows of ``sides`` and ``fold``.
@@ -61,6 +63,7 @@ def learn_targets(
         keys: ``key, multi, role``.
         sides: Features of the products.
         fold: Fold of each product.
+        group: Group of each product (`folds.joined`).
     """
     row_of = pl.DataFrame({"product_id": product_ids}).with_row_index("row")
     ordered = entries.select("entry_id", "key").sort("key", "entry_id").with_row_index("column")
@@ -77,6 +80,7 @@ def learn_targets(
         _pairs(whole, ordered, len(product_ids)),
         np.where(stated, 1.0, lacking),
         _pairs(titles, ordered, len(product_ids)),
+        group,
     )
     table = title_trust(known, ordered["entry_id"], spans)
     by_title = titles.drop_nulls("entry_id").join(whole, on=["product_id", "key"], how="anti")
@@ -84,33 +88,46 @@ def learn_targets(
         labels.select("product_id", "entry_id", "weight")
         .join(by_title.select("product_id", "entry_id").unique(), on=["product_id", "entry_id"])
         .join(table, on="entry_id")
-        .with_columns(pl.min_horizontal("weight", "trust").alias("weight"))
-        .filter(pl.col("trust") > 0.5)
+        # one that is as often wrong as right says nothing
+        .with_columns(weight=2 * pl.min_horizontal("weight", "trust") - 1)
+        .filter(pl.col("weight") > 0)
     )
     sure = labels.select("product_id", "entry_id", "weight").join(
         by_title, on=["product_id", "entry_id"], how="anti"
     )
     heard = pl.concat([sure, doubted.select(sure.columns)])
-    targets = build_targets(product_ids, heard, entries, keys, whole.select("product_id", "key"))
+    # Of a key that titles alone speak of, they are all that can tell its values apart.
+    alone = titles.join(whole, on="key", how="anti")
+    spoken = pl.concat([whole, alone]).select("product_id", "key")
+    targets = build_targets(product_ids, heard, entries, keys, spoken)
+    targets = replace(targets, stated=stated)
     targets.deny(known.sure)
     named = [known.titled[:, span.start : span.stop].any(axis=1) for span in spans]
     return Learnt(targets, table, known, np.stack(named, axis=1) & ~stated)
 
 
 def title_trust(told: Told, entry_ids: pl.Series, spans: Sequence[KeySpan]) -> pl.DataFrame:
-    """The ``title_trust`` table: ``entry_id, trust, said``: how often a title that names the entry
-    is right, and how many do."""
-    trust, said = np.zeros(len(entry_ids)), told.titled.sum(axis=0)
+    """The table ``entry_id, trust, said``: how often a title that names the entry is right, and
+    how many groups of products have one that does; a group is one witness."""
+    trust, counts = np.zeros(len(entry_ids)), witness(told)
     for at, span in enumerate(spans):
         block = slice(span.start, span.stop)
-        right = told.titled[:, block] & told.true[:, block]
-        against = told.sure[:, at, None] * (told.titled[:, block] & ~right)
-        of_key = (right.sum() + PRIOR * TITLE) / (right.sum() + against.sum() + PRIOR)
-        hits, misses = right.sum(axis=0), against.sum(axis=0)
+        true, named = told.true[:, block], counts[:, block]
+        hits = (named * true).sum(axis=0)
+        misses = (named * ~true * told.sure[:, at, None]).sum(axis=0)
+        of_key = (hits.sum() + PRIOR * TITLE) / (hits.sum() + misses.sum() + PRIOR)
         trust[block] = (hits + PRIOR * of_key) / (hits + misses + PRIOR)
-    return pl.DataFrame(
-        [entry_ids, pl.Series("trust", trust), pl.Series("said", said)], schema=TRUST_SCHEMA
-    )
+    columns = [entry_ids, pl.Series("trust", trust), pl.Series("said", counts.sum(axis=0).round())]
+    return pl.DataFrame(columns).cast(TRUST_SCHEMA)  # type: ignore[arg-type]
+
+
+def witness(told: Told) -> np.ndarray:
+    """What each title counts for an entry ``[n, e]``: one over the titles of its group that name
+    the entry; 0 where none does."""
+    _, number = np.unique(told.group, return_inverse=True)
+    named = np.zeros((number.max(initial=-1) + 1, told.titled.shape[1]))
+    np.add.at(named, number, told.titled)
+    return 1.0 / np.maximum(named, 1.0)[number] * told.titled
 
 
 def _asked(

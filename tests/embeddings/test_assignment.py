@@ -3,8 +3,9 @@ import polars as pl
 import pytest
 
 from pinlanding_assets.collections.matching import Arrangement
-from pinlanding_assets.embeddings.assignment import BESIDE, BOUND, TRUST, Readings, assign
-from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA, NEVER
+from pinlanding_assets.embeddings.assignment import TRUST, Readings, assign
+from pinlanding_assets.encoder.calibration import BOUND, CALIBRATION_SCHEMA, NEVER
+from pinlanding_assets.encoder.hearing import BESIDE, USUAL
 from pinlanding_assets.encoder.reader import packed
 
 ENTRIES = pl.DataFrame(
@@ -68,7 +69,8 @@ def test_agreement_raises_the_probability():
 
 def test_a_title_is_heard_through_the_encoder_that_has_read_it_or_by_its_own_trust():
     says_run = [("p0", "use=run", "title")]
-    trust = pl.DataFrame({"entry_id": ["use=run"], "trust": [0.95], "said": [40]})
+    usual = dict(zip(("slope", "share", "shift"), USUAL, strict=True))
+    trust = pl.DataFrame({"entry_id": ["use=run"], "trust": [0.95], "said": [40], **usual})
     doubted = trust.with_columns(trust=pl.lit(0.8))
     shown = [[0.1, -1, -1, -1]]
     assert run(shown, says_run, title_trust=trust)
@@ -77,6 +79,19 @@ def test_a_title_is_heard_through_the_encoder_that_has_read_it_or_by_its_own_tru
     found = run(shown, says_run, silent, title_trust=trust)
     assert found == {("p0", "use=run"): (pytest.approx(0.95), "title")}
     assert not run(shown, says_run, silent, title_trust=doubted)
+
+
+def test_encoder_and_title_count_together_as_was_learned():
+    """An encoder that repeats what titles say adds nothing to them, and a title that errs as often
+    as it is right adds nothing to the encoder."""
+    says_red = [("p0", "colour=red", "title")]
+    heard = {"entry_id": ["colour=red"], "trust": [0.95], "said": [40]}
+    repeats = pl.DataFrame(heard | {"slope": [0.0], "share": [1.0], "shift": [0.0]})
+    p, source = run([[-1, 0.5, -1, -0.5]], says_red, title_trust=repeats)["p0", "colour=red"]
+    assert (p, source) == (pytest.approx(0.95, abs=1e-3), "title")
+    errs = pl.DataFrame(heard | {"slope": [1.0], "share": [0.0], "shift": [-2.0]})
+    alone = run([[-1, 0.5, -1, -0.5]])["p0", "colour=red"][0]
+    assert run([[-1, 0.5, -1, -0.5]], says_red, title_trust=errs)["p0", "colour=red"][0] < alone
 
 
 def test_where_the_catalog_states_a_key_nobody_else_speaks():

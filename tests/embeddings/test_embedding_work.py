@@ -7,9 +7,10 @@ from polars.testing import assert_frame_equal
 
 from pinlanding_assets.attributes.titles import WORDS_SCHEMA
 from pinlanding_assets.embeddings import work
-from pinlanding_assets.embeddings.encode import Encoded, embed
+from pinlanding_assets.embeddings.encode import embed
 from pinlanding_assets.encoder.calibration import CALIBRATION_SCHEMA
 from pinlanding_assets.encoder.reader import packed
+from pinlanding_assets.encoder.vectors import Encoded
 from resources.engine import InProcess, Rejected
 from resources.gpu import Session
 from resources.lake import Lake
@@ -32,7 +33,9 @@ def shop(lake: Lake, products: int) -> None:
     calibration = pl.DataFrame(
         [(e, 1.0, 0.0, 0.6, 0.95, 0.8, 50) for e in ENTRIES], CALIBRATION_SCHEMA, orient="row"
     )
-    trust = pl.DataFrame({"entry_id": ENTRIES, "trust": [0.95] * 4, "said": [9] * 4})
+    trust = pl.DataFrame({"entry_id": ENTRIES, "trust": [0.95] * 4, "said": [9] * 4}).with_columns(
+        slope=1.0, share=0.25, shift=0.0
+    )
     lake.commit(
         "dual_encoder",
         {

@@ -2,14 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pinlanding_assets.embeddings.encode import (
-    Encoded,
-    content_hash,
-    encode_products,
-    vector_matrix,
-)
+from pinlanding_assets.embeddings.encode import encode_products
 from pinlanding_assets.encoder.features import product_inputs
 from pinlanding_assets.encoder.model import DualEncoder, HeadShape, build_heads
+from pinlanding_assets.encoder.vectors import Encoded, content_hash, vector_matrix
 
 
 class Cache:

@@ -35,7 +35,7 @@ def shop(seed=0):
 def told_of(targets, true=None, sure=None):
     true = targets.positive > 0 if true is None else true
     sure = np.ones((N, 1)) if sure is None else sure
-    return Told(true, sure, np.zeros((N, 2), dtype=bool))
+    return Told(true, sure, np.zeros((N, 2), dtype=bool), np.arange(N))
 
 
 def estimated(odds, targets, told=None, fold=FOLD, rule=RULE):

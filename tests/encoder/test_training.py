@@ -5,11 +5,12 @@ import polars as pl
 import pytest
 import torch
 
-from pinlanding_assets.embeddings.encode import encode_products, vector_matrix
+from pinlanding_assets.embeddings.encode import encode_products
 from pinlanding_assets.encoder.features import jittered
 from pinlanding_assets.encoder.objective import attribute_loss, composition_loss
 from pinlanding_assets.encoder.targets import KeySpan
 from pinlanding_assets.encoder.training import TrainingSettings, train
+from pinlanding_assets.encoder.vectors import vector_matrix
 
 FROZEN = TrainingSettings(
     epochs=30, batch=32, learning_rate=1e-2, folds=3, tower_samples=0, patience=10
@@ -93,6 +94,15 @@ def test_training_is_deterministic_and_order_free(trained, backbone, world):
     assert again.calibration.equals(trained.calibration)
     assert again.estimates.equals(trained.estimates)
     assert again.metrics == trained.metrics
+
+
+def test_what_was_trained_on_need_not_be_read_again(trained, world):
+    """The vectors that training leaves are, bit for bit, what encoding those products gives."""
+    found = encode_products(trained.model, world.products, world.images.__getitem__).embeddings
+    of_training = found.join(trained.vectors, on="content_hash", suffix="_left")
+    assert of_training.height == trained.metrics["products"]
+    assert of_training["vector"].equals(of_training["vector_left"], check_names=False)
+    assert of_training["readings"].equals(of_training["readings_left"], check_names=False)
 
 
 def test_towers_are_tuned_and_the_base_is_left_alone(backbone, world, tmp_path):
