@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.catalog.live import live
+from pinlanding_assets.attributes.normalisation import clean_key
+from pinlanding_assets.catalog.live import live, with_family
 from pinlanding_assets.checks import CHECKS, accepted_share, blank_covers, publication
 from pinlanding_assets.collections.addresses import (
     FORMER_SCHEMA,
@@ -52,11 +54,17 @@ def gates_of(source: CatalogSource, products: pl.DataFrame) -> Gates:
         products: The catalog as it stands.
     """
     wanted, usual = source.config().collections, Gates.for_catalog(products)
-    given = wanted.model_fields_set
-    return Gates(
-        min_products=wanted.min_products if "min_products" in given else usual.min_products,
-        min_sellers=wanted.min_sellers if "min_sellers" in given else usual.min_sellers,
-    )
+    asked = wanted.model_dump(include={"min_products", "min_sellers"} & wanted.model_fields_set)
+    existing = wanted.existing and clean_key(wanted.existing)
+    return replace(usual, existing=existing, seller_keys=_seller_keys(source), **asked)
+
+
+def _seller_keys(source: CatalogSource) -> frozenset[str]:
+    """Keys of attributes that are read from the column of the seller."""
+    config = source.config()
+    columns = {one.column for one in config.columns.seller}
+    named = (key for key, read in config.attributes.items() if {c.column for c in read} & columns)
+    return frozenset(clean_key(key) or "" for key in named)
 
 
 def arrangement_of(source: CatalogSource) -> Arrangement:
@@ -73,7 +81,7 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
     ],
     group_name="collections",
     kinds={"polars", "parquet"},
-    code_version="3",
+    code_version="4",
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(
@@ -84,8 +92,8 @@ def collections(
     work = Match(lake, arrangement_of(source).shared_by(topics_now.height))
     with engine.session() as running:
         pages: list[Any] = running.map_batches(work, topics_now["entries"].to_list(), BATCH)
-    known = ("product_id", "operation", "availability", "seller", "images")
-    shelf = live(lake.scan("catalog", "products")).select(known).collect()
+    known = ("product_id", "operation", "availability", "seller", "images", "family")
+    shelf = with_family(live(lake.scan("catalog", "products"))).select(known).collect()
     found, items = fill_pages(topics_now, pages, gates_of(source, shelf))
     manifest = lake.commit("collections", {"collections": found, "items": items})
     accepted = found.filter(pl.col("accepted"))
@@ -205,7 +213,7 @@ class Publication(dg.Config):
     ],
     group_name="collections",
     kinds={"html"},
-    code_version="3",
+    code_version="5",
     check_specs=specs(CHECKS, "published_collections"),
 )
 def published_collections(
@@ -260,7 +268,7 @@ def published_collections(
         covers=_covers(lake),
         former=former,
         parents=parents,
-        assignments=assignments.select("product_id", "entry_id"),
+        assignments=assignments,
     )
     progress = Progress(context.log.info, "published_collections", found.height, "pages")
     version_before = site.current()

@@ -1,5 +1,7 @@
 """Products for topics: those that surely carry every attribute, without twins, in a good order.
 
+Of the variants of one parent (`live.with_family`) a page has one, the best for its topic.
+
 Attribute overlap through an inverted index, scored by the sum of log p (PinLanding section 5).
 """
 
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from pinlanding_assets.catalog.live import sellable
+from pinlanding_assets.catalog.live import seen, sellable, with_family
 from pinlanding_assets.clusters.clustering import product_vectors
 from pinlanding_assets.collections.gates import (
     ITEMS_SCHEMA,
@@ -99,10 +101,13 @@ def match(
 
 
 class Page(NamedTuple):
-    """What stands on a page, in order: products, their scores, how likely each is right (0 to 1),
-    the number of their sellers, and how many products there are for it, with those left out."""
+    """What stands on a page, in order: products, what each and its variants for the page show (a
+    list of `live.seen`), their scores, how likely each is right (0 to 1), the number of their
+    sellers, and how many products there are for it, with those left out. Variants of one parent are
+    one product."""
 
     product_ids: pl.Series
+    seen: pl.Series
     scores: np.ndarray
     likely: np.ndarray
     sellers: int
@@ -138,18 +143,22 @@ class Matcher:
         for entries in topics:
             rows, scores = _carriers(entries, self.postings)
             sure = scores >= least
-            rows, scores = rows[sure], scores[sure]
+            every = rows[sure]
+            rows, scores = self.shelf.one_a_family(every, scores[sure])
             best = self.shelf.best_first(rows, scores)
-            found.append((rows[best], scores[best], len(rows)))
+            variants = self.shelf.variants_of(rows[best], every)
+            found.append((rows[best], scores[best], len(rows), variants))
         near = self.shelf.near
-        looked = [rows[:near] for rows, _, _ in found]
+        looked = [rows[:near] for rows, *_ in found]
         needed = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *looked]))
         vectors = self._vectors(needed)
         return [
             self.shelf.page(
-                rows, scores, np.exp(scores), vectors[np.searchsorted(needed, rows[:near])], matches
+                *(rows, scores, np.exp(scores), vectors[np.searchsorted(needed, rows[:near])]),
+                matches=matches,
+                variants=variants,
             )
-            for rows, scores, matches in found
+            for rows, scores, matches, variants in found
         ]
 
     def _vectors(self, rows: np.ndarray) -> np.ndarray:
@@ -181,6 +190,7 @@ def fill_pages(
     sizes = np.array([len(page.scores) for page in filled], dtype=np.int64)
     topic_of = np.repeat(np.arange(len(filled)), sizes)
     nobody = pl.Series("product_id", [], dtype=pl.String)
+    nothing = pl.Series("seen", [], dtype=pl.List(pl.Int64))
     items = pl.DataFrame(
         {
             "topic_id": columns["topic_id"].gather(topic_of),
@@ -188,8 +198,9 @@ def fill_pages(
             "product_id": pl.concat([nobody, *(page.product_ids for page in filled)]),
             "score": np.concatenate([np.empty(0), *(page.scores for page in filled)]).round(6),
             "entries": columns["entries"].gather(topic_of),
+            "seen": pl.concat([nothing, *(page.seen for page in filled)]),
         },
-        schema=ITEMS_SCHEMA,
+        schema={**ITEMS_SCHEMA, "seen": nothing.dtype},
     )
     found = columns.with_columns(
         products=pl.Series(sizes, dtype=pl.Int64),
@@ -209,6 +220,7 @@ def shelf_columns(products: pl.LazyFrame) -> pl.LazyFrame:
     Sellers and first images become small numbers, equal for equal ones, -1 for none. `look` is null
     where it is not given (`live.with_looks`).
     """
+    products = with_family(products)
     given = products.collect_schema()
     columns = [name for name in ("product_id", "date") if name in given]
     return sellable(products).select(
@@ -217,6 +229,8 @@ def shelf_columns(products: pl.LazyFrame) -> pl.LazyFrame:
         _code(pl.col("seller")).alias("seller"),
         _code(pl.col("images").list.first()).alias("image"),
         pl.col("look") if "look" in given else pl.lit(None, pl.String).alias("look"),
+        "family",
+        seen(),
     )
 
 
@@ -239,6 +253,8 @@ class Shelf:
         live = products.unique("product_id", keep="last", maintain_order=True).sort("product_id")
         self.ids, self.titles = live["product_id"], live["title"]
         self.sellers, self.images = live["seller"].to_numpy(), live["image"].to_numpy()
+        self.families, self.seen = live["family"].to_numpy(), live["seen"].to_numpy()
+        self.has_variants = live["family"].n_unique() < live.height
         self.looks = Looks(live["look"])
         self.arrangement = arrangement
         self.most = arrangement.max_products or _MOST
@@ -251,7 +267,9 @@ class Shelf:
         scores: np.ndarray,
         relevance: np.ndarray,
         vectors: np.ndarray | None = None,
+        *,
         matches: int = 0,
+        variants: np.ndarray | None = None,
     ) -> Page:
         """Rows without twins, at most a page of them, in the order they are shown.
 
@@ -262,6 +280,7 @@ class Shelf:
             vectors: One for each of the first `near` rows, of length 1 or 0; None: no twins by
                 vector, no diversity.
             matches: Rows that there are, where these are the best of more.
+            variants: Rows with the other variants that are for the page; None: these.
         """
         if vectors is None:
             vectors = np.zeros((min(len(rows), self.near), 1), dtype=np.float32)
@@ -273,7 +292,17 @@ class Shelf:
         left += len(head) + len(behind) - len(shown)
         sellers = set(self.sellers[rows[shown]].tolist()) - {-1}
         ids, size = self.ids.gather(rows[shown]), len(shown)
-        return Page(ids, scores[shown], relevance[shown], len(sellers), size + left)
+        looks = self._looks_of(rows[shown], rows if variants is None else variants)
+        return Page(ids, looks, scores[shown], relevance[shown], len(sellers), size + left)
+
+    def _looks_of(self, rows: np.ndarray, variants: np.ndarray) -> pl.Series:
+        """Of each row, what the variants of its family show."""
+        tiles = pl.DataFrame({"family": self.families[rows], "seen": self.seen[rows]})
+        if not self.has_variants:
+            return tiles.select(pl.concat_list("seen"))["seen"]
+        there = pl.DataFrame({"family": self.families[variants], "seen": self.seen[variants]})
+        looks = there.unique().group_by("family").agg(pl.col("seen").sort())
+        return tiles.select("family").join(looks, on="family", maintain_order="left")["seen"]
 
     def _behind(self, rows: np.ndarray, head: np.ndarray, twins: list[int]) -> np.ndarray:
         """Positions of the products behind the first, in order; of one photo, the first."""
@@ -289,6 +318,21 @@ class Shelf:
             again[np.unique(photo, return_index=True)[1]] = False
             waiting[left[again & there]] = False
         return waiting.nonzero()[0]
+
+    def one_a_family(self, rows: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows, rising, and their scores, with the best variant of each parent alone: by score,
+        then one with a picture, then by id."""
+        if not self.has_variants:
+            return rows, scores
+        order = np.lexsort((rows, self.images[rows] < 0, -scores.round(6)))
+        best = np.sort(order[np.unique(self.families[rows[order]], return_index=True)[1]])
+        return rows[best], scores[best]
+
+    def variants_of(self, rows: np.ndarray, every: np.ndarray) -> np.ndarray:
+        """Those of `every` that are of the families of `rows`."""
+        if not self.has_variants:
+            return rows
+        return every[np.isin(self.families[every], self.families[rows])]
 
     def best_first(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Positions by score, then products with a picture, then by id; as many as a page may

@@ -108,7 +108,8 @@ def relate(
 def build_facets(
     page: Page, part: Sequence[Product], vocabulary: dict[str, Entry]
 ) -> tuple[list[Facet], list[list[int]]]:
-    """Filters over what the collection does not fix already: attributes, sellers, stock.
+    """Filters over what the collection does not fix already: attributes, sellers, stock. A product
+    passes with what any of its variants is.
 
     Returns the filters and, for each product of a part of the page, the numbers of the options it
     has.
@@ -116,7 +117,7 @@ def build_facets(
     fixed = {vocabulary[e].key for e in page.entries if e in vocabulary}
     options: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for position, product in enumerate(part):
-        for entry_id in product.entries:
+        for entry_id in product.entries_of_all:
             entry = vocabulary[entry_id]
             if entry.key not in fixed:
                 options["attribute", readable(entry.key)][entry.value].append(position)

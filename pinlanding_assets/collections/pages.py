@@ -7,10 +7,14 @@ bounded when a `Product` or a `Page` is made, once, and escaped by the templates
 import math
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import polars as pl
 
+from pinlanding_assets.catalog.live import sellable, with_family
+from pinlanding_assets.collections.variants import Told, nearest_first, told_apart
 from pinlanding_assets.collections.wording import (
     check_slug,
     clean,
@@ -19,9 +23,11 @@ from pinlanding_assets.collections.wording import (
     safe_link,
 )
 
-MAX_PRODUCTS = 60  # in one part of a page: keeps it under 150 kB
+MAX_PRODUCTS = 60  # in one part of a page: keeps it under 150 kB, with many variants under 400 kB
 MAX_TITLE = 120  # characters of a product or collection title that are shown
 MAX_LABEL = 40  # characters of a seller or an attribute that are shown
+MAX_VARIANTS = 12  # of one product that are shown beside it
+MAX_ALSO = 4  # values that a tile says its product comes in
 
 PAGES_SCHEMA = {
     **dict.fromkeys(("topic_id", "slug", "path", "title"), pl.String),
@@ -40,9 +46,29 @@ class Entry:
     phrase: str
 
 
+class Reason(NamedTuple):
+    """Who says an attribute of a product, and how probable it is, 0 to 1."""
+
+    source: str
+    p: float
+
+    @property
+    def text(self) -> str:
+        """As it stands beside a product."""
+        said = {"title": "by its title", "vlm": "seen on its photo"}
+        return said.get(self.source) or f"recognized, {math.floor(100 * self.p)} %"
+
+
 @dataclass(frozen=True)
 class Product:
-    """A product as shown; `entries` are the ids of what it is known to be, sorted."""
+    """A product as shown; `entries` are the ids of what it is known to be, sorted.
+
+    Of the variants of one parent a page shows one. It has the others as `variants`, the nearest
+    first, at most `MAX_VARIANTS` of them; `siblings` counts them all, and `entries_of_all` are the
+    ids of what it or any of them is. `told` is what tells it from them. `because`: of each
+    attribute that puts it on a page, who says it (`catalog`, `title`, `vlm`, `encoder`), and its
+    probability.
+    """
 
     product_id: str
     title: str
@@ -53,6 +79,34 @@ class Product:
     availability: str
     url: str | None
     entries: tuple[str, ...]
+    family: int
+    parent: str = ""
+    told: Told = ()
+    variants: tuple["Product", ...] = ()
+    siblings: int = 0
+    entries_of_all: tuple[str, ...] = ()
+    because: Mapping[str, Reason] = field(default_factory=dict)
+
+    def unstated(self, entries: Iterable[str]) -> list[tuple[str, str]]:
+        """Of these entries, those that not the catalog itself says of it, and why they are held to
+        be true."""
+        found = [(entry, self.because[entry]) for entry in entries if entry in self.because]
+        return [(entry, reason.text) for entry, reason in found if reason.source != "catalog"]
+
+    @property
+    def label(self) -> str:
+        """What a variant is called among the others of its parent."""
+        return ", ".join(value for _, value in self.told) or self.title
+
+    @property
+    def also(self) -> str:
+        """That there are other variants, and values of theirs that this one does not have."""
+        own = {value for _, value in self.told}
+        values = (value for variant in self.variants for _, value in variant.told)
+        others = [value for value in dict.fromkeys(values) if value not in own]
+        text = counted(self.siblings + 1, "variant")
+        more = ", …" if len(others) > MAX_ALSO else ""
+        return f"{text}, also in {', '.join(others[:MAX_ALSO])}{more}" if others else text
 
     @property
     def price_text(self) -> str:
@@ -65,7 +119,10 @@ class Product:
 
 @dataclass
 class Page:
-    """A collection with its products, best first; `total` counts those beyond its length too."""
+    """A collection with its products, best first; `total` counts those beyond its length too.
+
+    The variants of one parent are one product.
+    """
 
     topic_id: str
     slug: str
@@ -123,6 +180,8 @@ class Page:
         text = counted(shown, self.noun)
         if shown < self.total:
             text = f"The {shown:,} best matches of {counted(self.total, self.noun)}"
+        if others := sum(product.siblings for product in self.products):
+            text += f" in {counted(shown + others, 'variant')}"
         sellers = len({product.seller for product in self.products if product.seller})
         text += f" from {sellers} sellers" if sellers > 1 else ""
         if self.price_span:
@@ -151,17 +210,30 @@ def build_pages(
     Raises:
         ValueError: a slug that is unsafe or used by two collections.
     """
+    products = with_family(products)
     chosen = collections.filter("accepted", pl.col("duplicate_of").is_null())
     chosen = chosen.sort(["score", "slug"], descending=[True, False], nulls_last=True)
     listed = items.join(chosen, on="topic_id", how="semi").join(
         products, on="product_id", how="semi"
     )
     listed = listed.sort("topic_id", "rank", "product_id")
-    known = _known_entries(listed, products, vocabulary, assignments)
+    shown = products.join(listed, on="product_id", how="semi")
+    others = (
+        sellable(products)
+        .join(shown, on="family", how="semi")
+        .join(shown, on="product_id", how="anti")
+    )
+    shown = pl.concat([shown, others])
+    known = _known_entries(listed, shown, vocabulary, assignments)
+    because = _reasons(listed, assignments)
     views = {
-        row["product_id"]: _product(row, known[row["product_id"]], vocabulary, currency, type_key)
-        for row in products.join(listed, on="product_id", how="semi").iter_rows(named=True)
+        row["product_id"]: replace(
+            _product(row, known[row["product_id"]], vocabulary, currency, type_key),
+            because=because.get(row["product_id"], {}),
+        )
+        for row in shown.iter_rows(named=True)
     }
+    views |= _with_variants(views, sellable(shown), set(listed["product_id"]))
     members: dict[str, list[Product]] = defaultdict(list)
     for topic_id, product_id in listed.select("topic_id", "product_id").iter_rows():
         members[topic_id].append(views[product_id])
@@ -184,6 +256,29 @@ def build_pages(
         )  # fmt: skip
         pages.append(page)
     return pages
+
+
+def _with_variants(
+    views: dict[str, Product], on_sale: pl.DataFrame, tiles: set[str]
+) -> dict[str, Product]:
+    """Those of the tiles that have other variants on sale, with them."""
+    several = on_sale.filter(pl.len().over("family") > 1).sort("product_id")
+    found: dict[str, Product] = {}
+    for family in several.select("product_id", "family", "attributes").partition_by("family"):
+        told = told_apart(dict(family.select("product_id", "attributes").iter_rows()))
+        named = {product: replace(views[product], told=of) for product, of in told.items()}
+        entries = tuple(sorted({e for view in named.values() for e in view.entries}))
+        for product, view in named.items():
+            if product not in tiles:  # a family may be large
+                continue
+            others = nearest_first(view.told, {p: of for p, of in told.items() if p != product})
+            found[product] = replace(
+                view,
+                variants=tuple(named[other] for other in others[:MAX_VARIANTS]),
+                siblings=len(others),
+                entries_of_all=entries,
+            )
+    return found
 
 
 def pages_table(
@@ -239,26 +334,44 @@ def _product(
         availability=row["availability"] or "unknown",
         url=safe_link(row["url"]),
         entries=tuple(ordered),
+        family=row["family"],
+        parent=clean(row.get("parent"), MAX_LABEL),
+        entries_of_all=tuple(ordered),
     )
 
 
+def _reasons(
+    listed: pl.DataFrame, assignments: pl.DataFrame | None
+) -> dict[str, dict[str, Reason]]:
+    """product_id -> entry_id -> why, of what puts products on pages."""
+    if assignments is None:
+        return {}
+    here = listed.select("product_id", entry_id=pl.col("entries")).explode("entry_id").unique()
+    said = assignments.join(here, on=["product_id", "entry_id"], how="semi")
+    found: dict[str, dict[str, Reason]] = defaultdict(dict)
+    for product, entry, source, p in said.select(
+        "product_id", "entry_id", "source", "p"
+    ).iter_rows():
+        found[product][entry] = Reason(source, p)
+    return found
+
+
 def _known_entries(
-    shown: pl.DataFrame,
+    listed: pl.DataFrame,
     products: pl.DataFrame,
     vocabulary: dict[str, Entry],
     assignments: pl.DataFrame | None,
 ) -> dict[str, set[str]]:
     """product_id -> ids of what it is: assigned, else what put it here and its own attributes."""
-    here = shown.select("product_id", entry_id=pl.col("entries")).explode("entry_id")
+    here = listed.select("product_id", entry_id=pl.col("entries")).explode("entry_id")
     if assignments is not None:
         other = assignments.select("product_id", "entry_id").join(
-            shown, on="product_id", how="semi"
+            products, on="product_id", how="semi"
         )
     else:
         pair = pl.col("attributes").struct
         other = (
-            products.join(shown, on="product_id", how="semi")
-            .select("product_id", "attributes")
+            products.select("product_id", "attributes")
             .explode("attributes")
             .select(
                 "product_id",

@@ -1,4 +1,5 @@
-"""Collections become a static site: pages, search, pictures, structured data, sitemap.
+"""Collections become a static site: pages, search, pictures, structured data, sitemap, and data
+for other shops.
 
 Pure: frames in, `(path, bytes)` out, in a fixed order and with neither clock nor machine in the
 bytes, so the same collections give the same site. The pages load nothing from elsewhere and work
@@ -8,7 +9,7 @@ from a disk as well as from a server.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,13 +19,14 @@ import polars as pl
 from markupsafe import escape
 
 from pinlanding_assets.collections.addresses import redirects
+from pinlanding_assets.collections.exporting import export
 from pinlanding_assets.collections.navigation import (
     Section,
     build_facets,
     build_sections,
     relate,
 )
-from pinlanding_assets.collections.pages import Page, build_pages, read_vocabulary
+from pinlanding_assets.collections.pages import Page, Product, build_pages, read_vocabulary
 from pinlanding_assets.collections.pictures import Picture, choose_mosaics, read_picture
 from pinlanding_assets.collections.wording import counted, safe_link, tint
 
@@ -96,8 +98,9 @@ def render_site(
         site: title, address, currency.
         image_bytes: image hash -> JPEG bytes. FileNotFoundError or KeyError when it is gone: the
             product is then shown without a picture.
-        assignments: (`product_id`, `entry_id`) of all products, for chips and filters. Without
-            it, what put a product there and its own attributes are used.
+        assignments: (`product_id`, `entry_id`, `source`, `p`) of all products, for chips, filters
+            and the reasons why a product is there. Without it, what put a product there and its
+            own attributes are used, and no reasons are given.
         related: (`topic_id`, `related` list of topic ids); default: most shared entries.
         covers: topic_id -> image hash of an illustration, shown as such.
         former: addresses that were published before (`addresses.former_addresses`); those whose
@@ -172,7 +175,7 @@ def render_site(
     # whole rows of four; a few sections show the best of each, a single one shows much
     per_section = INDEX_CARDS // max(1, min(len(sections), INDEX_SECTIONS)) // 4 * 4
     per_section = min(per_section, SECTION_ROWS * 4) if len(sections) > 1 else INDEX_CARDS
-    distinct = len({product.product_id for page in pages for product in page.products})
+    distinct = len({product.family for page in pages for product in page.products})
     yield render(
         "index.html", "index.html", pages=pages, products=distinct, per_section=per_section,
         shown=sections[:INDEX_SECTIONS], data=index_data(site, pages),
@@ -195,6 +198,7 @@ def render_site(
                 first += len(part)
     for slug, page in redirects(collections, pages, former):
         yield render("redirect.html", f"collections/{slug}.html", page=page)
+    yield from export(pages, vocabulary, {p.topic_id: site.address(p.path) for p in pages})
     yield from _sitemaps([site.address(path) for path in listed], site)
     robots = f"User-agent: *\nAllow: /\nSitemap: {site.address('sitemap.xml')}\n"
     yield "robots.txt", robots.encode()
@@ -218,19 +222,7 @@ def collection_data(
     path, part = page.parts[number - 1]
     before = sum(len(products) for _, products in page.parts[: number - 1])
     for position, product in enumerate(part, start=before + 1):
-        item: dict[str, Any] = {"@type": "Product", "name": product.title}
-        if product.image and product.image in pictures:
-            item["image"] = site.address(pictures[product.image].path)
-        if product.url:
-            item["url"] = product.url
-        if product.price is not None and product.currency:  # an offer without either is invalid
-            offer: dict[str, Any] = {"@type": "Offer", "price": f"{product.price:.2f}"}
-            offer["priceCurrency"] = product.currency
-            if product.availability in SCHEMA_AVAILABILITY:
-                offer["availability"] = SCHEMA_AVAILABILITY[product.availability]
-            if product.seller:
-                offer["seller"] = {"@type": "Organization", "name": product.seller}
-            item["offers"] = offer
+        item = product_data(site, product, pictures)
         elements.append({"@type": "ListItem", "position": position, "item": item})
     return {
         "@context": "https://schema.org",
@@ -253,6 +245,36 @@ def collection_data(
             "itemListElement": elements,
         },
     }
+
+
+def product_data(
+    site: SiteSettings, product: Product, pictures: Mapping[str, Picture]
+) -> dict[str, Any]:
+    """schema.org description of a product; of one with variants, as a group of those shown."""
+    if product.variants:
+        shown = (replace(product, variants=()), *product.variants)
+        varies = {"variesBy": [key for key, _ in product.told]} if product.told else {}
+        return {
+            "@type": "ProductGroup",
+            "name": product.title,
+            "productGroupID": product.parent or product.product_id,
+            **varies,
+            "hasVariant": [product_data(site, variant, pictures) for variant in shown],
+        }
+    item: dict[str, Any] = {"@type": "Product", "name": product.title}
+    if product.image and product.image in pictures:
+        item["image"] = site.address(pictures[product.image].path)
+    if product.url:
+        item["url"] = product.url
+    if product.price is not None and product.currency:  # an offer without either is invalid
+        offer: dict[str, Any] = {"@type": "Offer", "price": f"{product.price:.2f}"}
+        offer["priceCurrency"] = product.currency
+        if product.availability in SCHEMA_AVAILABILITY:
+            offer["availability"] = SCHEMA_AVAILABILITY[product.availability]
+        if product.seller:
+            offer["seller"] = {"@type": "Organization", "name": product.seller}
+        item["offers"] = offer
+    return item
 
 
 def index_data(site: SiteSettings, pages: Sequence[Page]) -> dict:

@@ -23,6 +23,7 @@ from pinlanding_assets.encoder.assets import dual_encoder
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.scorecard import keyword_arm, search_log_arm
 from pinlanding_assets.scorecard.estimates import estimated_figures
+from pinlanding_assets.scorecard.existing import compared, existing_figures
 from pinlanding_assets.scorecard.judging import (
     judge_figures,
     judge_items,
@@ -75,7 +76,7 @@ ARMS = {  # ours first, then the baseline, then the cheapest alternative
     ],
     group_name="scorecard",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "search_log_collections"),
 )
 def search_log_collections(
@@ -119,7 +120,7 @@ def search_log_collections(
     ],
     group_name="scorecard",
     kinds={"duckdb", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=specs(CHECKS, "keyword_collections"),
 )
 def keyword_collections(
@@ -199,7 +200,7 @@ def collection_ratings(lake: Lake, ratings: Ratings) -> dg.MaterializeResult:
     ],
     group_name="scorecard",
     kinds={"parquet"},
-    code_version="2",
+    code_version="3",
     pool="gpu",
     check_specs=specs(CHECKS, "scorecard"),
 )
@@ -236,9 +237,11 @@ def scorecard(
     rated = people_verdicts(ratings, arms)
     assignments = current_assignments(lake)
     stated = resolver(aliases, entries)(mentions).filter(source="catalog")
+    existing = compared(stated, assignments, entries, keys, *arms["collections"])
     figures = pl.concat(
         [
             by_truth,
+            existing_figures(existing),
             attribute_figures(assignments, mentions, products, names, holds),
             estimated_figures(
                 lake.read("dual_encoder", "estimates"), assignments, stated, *arms["collections"]
@@ -262,7 +265,12 @@ def scorecard(
     measured_of = lake.manifest("collections")
     manifest = lake.commit(
         "scorecard",
-        {"figures": figures, "judgements": judgements, "verdicts": verdicts},
+        {
+            "figures": figures,
+            "judgements": judgements,
+            "verdicts": verdicts,
+            "existing": existing,
+        },
         versions={"collections": measured_of.data_version} if measured_of else {},
     )
     results = check_results(CHECKS, "scorecard", {None: measured(figures, limits)})
@@ -273,6 +281,7 @@ def scorecard(
             **rounded(dict(known.select("name", "value").iter_rows())),
             "model_calls": calls,
             "figures": markdown_table(figures.to_dicts()),
+            "existing_collections": markdown_table(existing.head(60).to_dicts()),
             "wrong_products_sheet": _wrong_products(lake, judgements, products),
         },
         data_version=dg.DataVersion(manifest.data_version),

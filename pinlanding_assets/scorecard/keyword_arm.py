@@ -7,7 +7,7 @@ mined, phrased, judged, filled and gated as ours are. It answers what the models
 import polars as pl
 
 from pinlanding_assets.attributes.extraction import Lexicon, from_catalog, from_text
-from pinlanding_assets.catalog.live import sellable
+from pinlanding_assets.catalog.live import sellable, with_family
 from pinlanding_assets.collections.gates import Gates
 from pinlanding_assets.collections.matching import Arrangement, match
 from pinlanding_assets.embeddings.assignment import ASSIGNMENT_SCHEMA, TRUST
@@ -42,9 +42,10 @@ def keyword_collections(
         arrangement: How pages are filled.
         gates: What a page needs.
     """
-    products = sellable(products)
+    products = with_family(sellable(products))
     found = keyword_assignments(products, entries, keys, names, lexicon)
-    candidates = mine([found], keys, demand, products=products.height)
+    families = products["family"].n_unique()
+    candidates = mine([found], keys, demand, products=families, families=products)
     topics = judge(write_titles(candidates, phraser), entries)
     return match(topics, found, products, arrangement=arrangement, gates=gates)
 

@@ -1,7 +1,8 @@
 """How good the collections and the attributes are, against the truth where there is one.
 
 P@10 with an item right only if every attribute of its topic holds (PinLanding section 6); intervals
-by bootstrap over topics.
+by bootstrap over topics. An item is a tile: of the variants of one parent a page shows one, and
+that one is judged. Coverage counts parents, of which any variant is shown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import fold
-from pinlanding_assets.catalog.live import sellable
+from pinlanding_assets.catalog.live import sellable, with_family
 from pinlanding_assets.scorecard.figures import Figure, bootstrap, frame, interval, mean, share
 from pinlanding_assets.scorecard.naming import Naming, decidable, holds_all, named
 from pinlanding_assets.topics.words import content
@@ -40,7 +41,8 @@ def collection_figures(
         products: `catalog.products` as of now.
         seed: Of the bootstrap.
     """
-    on_sale = sellable(products)["product_id"].unique().sort()
+    on_sale = with_family(sellable(products))
+    families = on_sale["family"].n_unique()
     figures: list[Figure] = []
     judgements = [pl.DataFrame(schema=JUDGEMENTS_SCHEMA)]
     precision: dict[str, np.ndarray] = {}
@@ -57,11 +59,11 @@ def collection_figures(
         )
         precision[arm] = by_topic["p"].to_numpy()
         good[arm] = _unique(accepted.join(by_topic.filter(pl.col("p") >= GOOD), on="topic_id"))
-        shown = on_sale.is_in(items["product_id"].unique().to_list()).sum()
+        shown = on_sale.join(items, on="product_id", how="semi")["family"].n_unique()
         figures += [
             _count(f"{arm}.accepted", accepted.height, collections.height),
             _count(f"{arm}.unique_topics", _unique(accepted), accepted.height),
-            share(f"{arm}.coverage", int(shown), len(on_sale), "count"),
+            share(f"{arm}.coverage", shown, families, "count"),
             mean(f"{arm}.p_at_10", precision[arm], seed),
             Figure(
                 f"{arm}.unique_good_topics",

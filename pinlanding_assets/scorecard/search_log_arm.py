@@ -78,10 +78,11 @@ def search_log_collections(
 
     def pages() -> Iterator[Page]:
         for query in names:
-            rows, scores = index.search(query)
+            every, scores = index.search(query)
+            rows, scores = shelf.one_a_family(every, scores)
             relevance = scores / max(scores.max(initial=0.0), 1e-9)
             best = shelf.best_first(rows, scores)
-            yield shelf.page(rows[best], scores[best], relevance[best])
+            yield shelf.page(rows[best], scores[best], relevance[best], variants=every)
 
     return fill_pages(topics, pages(), gates or Gates.for_catalog(products))
 

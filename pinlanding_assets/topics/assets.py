@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from pinlanding_assets.attributes.assets import attribute_vocabulary
-from pinlanding_assets.catalog.live import live, sellable
+from pinlanding_assets.catalog.live import live, sellable, with_family
 from pinlanding_assets.checks import CHECKS, accepted_share, searches_understood
 from pinlanding_assets.clusters.assets import product_clusters
 from pinlanding_assets.columns import COLUMNS
@@ -102,7 +102,7 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     ],
     group_name="topics",
     kinds={"duckdb", "parquet"},
-    code_version="2",
+    code_version="3",
     check_specs=specs(CHECKS, "topics"),
 )
 def topics(
@@ -110,16 +110,18 @@ def topics(
 ) -> Iterator[dg.MaterializeResult]:
     """Titles worth a page, mined from attribute combinations that enough products carry."""
     entries, keys = (lake.read("attribute_vocabulary", table) for table in ("entries", "keys"))
-    shelf = sellable(live(lake.scan("catalog", "products"))).select("product_id", "date")
-    on_sale = shelf.collect(engine="streaming")
-    wanted, least = source.config().collections, support_floor(on_sale.height)
+    shelf = with_family(sellable(live(lake.scan("catalog", "products"))))
+    on_sale = shelf.select("product_id", "date", "family").collect(engine="streaming")
+    products = on_sale["family"].n_unique()
+    wanted, least = source.config().collections, support_floor(products)
     if "min_products" in wanted.model_fields_set:  # smaller pages than usual are asked for
         least = min(least, wanted.min_products)
     candidates = mine(
         assignment_parts(lake, on_sale),
         keys,
         lake.read("demand", "queries"),
-        products=on_sale.height,
+        products=products,
+        families=on_sale,
         members=lake.read("product_clusters", "members"),
         mining=Mining(min_support=least),
     )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from pinlanding_assets.attributes.vocabulary import EXISTING
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -41,6 +43,7 @@ _EVIDENCE = {
     "sources": pl.Int64,
 }
 _MEMBERS = {"product_id": pl.String, "cluster_id": pl.Int64}
+_KIN = {"product_id": pl.String, "family": pl.Int64}
 _GROWS = {"parent": pl.Int32, "entry": pl.Int32}
 _LEVEL = {
     "numbers": pl.List(pl.Int32),
@@ -111,6 +114,7 @@ def mine(
     demand: pl.DataFrame,
     *,
     products: int,
+    families: pl.DataFrame | None = None,
     members: pl.DataFrame | None = None,
     mining: Mining | None = None,
 ) -> pl.DataFrame:
@@ -121,24 +125,27 @@ def mine(
             that split no product (`assignment_parts`): only one is in memory at a time.
         keys: `attribute_vocabulary.keys`.
         demand: `demand.queries`; empty without a search log.
-        products: Number of these products (what support and lift refer to).
+        products: Number of these products (what support and lift refer to); of the variants of
+            one parent, one counts.
+        families: product_id and family of the products (`live.with_family`); None: no variants.
         members: `product_clusters.members`; gives `focus`.
         mining: Bounds of the search.
 
     Returns:
         entries (product type first), support, lift (against independence), expected (number of
-        right products: sum of the product of p), precision (expected / support), demand (searches
-        that name exactly these entries), focus (probability that two of its products share a
-        cluster), sketch (smallest product hashes).
+        right products: sum of the product of p, of a family the best), precision (expected /
+        support), demand (searches that name exactly these entries), focus (probability that two of
+        its products share a cluster), sketch (smallest product hashes).
     """
     mining = mining or Mining()
     floor = mining.min_support or support_floor(products)
     several = keys.filter(pl.col("multi"))["key"].to_list() if "multi" in keys.columns else []
+    alone = keys.filter(role=EXISTING)["key"].to_list()
     type_keys = keys.filter(pl.col("role") == "product_type")["key"].to_list()
     with _connection(mining) as db:
-        key_of = _load(db, assignments, members)
+        key_of = _load(db, assignments, families, members)
         product_type = next((key for key in type_keys if key in key_of.values()), None)
-        names = _frequent(db, key_of, product_type, several, floor)
+        names = _frequent(db, key_of, product_type, several, alone, floor)
         if names.is_empty():
             return pl.DataFrame(schema=CANDIDATES_SCHEMA)
         typed = product_type is not None and _typed_share(db, products) >= _TYPED
@@ -167,7 +174,10 @@ def _connection(mining: Mining) -> Iterator["DuckDBPyConnection"]:
 
 
 def _load(
-    db: "DuckDBPyConnection", assignments: Iterable[pl.DataFrame], members: pl.DataFrame | None
+    db: "DuckDBPyConnection",
+    assignments: Iterable[pl.DataFrame],
+    families: pl.DataFrame | None,
+    members: pl.DataFrame | None,
 ) -> dict[str, str]:
     """Tables `product` and `evidence` (a row a product and entry), with small integers for ids.
 
@@ -192,11 +202,14 @@ def _load(
         db.execute("insert into listed from ids")
         db.execute("insert into evidence from rows")
     clusters = members if members is not None else pl.DataFrame(schema=_MEMBERS)
+    kin = families if families is not None else pl.DataFrame(schema=_KIN)
     db.register("clusters", clusters.select(*_MEMBERS).to_arrow())
+    db.register("kin", kin.select(*_KIN).to_arrow())
     db.execute("""
         create table product as
-        select product, md5_number_lower(product_id) as hash, cluster_id
-        from listed left join clusters using (product_id)
+        select product, coalesce(family, product) as family,
+               md5_number_lower(product_id) as hash, cluster_id
+        from listed left join clusters using (product_id) left join kin using (product_id)
     """)
     db.execute("drop table listed")
     return key_of
@@ -207,24 +220,31 @@ def _frequent(
     key_of: dict[str, str],
     product_type: str | None,
     several: list[str],
+    alone: list[str],
     floor: int,
 ) -> pl.DataFrame:
-    """Table `item`: `evidence` of the frequent entries alone, numbered anew; returns their names.
+    """Table `item`: `evidence` of the frequent entries alone, numbered anew, with the family of
+    each product; returns their names.
 
     Entries are numbered by key, so that growing a combination by entries of later keys, or by later
     entries of a multi-valued key, only meets every combination once. The product type is key
-    number 0.
+    number 0. The collections that people made (`alone`) come last; they are topics by themselves.
     """
     counted = db.sql(
-        "select number::int as number, count(*) as support from evidence group by 1"
+        "select number::int as number, count(distinct family) as support "
+        "from evidence join product using (product) group by 1"
+        if _has_variants(db)
+        else "select number::int as number, count(*) as support from evidence group by 1"
     ).pl()
     entries = pl.DataFrame({"entry_id": key_of.keys(), "key": key_of.values()})
     names = (
         entries.with_row_index("number")
         .join(counted.cast({"number": pl.UInt32}), on="number")
         .filter(pl.col("support") >= floor)
-        .with_columns(later=pl.col("key") != pl.lit(product_type or ""))
-        .sort("later", "key", "entry_id")
+        .with_columns(
+            later=pl.col("key") != pl.lit(product_type or ""), alone=pl.col("key").is_in(alone)
+        )
+        .sort("later", "alone", "key", "entry_id")
         .with_columns(
             entry=pl.int_range(pl.len(), dtype=pl.Int32),
             key_no=pl.col("key").rle_id() + pl.col("later").all(),
@@ -234,16 +254,22 @@ def _frequent(
     db.register("names", names.to_arrow())
     db.execute("""
         create table item as
-        select e.product, n.entry, n.key_no::int as key_no, n.several, e.log_p
-        from evidence e join names n using (number)
+        select e.product, p.family, n.entry, n.key_no::int as key_no, n.several, n.alone, e.log_p
+        from evidence e join names n using (number) join product p using (product)
     """)
     db.execute("drop table evidence")
     return names
 
 
+def _has_variants(db: "DuckDBPyConnection") -> bool:
+    """Whether counting products and counting families differ; the former is cheaper."""
+    found = db.execute("select count(distinct family) < count(*) from product").fetchall()
+    return found[0][0]
+
+
 def _typed_share(db: "DuckDBPyConnection", products: int) -> float:
     """Share of the products that carry a frequent product type."""
-    row = db.execute("select count(distinct product) from item where key_no = 0").fetchone()
+    row = db.execute("select count(distinct family) from item where key_no = 0").fetchone()
     return row[0] / max(1, products) if row else 0.0
 
 
@@ -256,6 +282,7 @@ def _levels(
     mining: Mining,
 ) -> Iterator[pl.DataFrame]:
     """Surviving combinations of one entry, of two, and so on, as entry numbers."""
+    variants = _has_variants(db)
     single, key_no_of = names["support"].to_list(), names["key_no"].to_list()
     support_of: dict[tuple[int, ...], int] = {}
     sets: list[tuple[int, ...]] = [()]
@@ -269,15 +296,24 @@ def _levels(
     for size in range(1, mining.max_entries + 1):
         later = "i.key_no > h.key_no"
         if size == 1 and typed:
-            later = "i.key_no = 0"
+            later = "(i.key_no = 0 or i.alone)"
         elif names["several"].any():
             room = f"i.several and i.entry > h.entry and h.of_key < {_OF_ONE_KEY}"
-            later += f" or (i.key_no = h.key_no and {room})"
+            later = f"({later} or (i.key_no = h.key_no and {room}))"
+        if size > 1:
+            later += " and not i.alone"
+        joined = f"held h join item i on h.product = i.product and {later}"
+        each = f"select h.set_id, i.entry, h.log_p::double + i.log_p as log_p from {joined}"
+        if variants:  # of a family, the variant that is surest counts
+            each = f"""
+                select h.set_id, i.entry, max(h.log_p::double + i.log_p) as log_p
+                from {joined} group by h.set_id, i.entry, i.family
+            """
         # Sums of whole billionths: exact, so the same whatever order the threads add in.
         grown = db.execute(f"""
-            select h.set_id, i.entry, count(*) as support,
-                   sum((exp(h.log_p::double + i.log_p) * 1e9)::bigint)::double / 1e9 as expected
-            from held h join item i on h.product = i.product and ({later})
+            select set_id, entry, count(*) as support,
+                   sum((exp(log_p) * 1e9)::bigint)::double / 1e9 as expected
+            from ({each})
             group by all having count(*) >= {floor:d} order by expected desc, 1, 2 limit {_GROWN}
         """).fetchall()
         for set_id, entry, support, _ in grown:

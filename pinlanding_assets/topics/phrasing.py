@@ -15,6 +15,7 @@ import polars as pl
 from pinlanding_assets.attributes.normalisation import FUNCTION_WORDS, is_audience
 from pinlanding_assets.attributes.normalisation import words as tokens
 from pinlanding_assets.attributes.themes import THEME
+from pinlanding_assets.attributes.vocabulary import EXISTING
 from pinlanding_assets.topics.words import content, normal_form, plural, stems
 
 MAX_TITLE = 120  # characters
@@ -100,6 +101,7 @@ class Phraser:
         self._noun = noun
         roles = dict(keys.select("key", "role").iter_rows())
         self._product_type = next((k for k, role in roles.items() if role == "product_type"), None)
+        self._given = {key for key, role in roles.items() if role == EXISTING}
         self._positions = {key: at for at, key in enumerate(roles)}
         shown = "label" if "label" in entries.columns else "value"
         self._entries = {
@@ -163,7 +165,7 @@ class Phraser:
     def _write(self, entries: Collection[str], wording: Callable[[str], tuple[str, str]]) -> str:
         said: dict[str, list[str]] = {"before": [], "noun": [], "after": []}
         # Of two product types the wider one is the noun: "europe flags".
-        types = [e for e in entries if self._is_type(*self._entries[e])]
+        types = [e for e in entries if self._is_noun(*self._entries[e])]
         noun = min(types, key=lambda e: (-self._products.get(e, 0), e), default=None)
         for entry_id in sorted(entries, key=lambda e: (self._place(self._entries[e][0]), e)):
             place, words = wording(entry_id)
@@ -191,6 +193,10 @@ class Phraser:
         """Whether a value is what things are; "women" is for whom they are."""
         return key == self._product_type and not is_audience(value)
 
+    def _is_noun(self, key: str, value: str) -> bool:
+        """Whether a value can be what a title is about: a type, or the name of a collection."""
+        return key in self._given or self._is_type(key, value)
+
     def _place(self, key: str) -> tuple[int, int]:
         """Where an adjective stands: by the English order, then by the order of the keys."""
         return _adjective_place(key), self._positions.get(key, len(self._positions))
@@ -198,6 +204,8 @@ class Phraser:
     def _natural(self, entry_id: str) -> tuple[str, str]:
         """Place and words of an entry, as one would say it."""
         key, value = self._entries[entry_id]
+        if key in self._given:
+            return "noun", value
         if self._is_type(key, value):
             return "noun", plural(value)
         if key in self._patterns:

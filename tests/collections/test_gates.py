@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
+from pinlanding_assets.catalog.live import seen, with_family
 from pinlanding_assets.collections.gates import (
     ITEMS_SCHEMA,
     GateError,
@@ -18,6 +21,7 @@ def catalog(n=40):
             "product_id": [f"p{at:02}" for at in range(n)],
             "seller": [f"s{at % 3}" for at in range(n)],
             "availability": ["in_stock"] * n,
+            "images": [[f"photo{at}"] for at in range(n)],
         }
     )
 
@@ -37,7 +41,8 @@ def page(name, products, sellers=3, **other):
     return row | other, [f"p{at:02}" for at in products]
 
 
-def gated(*pages):
+def gated(*pages, live=None, gates=GATES):
+    live = with_family(catalog() if live is None else live)
     items = pl.DataFrame(
         [
             (row["topic_id"], rank, product, -0.1, row["entries"])
@@ -47,7 +52,9 @@ def gated(*pages):
         schema=ITEMS_SCHEMA,
         orient="row",
     )
-    return apply_gates(pl.DataFrame([row for row, _ in pages]), items, GATES)
+    looks = live.select("product_id", pl.concat_list(seen()))
+    items = items.join(looks, on="product_id", maintain_order="left")
+    return apply_gates(pl.DataFrame([row for row, _ in pages]), items, gates)
 
 
 def test_small_one_seller_and_hostile_pages_are_refused():
@@ -119,3 +126,21 @@ def test_gates_of_small_and_one_seller_catalogs():
     assert Gates.for_catalog(catalog(40)) == Gates(min_products=3, min_sellers=3)
     alone = catalog(5_000).with_columns(seller=pl.lit("me"))
     assert Gates.for_catalog(alone) == Gates(min_products=10, min_sellers=1)
+
+
+def test_a_page_of_one_brand_needs_no_other_seller_where_brands_are_the_sellers():
+    """What a seller calls itself opens no gate: one that is called "hat" is not all hats."""
+    gates = Gates(seller_keys=frozenset({"brand"}))
+    assert gates.refusal("Acme hats", 10, 1, ["type=hat", "brand=acme"]) is None
+    assert gates.refusal("Hats", 10, 1, ["type=hat"]) == "1 sellers, 3 needed"
+
+
+def test_of_two_pages_that_are_one_the_one_that_people_made_stays():
+    gates = replace(GATES, existing="collection")
+    found = gated(
+        page("made", range(10), score=0.5, entries=["collection=eco"]),
+        page("mined", range(10), demand=9.0),
+        gates=gates,
+    )[0]
+    assert found["accepted"].to_list() == [True, False]
+    assert found["duplicate_of"].to_list() == [None, "made"]

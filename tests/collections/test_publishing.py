@@ -219,6 +219,15 @@ def test_html_is_well_formed_and_every_link_and_image_resolves(which, request):
         assert len(data) < 150_000
 
 
+def test_every_page_has_the_policy_also_one_that_only_leads_on(files):
+    pages = html_pages(files)
+    assert any(b'http-equiv="refresh"' in data for data in pages.values())
+    for path, data in pages.items():
+        named = [a for tag, a in read(data).elements if tag == "meta"]
+        policies = [a["content"] for a in named if "Policy" in a.get("http-equiv", "")]
+        assert [policy.startswith("default-src 'none'; ") for policy in policies] == [True], path
+
+
 def test_nothing_is_loaded_from_elsewhere(files):
     for path, data in html_pages(files).items():
         for tag, attributes in read(data).elements:
@@ -534,7 +543,14 @@ def test_facets_are_about_what_the_collection_leaves_open():
 def test_assignments_replace_the_catalogs_own_attributes():
     world = World(12)
     vocabulary = read_vocabulary(world.entries)
-    assigned = pl.DataFrame({"product_id": ["p000"] * 2, "entry_id": ["size=l", "not=known"]})
+    assigned = pl.DataFrame(
+        {
+            "product_id": ["p000"] * 3,
+            "entry_id": ["size=l", "not=known", "kind=lamp"],
+            "source": ["catalog", "catalog", "encoder"],
+            "p": [0.99, 0.99, 0.9347],
+        }
+    )
     pages = build_pages(
         world.collections, world.items, world.products, vocabulary, assignments=assigned
     )
@@ -542,6 +558,8 @@ def test_assignments_replace_the_catalogs_own_attributes():
     # what put it on any page is known too; the size of p003 is only in its own attributes
     assert page.products[0].entries == ("colour=red", "kind=lamp", "size=l")
     assert page.products[1].entries == ("colour=blue", "kind=lamp")
+    assert page.products[0].unstated(page.entries) == [("kind=lamp", "recognized, 93 %")]
+    assert page.products[1].unstated(page.entries) == []
 
 
 def test_sections_by_type_with_enough_collections(monkeypatch):

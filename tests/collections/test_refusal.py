@@ -13,7 +13,10 @@ from resources.site import SiteStore
 DAY, IDS = "2026-11-01", ["p0", "p1"]
 COLLECTIONS = {
     "collections": pl.DataFrame(
-        {"topic_id": ["t"], "slug": ["red-hats"], "title": ["Red hats"], "accepted": [True]}
+        {
+            **{"topic_id": ["t"], "slug": ["red-hats"], "title": ["Red hats"]},
+            **{"entries": [["kind=hat"]], "accepted": [True]},
+        }
     ),
     "items": pl.DataFrame({"topic_id": ["t", "t"], "rank": [1, 2], "product_id": IDS}),
 }
@@ -36,7 +39,7 @@ def score(lake: Lake, p_at_10: float) -> None:
 def lake(tmp_path) -> Lake:
     """A shop of two products with one page, and a live site."""
     lake = Lake(root=str(tmp_path / "lake"))
-    products = pl.DataFrame({"product_id": IDS, "seller": IDS})
+    products = pl.DataFrame({"product_id": IDS, "seller": IDS, "images": [[one] for one in IDS]})
     stated = {"operation": pl.lit("upsert"), "availability": pl.lit("in_stock")}
     stated |= {"snapshot": pl.lit(False)}
     lake.commit("catalog", {"products": products.with_columns(**stated)}, partition=DAY)

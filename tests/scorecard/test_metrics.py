@@ -181,6 +181,14 @@ def test_a_third_arm_is_compared_too():
     assert figures["comparison.keywords.p_at_10_gain"]["value"] == 0
 
 
+def test_coverage_counts_parents_of_which_any_variant_is_shown():
+    of = pl.Series("parent", [f"shirt{n // 4}" for n in range(20)])
+    shown = pages(("hats", ["type=hat"], [0, 4, 8]))
+    figures, _ = collection_figures({"collections": shown}, None, PRODUCTS.with_columns(of))
+    (coverage,) = figures.filter(pl.col("name") == "collections.coverage").to_dicts()
+    assert (coverage["value"], coverage["n"]) == (0.6, 5)
+
+
 def test_what_figures_rest_on():
     figures, _ = scored()
     assert figures["collections.p_at_10"]["basis"] == "truth"

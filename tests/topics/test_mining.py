@@ -179,3 +179,43 @@ def test_support_floor_follows_the_catalog():
         20,
         200,
     ]
+
+
+def test_collections_that_people_made_are_topics_by_themselves_and_only_so():
+    made = assigned([(f"p{n:03}", "collection", "eco") for n in range(20)], source="catalog")
+    keys = pl.concat([KEYS, pl.DataFrame({"key": ["collection"], "role": ["collection"]})])
+    found = sets(mine([pl.concat([shop(), made])], keys, NO_DEMAND, products=60))
+    assert found - sets(mine([shop()], KEYS, NO_DEMAND, products=60)) == {("collection=eco",)}
+
+
+def test_variants_of_one_product_support_a_topic_once():
+    rows = [(f"p{n:02}", "type", "hat") for n in range(30)]
+    rows += [(f"p{n:02}", "color", ("red", "blue", "grey")[n % 3]) for n in range(30)]
+    # of the caps, twelve are sizes of one; each says something different
+    rows += [(f"cap{n:02}", "type", "cap") for n in range(14)]
+    ids = list(dict.fromkeys(product for product, *_ in rows))
+    families = pl.DataFrame(
+        {
+            "product_id": ids,
+            "family": [-1 if "cap" in i and i < "cap12" else n for n, i in enumerate(ids)],
+        }
+    )
+    every = mine([assigned(rows)], KEYS, NO_DEMAND, products=44, mining=Mining(min_support=3))
+    assert ("type=cap",) in sets(every)
+    found = mine(
+        [assigned(rows)],
+        *(KEYS, NO_DEMAND),
+        products=33,
+        families=families,
+        mining=Mining(min_support=3),
+    )
+    caps = found.filter(pl.col("entries").list.contains("type=cap"))
+    assert caps.select("support", "expected").rows() == [(3, pytest.approx(2.7))]
+    hats = found.filter(pl.col("entries").list.contains("type=hat"))
+    assert (
+        hats.drop("lift")
+        .sort("entries")
+        .equals(
+            every.filter(pl.col("entries").list.contains("type=hat")).drop("lift").sort("entries")
+        )
+    )

@@ -169,3 +169,17 @@ def test_titles_say_what_things_are_and_for_whom(entries, title):
     phraser = Phraser(known, pl.DataFrame({"key": list(SHELVES), "role": roles}), {}, "images")
     assert phraser.phrase(entries) == title
     assert phraser.parse_back(title) == frozenset(entries)
+
+
+def test_a_collection_that_people_made_keeps_its_name():
+    entries = pl.DataFrame(
+        {
+            "entry_id": ["collection=erin recommends", "type=dress"],
+            "key": ["collection", "type"],
+            "label": ["Erin Recommends", "dress"],
+        }
+    )
+    keys = pl.DataFrame({"key": ["type", "collection"], "role": ["product_type", "collection"]})
+    phraser = Phraser(entries, keys, {})
+    assert phraser.phrase(["collection=erin recommends"]) == "Erin Recommends"
+    assert phraser.parse_back("Erin Recommends") == {"collection=erin recommends"}
