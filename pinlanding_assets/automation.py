@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pinlanding_assets.catalog.assets import is_withdrawn
+from pinlanding_assets.edited_files.assets import read_by
 from resources import freshness
 from resources.feeds.catalog_source import feed_version
 from resources.nights import Feed
@@ -16,13 +17,16 @@ DAILY = {
     *("raw_catalog", "catalog", "vlm_attributes", "search_log"),
     *("product_embeddings", "product_attributes"),
 }
-SOURCES = {"raw_catalog", "search_log"}  # read feeds: the night and the sensors see to these
+SOURCES = {"search_log"}  # reads feeds: the night and the sensors see to it
 
 
 def followed(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """The asset with its automation condition and its freshness policy."""
+    """The asset with its automation condition and its freshness policy, made also from the files
+    that people edit."""
     name, chosen = spec.key.to_user_string(), automation()
     rules: dict[str, dict[str, Any]] = {
+        # new and late feeds are the night's and the sensors'; this is for an edited catalog.yaml
+        "raw_catalog": {"inputs": ("file_settings",)},
         # which of a day's images are described depends on those that the days before brought
         "vlm_attributes": {"earlier": ("catalog",)},
         "attribute_vocabulary": {"cron": chosen.learn_cron},
@@ -31,7 +35,9 @@ def followed(spec: dg.AssetSpec) -> dg.AssetSpec:
     }
     rule = None if name in SOURCES else Follow(chosen.night_cron, **rules.get(name, {}))
     policy = freshness.DAILY if name in DAILY else freshness.FOLLOWING
-    return spec.replace_attributes(automation_condition=rule, freshness_policy=policy)
+    return spec.replace_attributes(
+        deps=[*spec.deps, *read_by(name)], automation_condition=rule, freshness_policy=policy
+    )
 
 
 Read = tuple[Mapping[str, str], Callable[[str], str]]  # see `Feed`

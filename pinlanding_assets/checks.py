@@ -13,7 +13,7 @@ from pinlanding_assets.attributes.describing import unanswered
 from pinlanding_assets.catalog.checks import CHECKS as CATALOG_CHECKS
 from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.collections.gates import GateError, Gates, verify_gates
-from pinlanding_assets.embeddings.encode import vector_matrix
+from pinlanding_assets.encoder.vectors import vector_matrix
 from resources.quality import (
     ROW_COUNT,
     SCHEMA,

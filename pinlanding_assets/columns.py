@@ -21,6 +21,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
     "catalog": {
         "product_id": Column("String", "the shop's own id", RECORD),
+        "parent": Column("String", "what it is a variant of; null where it is of none", RECORD),
         "operation": Column("String", "upsert, delete, or keep (its row cannot be used)", RECORD),
         "title": Column("String", "cleaned title; may be empty", RECORD),
         "description": Column("String", "cleaned description; may be empty", RECORD),
@@ -162,7 +163,11 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "entries": Column(
             "List(String)", "attributes of the topic", ("product_attributes.entry_id",)
         ),
-        "support": Column("Int64", "products with all of them", ("product_attributes.product_id",)),
+        "support": Column(
+            "Int64",
+            "products with all of them; of variants, one counts",
+            ("product_attributes.product_id", "catalog.parent"),
+        ),
         "lift": Column(
             "Float64",
             "how much more often together than by chance",

@@ -8,6 +8,7 @@ from pinlanding_assets.catalog import assets as catalog
 from pinlanding_assets.clusters import assets as clusters
 from pinlanding_assets.collections import assets as collections
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.edited_files.assets import edited_files
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
 from pinlanding_assets.ledger import assets as ledger
@@ -26,10 +27,11 @@ STAGES = [
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets of every stage, what runs them, the rollback job, and the resources of the profile."""
+    used = resources()
     assets = dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         jobs=[collections.rollback],
-        resources=resources(),
+        resources=used,
         executor=executor(),
     ).permissive_map_resolved_asset_specs(
         func=lambda spec: followed(spec).replace_attributes(
@@ -38,4 +40,5 @@ def defs() -> dg.Definitions:
         ),
         selection=None,
     )
-    return automated(assets, DAILY, FEEDS)
+    files = dg.Definitions(assets=edited_files(used["source"].config_path))
+    return automated(dg.Definitions.merge(assets, files), DAILY, FEEDS)

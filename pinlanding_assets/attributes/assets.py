@@ -55,7 +55,7 @@ DEFAULT_VLM_BUDGET = 150  # images a day
     deps=[catalog],
     group_name="attributes",
     kinds={"huggingface", "parquet"},
-    code_version="2",
+    code_version="3",
     pool="gpu",
     check_specs=specs(CHECKS, "vlm_attributes"),
 )
@@ -93,8 +93,9 @@ def vlm_attributes(
                 lambda rows, told: running.map_batches(work, rows, vision_language.at_once, told),
                 progress.advance,
             )
-            stated = [from_catalog(products), from_text(products, config.lexicon)]
-            mentions = pl.concat([*stated, found.mentions])
+            existing = config.collections.existing
+            titles = from_text(products, config.lexicon, silent=existing)
+            mentions = pl.concat([from_catalog(products), titles, found.mentions])
             left = found.answers.filter(unanswered())
             if failed_share(found.answers) > 0.5:
                 raise dg.Failure(
@@ -167,7 +168,7 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
     ],
     group_name="attributes",
     kinds={"parquet"},
-    code_version="3",
+    code_version="4",
     check_specs=specs(CHECKS, "attribute_vocabulary"),
 )
 def attribute_vocabulary(
@@ -190,6 +191,7 @@ def attribute_vocabulary(
         products=products.height,
         embed=sentences.encode,
         product_type=config.type_key,
+        existing=config.collections.existing,
         settings=settings,
         overrides=source.overrides(),
     )

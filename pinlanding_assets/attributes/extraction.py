@@ -8,7 +8,7 @@ the text, so hostile text costs no more than honest text.
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -164,18 +164,23 @@ class Keywords:
             start = best[1] if best is not None else start + 1
 
 
-def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
+def from_text(
+    products: pl.DataFrame, lexicon: Lexicon, *, silent: str | None = None
+) -> pl.DataFrame:
     """Mentions that the title (and for lexicon values the description) spells out.
 
     Known values are those of `lexicon` and those that the structured fields of the same products
     show. A learned value is left out where titles that name it mostly disagree with the field
     (a brand called "black"). Words are matched whole, longest phrase first, in any plural and
     British or American spelling; a rare word of a title one slip away from a much more frequent
-    value counts as that value. A phrase that belongs to two keys says nothing.
+    value counts as that value. A phrase that belongs to two keys says nothing. Of a text that
+    several products share, a word of a key in which such products differ (the colors of variants)
+    speaks of none of them.
 
     Args:
         products: Rows of the `products` table.
         lexicon: Key -> values, or key -> value -> other words for it.
+        silent: Key of which titles say nothing, whatever their words: what people put together.
 
     Returns:
         `mentions`; evidence is the match with one word of context on either side.
@@ -184,6 +189,7 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
         ValueError: A lexicon key or value is no attribute.
     """
     config, known = Keywords(), Keywords()
+    silent = clean_key(silent) if silent else None
     for raw_key, values in lexicon.items():
         synonyms = values if isinstance(values, Mapping) else dict.fromkeys(values, ())
         for raw_value, others in synonyms.items():
@@ -195,6 +201,8 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
                 known.add(*pair, phrase)
     fields: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for product_id, (key, value), _ in _catalog_pairs(products):
+        if key == silent:
+            continue
         known.add(key, value, value)
         fields[product_id][key].add(fold(value))
 
@@ -207,23 +215,55 @@ def from_text(products: pl.DataFrame, lexicon: Lexicon) -> pl.DataFrame:
         del known.meanings[folded]
     slips = _slips(titles, live["description"], known)
 
+    apart = _differing(titles, fields)
     rows = []
     for product_id, tokens in titles.items():
         corrected = [slips.get(token, token) for token in tokens]
-        rows += _found(product_id, tokens, corrected, known)
+        rows += _found(product_id, tokens, corrected, known, apart.get(product_id, ()))
     if config.meanings:
-        for product_id, text in live.select("product_id", "description").iter_rows():
-            tokens = words(text or "")[:MAX_TEXT_WORDS]
-            rows += _found(product_id, tokens, tokens, config)
+        texts = {
+            product_id: words(text or "")[:MAX_TEXT_WORDS]
+            for product_id, text in live.select("product_id", "description").iter_rows()
+        }
+        apart = _differing(texts, fields)
+        for product_id, tokens in texts.items():
+            rows += _found(product_id, tokens, tokens, config, apart.get(product_id, ()))
     return mentions_frame(rows)
 
 
+def _differing(
+    texts: Mapping[str, list[str]], fields: Mapping[str, Mapping[str, set[str]]]
+) -> dict[str, set[str]]:
+    """For products that share their text with others: the keys in which most products that share
+    one differ, by their own fields."""
+    sharing: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for product_id, tokens in texts.items():
+        if tokens:
+            sharing[tuple(tokens)].append(product_id)
+    groups = [group for group in sharing.values() if len(group) > 1]
+    met, differ = Counter[str](), Counter[str]()
+    for group in groups:
+        stated: dict[str, list[set[str]]] = defaultdict(list)
+        for product_id in group:
+            for key, values in fields.get(product_id, {}).items():
+                stated[key].append(values)
+        for key, values in stated.items():
+            met[key] += len(values) > 1
+            differ[key] += any(one != values[0] for one in values)
+    keys = {key for key, n in differ.items() if n and n >= 0.5 * met[key]}
+    return {product_id: keys for group in groups for product_id in group} if keys else {}
+
+
 def _found(
-    product_id: str, tokens: list[str], corrected: list[str], keywords: Keywords
+    product_id: str,
+    tokens: list[str],
+    corrected: list[str],
+    keywords: Keywords,
+    unheard: Collection[str],
 ) -> Iterator[tuple]:
     for start, end, folded in keywords.scan(corrected):
         meaning = keywords.meaning(folded)
-        if meaning is not None:
+        if meaning is not None and meaning[0] not in unheard:
             around = " ".join(tokens[max(0, start - 1) : end + 1])[:120]
             yield (product_id, None, "title", TEXT_EXTRACTOR, *meaning, around)
 

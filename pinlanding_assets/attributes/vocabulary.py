@@ -6,10 +6,11 @@ that the vocabulary can be audited and undone.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from pinlanding_assets.attributes.extraction import clean_key
 from pinlanding_assets.attributes.hierarchy import induced_parents
 from pinlanding_assets.attributes.judging import (
     Candidate,
@@ -57,11 +58,13 @@ ALIASES_SCHEMA = {
     "reason": pl.String,
 }
 NAMES = frozenset(
-    "artist author band brand character club composer creator designer director label league "  # noqa: SIM905
-    "maker manufacturer marca marke marque player publisher seller shop studio supplier team "
-    "vendor writer".split()
+    "artist author band brand character club collection composer creator designer director "  # noqa: SIM905
+    "label league maker manufacturer marca marke marque player publisher seller shop studio "
+    "supplier team vendor writer".split()
 )
 """Words of keys whose values are names."""
+EXISTING = "collection"
+"""Role of the key whose values are collections that people made."""
 KEYS_SCHEMA = {
     "key": pl.String,
     "coverage": pl.Float64,
@@ -136,6 +139,7 @@ def build_vocabulary(
     products: int,
     embed: Embed,
     product_type: str | None,
+    existing: str | None = None,
     demand: pl.DataFrame | None = None,
     settings: VocabularySettings | None = None,
     judge: Judge = judge_by_statistics,
@@ -149,6 +153,8 @@ def build_vocabulary(
         embed: Texts to unit vectors [n, d]; only asked for values of keys with several.
         product_type: Key that names what a product is. Where it has no entries, or is None, the
             key with the widest coverage takes the role.
+        existing: Key whose values are collections that people made: an open key, whose names are
+            not merged.
         demand: Optional `query`, `count`: searches; they move the searchability.
         settings: Thresholds.
         judge: Scores the entries.
@@ -159,6 +165,9 @@ def build_vocabulary(
         two join; its `count` is in products.
     """
     settings = settings or VocabularySettings()
+    if existing is not None:
+        existing = clean_key(existing)
+        settings = replace(settings, open_keys=settings.open_keys | {existing or ""})
     floor = settings.least(products)
     said = mentions.select(
         "product_id", pl.col("image_hash").fill_null(""), "source", "key", "value"
@@ -188,7 +197,8 @@ def build_vocabulary(
     )
     multi = _multi(said, settings)
     kept_by_hand, merged_by_hand = decided(overrides or {}, values)
-    merges = _merges(said, values, multi, embed, floor, settings)
+    merged = {at: value for at, value in values.items() if value.key != existing}
+    merges = _merges(said, merged, multi, embed, floor, settings)
     ends = follow(
         {at: found for at, found in merges.items() if at not in kept_by_hand} | merged_by_hand
     )
@@ -237,7 +247,8 @@ def build_vocabulary(
     closed = [values[at].key for at in kept if values[at].key not in settings.open_keys]
     type_key = _product_type(closed, coverage, product_type)
     spoken = said.filter(pl.col("at").is_in(kept))
-    keys = _keys(spoken, multi, type_key, products)
+    roles = {type_key: "product_type", existing: EXISTING}
+    keys = _keys(spoken, multi, roles, products)
     schema = {"at": pl.Int64, "entry_id": pl.String}
     entry_of = pl.DataFrame([*ids.items()], schema=schema, orient="row")
     parents = induced_parents(spoken.join(entry_of, on="at"))
@@ -431,14 +442,14 @@ def _product_type(keys: list[str], coverage: Mapping[str, int], wanted: str | No
 
 
 def _keys(
-    said: pl.DataFrame, multi: Mapping[str, bool], type_key: str | None, products: int
+    said: pl.DataFrame, multi: Mapping[str, bool], roles: Mapping[str | None, str], products: int
 ) -> pl.DataFrame:
     counts = said.group_by("key").agg(pl.col("product_id").n_unique(), pl.col("at").n_unique())
     return pl.DataFrame(
         [
             (
                 *(key, covered / max(products, covered), entries, multi[key]),
-                "product_type" if key == type_key else "attribute",
+                roles.get(key, "attribute"),
             )
             for key, covered, entries in counts.sort("key").iter_rows()
         ],

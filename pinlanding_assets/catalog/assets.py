@@ -124,7 +124,7 @@ def is_withdrawn(lake: Lake, day: str) -> bool:
     deps=[raw_catalog],
     group_name="catalog",
     kinds={"parquet", "polars"},
-    code_version="4",
+    code_version="6",
     check_specs=specs(CHECKS, "catalog"),
 )
 def catalog(

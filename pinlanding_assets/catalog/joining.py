@@ -19,7 +19,7 @@ def join_rows(rows: pl.DataFrame, how: str) -> tuple[pl.DataFrame, int, int]:
             their place in that order.
         how: `last`, `joined`, or `auto`: parts are rows that follow their product's row and leave
             its title blank. A row with a parent is a part of it, whatever `how` says, where the
-            parent is there.
+            parent is there. Where it is not, the row stays a product of its own, with its parent.
     """
     rows = _under_parents(rows)
     if rows["product_id"].n_unique() == rows.height:

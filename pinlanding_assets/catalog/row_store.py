@@ -28,7 +28,9 @@ class RowStore:
         self._ids: list[pl.Series] = []
         self._files: list[Path] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._parents = False
+        self._named: list[pl.Series] = []  # the parents that rows name
+        self._alone: list[pl.Series] = []  # which rows name none
+        self._keys: list[pl.Series] = []  # what those can be named by, beside their ids
         self._rows = 0
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -38,7 +40,10 @@ class RowStore:
             at=pl.int_range(self._rows, self._rows + count, dtype=pl.Int64, eager=True)
         )
         self._rows += count
-        self._parents = self._parents or rows["parent"].null_count() < count
+        self._named.append(rows["parent"].drop_nulls().unique())
+        alone = rows["parent"].is_null()
+        self._alone.append(alone)
+        self._keys.append(rows["parent_key"].filter(alone).drop_nulls())
         floats = pl.col("product_id").str.contains(_FLOAT_ID) & ~pl.col("number")
         about = rows.group_by("file").agg(
             pl.col("mark").drop_nulls().unique(), floats.all().alias("floats"), pl.len()
@@ -49,7 +54,7 @@ class RowStore:
             self._float_ids[file] = (before and every, seen + length)
         self._frames.append(rows)
         self._ids.append(rows["product_id"])
-        if self._rows > KEPT_ROWS and not self._parents:
+        if self._rows > KEPT_ROWS:
             self._write()
 
     def _write(self) -> None:
@@ -67,10 +72,17 @@ class RowStore:
     def float_ids(self) -> set[str]:
         return {file for file, (every, rows) in self._float_ids.items() if every and rows > 1}
 
+    @property
+    def _has_parts(self) -> bool:
+        """Whether a row names another one, whose part it then is."""
+        named = pl.concat(self._named).unique().implode()
+        owners = pl.concat(self._ids).filter(pl.concat(self._alone))
+        return any(found.is_in(named).any() for found in (owners, pl.concat(self._keys)))
+
     def ranges(self) -> Iterator[pl.DataFrame]:
         """All rows in parts that hold products whole, in the order of ids; each part in the order
-        received. Variants may lie under any parent, so a day that has parents is one part."""
-        if not self._files or self._parents or self.float_ids:
+        received. A part of a product may lie under any id, so a day that has some is one part."""
+        if not self._files or self.float_ids or self._has_parts:
             stored = [pl.read_parquet(path) for path in self._files]
             frames = [*stored, *self._frames]
             if frames:

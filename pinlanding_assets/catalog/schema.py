@@ -46,9 +46,11 @@ class Products(dy.Schema):
 
     `snapshot`: the day's feed is the whole catalog; a product that it does not name is gone. `keep`
     is the operation of one that it names in a row that cannot be used: what was known of it stays.
+    `parent`: what it is a variant of, in the seller's own words; null where it is none.
     """
 
     product_id = _text(primary_key=True, least=1, most=MAX_ID)
+    parent = _text(nullable=True, least=1, most=MAX_ID)
     operation = dy.String(nullable=False, check=lambda column: column.is_in(OPERATIONS))
     title = _text(nullable=False, most=MAX_TITLE)
     description = _text(nullable=False, most=MAX_DESCRIPTION)

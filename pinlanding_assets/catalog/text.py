@@ -29,11 +29,17 @@ def clean(text: str, limit: int) -> str:
         text = _without_tags(html.unescape(_without_tags(text)))
     # Printable leaves out control, format (zero-width, bidirectional), private and lone surrogate
     # characters, and every space but the plain one: these are folded first.
-    text = " ".join(unicodedata.normalize("NFKC", text).split())
+    text = " ".join(_folded(text).split())
     if not text.isprintable():
         text = "".join(c for c in text if c.isprintable() or c in _JOINERS)
         text = " ".join(text.split())
     return text[:limit].rstrip()
+
+
+def _folded(text: str) -> str:
+    """NFKC, but for the signs of trademarks: "CoolTech™" is not called CoolTechTM."""
+    parts = re.split("([™℠])", text)
+    return "".join(p if p in ("™", "℠") else unicodedata.normalize("NFKC", p) for p in parts)
 
 
 def excerpt(value: Any, limit: int) -> str:

@@ -232,3 +232,25 @@ def test_answers_become_two_tables() -> None:
     assert answers["raw"].str.len_chars().to_list() == [4096, len(raw[0])]
     with pytest.raises(ValueError, match="2 questions but 1"):
         mentions_from_answers(asked, raw[:1], "model-1")
+
+
+def test_a_word_of_what_variants_differ_in_speaks_of_none_of_them() -> None:
+    """ "Gray wool shorts" is the title of the yellow and the orange ones as well."""
+    stated = [{"color": "yellow", "fabric": "wool"}, {"color": "orange", "fabric": "wool"}, {}]
+    titles = ["Gray wool shorts"] * 3 + ["Gray hat", "Gray cap", "Gray bag"]
+    frame = from_text(products(*titles, attributes=[*stated, *[{"color": "gray"}] * 3]), {})
+    assert found(frame.filter(product_id="p2")) == [("p2", "fabric", "wool")]
+    assert found(frame.filter(product_id="p3")) == [("p3", "color", "gray")]
+    lexicon = {"color": ["gray"], "kind": ["shorts"]}
+    shared = products("a", "b", "c", attributes=stated, description="gray shorts")
+    assert found(from_text(shared, lexicon)) == [(f"p{n}", "kind", "shorts") for n in range(3)]
+
+
+def test_copies_that_agree_are_named_by_their_title() -> None:
+    copies = products(*["red cup"] * 3, attributes=[{"color": "red"}, {"color": "red"}, {}])
+    assert ("p2", "color", "red") in found(from_text(copies, {}))
+
+
+def test_titles_do_not_say_what_people_put_together() -> None:
+    told = products("new yoga mat", "x", attributes=[{}, {"Collection": "yoga", "use": "new"}])
+    assert found(from_text(told, {}, silent="Collection")) == [("p0", "use", "new")]

@@ -1,5 +1,6 @@
 """`vlm_attributes` and `model_ledger` through Dagster, with a model behind a server."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ def shop(tmp_path: Path) -> dict[str, Any]:
     for day, first in zip(DAYS, (0, EACH), strict=True):
         rows = []
         for at in range(first, first + EACH):
-            lake.put_image(f"image{at}", picture(at))
-            rows.append((f"p{at:02d}", "upsert", False, f"shirt {at}", "", [f"image{at}"], []))
+            name = hashlib.sha256(picture(at)).hexdigest()
+            lake.put_image(name, picture(at))
+            rows.append((f"p{at:02d}", "upsert", False, f"shirt {at}", "", [name], []))
         images = pl.DataFrame({"image_hash": [row[5][0] for row in rows]})
         products = pl.DataFrame(rows, schema=SCHEMA, orient="row")
         lake.commit("catalog", {"products": products, "images": images}, partition=day)

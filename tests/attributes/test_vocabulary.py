@@ -400,3 +400,13 @@ def test_names_keep_their_capitals_and_columns_their_style() -> None:
     assert label("keyword", "flag", "icon", "Europe") == ["Europe", "flag", "icon"]
     assert label("port", "Wireless", "Wired", "USB") == ["USB", "wired", "wireless"]
     assert label("brand", "ACME TOOLS", "GLOBEX") == ["acme tools", "globex"]
+
+
+def test_collections_that_people_made_keep_apart_and_are_no_product_type() -> None:
+    said = mentions(("collection", "summer sale 2025", 40), ("collection", "summer sale 2026", 40))
+    alike = embedding(["summer sale 2025", "summer sale 2026"])
+    found = build_vocabulary(
+        said, products=100, embed=alike, product_type=None, existing="Collection"
+    )
+    assert found.keys.select("key", "multi", "role").rows() == [("collection", True, "collection")]
+    assert found.entries["value"].to_list() == ["summer sale 2025", "summer sale 2026"]

@@ -16,7 +16,7 @@ SENSORS = {
     "pinlanding_assets": {"late_feeds", "late_search_logs", "follow"},
     "rl_diffusion_assets": {"late_ratings", "follow"},
 }
-ROOTS = {"raw_catalog", "search_log"}
+ROOTS = {"search_log"}
 
 
 @pytest.fixture(params=sorted(SENSORS))

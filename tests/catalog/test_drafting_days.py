@@ -128,10 +128,34 @@ def test_variants_under_the_id_of_another_row(tmp_path):
     mapping = mapped(tmp_path / "1", {"p.csv": text})
     assert columns(mapping)["parent"] == "parent_id"
     assert products(mapping)["1"]["attributes"] == {"color": ["red", "blue"]}
-    text = csv("id,title,item_group_id", "1,Shirt red,G", "2,Shirt blue,G", "3,Hat,H")
+
+
+@pytest.mark.parametrize(
+    "name", ["item_group_id", "parent_sku", "Parent", "Style ID", "ITEMGROUP_ID"]
+)
+def test_variants_of_what_has_no_row_name_their_parent(tmp_path, name):
+    text = csv(f"id,title,{name}", "1,Shirt red,G", "2,Shirt blue,G", "3,Hat,H")
+    mapping = mapped(tmp_path / "1", {"p.csv": text})
+    assert columns(mapping)["parent"] == name
+    assert {i: p["parent"] for i, p in products(mapping).items()} == {
+        **{"1": "G", "2": "G", "3": "H"}
+    }
+    text = csv(f"id,title,{name}", "1,Shirt,G", "2,Kettle,G", "3,Hat,H", "4,Lamp,H")
     mapping = mapped(tmp_path / "2", {"p.csv": text})
-    assert len(products(mapping)) == 3
+    assert "parent" not in columns(mapping)
     assert "columns.parent" in mapping.draft.unsure
+    text = csv(f"id,title,{name}", "1,Shirt,G", "2,Kettle,I", "3,Hat,H")
+    assert "parent" not in columns(mapped(tmp_path / "3", {"p.csv": text}))
+
+
+def test_variants_with_photos_of_their_own_stay_products(tmp_path):
+    rows = ("1,Shirt,P1,red", "2,Shirt,P1,blue", "3,Coat,P2,red", "4,Coat,P2,grey", "5,Hat,P3,red")
+    photos = [f"{row},https://i.example/{row[0]}.jpg" for row in rows]
+    mapping = mapped(tmp_path / "1", {"p.csv": csv("id,name,style_sku,color,photo", *photos)})
+    assert (columns(mapping)["id"], columns(mapping)["parent"]) == ("id", "style_sku")
+    assert len(products(mapping)) == 5
+    mapping = mapped(tmp_path / "2", {"p.csv": csv("id,name,style_sku,color", *rows)})
+    assert (columns(mapping)["id"], mapping.draft.settings["rows"]) == ("style_sku", "joined")
 
 
 def test_numbers_of_rows_are_no_ids_where_they_change(tmp_path):

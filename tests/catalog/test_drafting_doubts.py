@@ -18,3 +18,23 @@ def test_what_looks_wrong_in_the_products_is_said(tmp_path):
     assert any("cost 0" in doubt for doubt in draft.unsure["columns.price"])
     assert any("small copy" in doubt for doubt in draft.unsure["columns.images"])
     assert draft.ranked()[0][0] == "columns.price"
+
+
+def test_values_that_come_again_and_are_left_out_are_said(tmp_path):
+    rows = [f"{n},Lamp {n},{n}.00,{('Y', 'N')[n % 2]},{12 * (n % 2 + 1)}" for n in range(1, 9)]
+    draft = mapped(tmp_path, {"p.csv": csv("sku,name,price,dimmable,watts_x", *rows)}).draft
+    said = " ".join(draft.unsure.get("attributes", []))
+    for name in {"dimmable", "watts_x"} & draft.unused.keys():
+        assert repr(name) in str(draft.unsure), draft.unsure
+    assert "their values come again" in said
+
+
+def test_a_shop_that_does_not_say_what_can_be_had_is_told(tmp_path):
+    rows = [f"{n},Lamp {n},{n}.00" for n in range(1, 5)]
+    unsure = mapped(tmp_path, {"p.csv": csv("sku,name,price", *rows)}).draft.unsure
+    assert "every product counts as for sale" in str(unsure["columns.availability"])
+
+
+def test_a_museum_sells_nothing(tmp_path):
+    museum = mapped(tmp_path, {"m.csv": csv("sku,name,artist", "1,A,B", "2,C,D", "3,E,B")})
+    assert "columns.availability" not in museum.draft.unsure

@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from pinlanding_assets.catalog import schema
+from pinlanding_assets.catalog import row_store, schema
 from pinlanding_assets.catalog.checks import profile
 from pinlanding_assets.catalog.feed import CatalogDay, finish, parse_records
 from pinlanding_assets.catalog.images import ImageResult
@@ -88,7 +88,7 @@ def test_a_full_row_becomes_a_product():
     day = catalog(row)
     assert day.rejects.height == 0
     assert day.products.row(0, named=True) == {
-        **{"product_id": "17", "operation": "upsert", "title": "A red shirt"},
+        **{"product_id": "17", "parent": None, "operation": "upsert", "title": "A red shirt"},
         **{"description": "Of wool.", "images": [HASH], "price": 19.9, "currency": "USD"},
         **{"seller": "Ann", "availability": "in_stock", "url": "https://shop.example/17"},
         "attributes": [
@@ -492,6 +492,49 @@ def test_variants_come_under_their_parent():
     ]
     assert attributes_of(found)[0] == {"colour": ["Red"]}
     assert found.parts == 2
+
+
+def test_variants_of_a_parent_without_a_row_stay_products():
+    columns = {**SETTINGS["columns"], "parent": "group"}
+    rows = [
+        {"sku": "1", "name": "Shirt S", "group": "G "},
+        {"sku": "2", "name": "Shirt M", "group": "G"},
+        {"sku": "3", "name": "Hat", "group": "3"},  # its own, as some channels want it
+        {"sku": "4", "name": "Cap", "group": "N/A"},
+        {"sku": "5", "name": "Cup", "group": 7},
+        {"sku": "6", "op": "delete", "group": "G"},
+    ]
+    found = parsed(*rows, columns=columns)
+    assert dict(found.products.select("product_id", "parent").iter_rows()) == {
+        **{"1": "G", "2": "G", "3": "3", "4": None, "5": "7", "6": None}
+    }
+    assert (found.parts, found.superseded) == (0, 0)
+
+
+def test_a_hostile_parent_is_refused_or_bounded():
+    columns = {**SETTINGS["columns"], "parent": "group"}
+    found = parsed(
+        {"sku": "1", "name": "A", "group": "g" * 129},
+        {"sku": "2", "name": "B", "group": {"a": [1]}},
+        {"sku": "3", "name": "C", "group": "<b>\u202eG\u0000</b>"},
+        columns=columns,
+    )
+    assert found.products.filter(pl.col("parent").str.len_chars() > 128).height == 0
+    assert found.products.filter(pl.col("parent").str.contains("[<\u0000]")).height == 0
+    assert set(found.rejects["field"]) == {"parent"}
+    finish(found, [])
+
+
+def test_a_large_day_of_variants_is_read_in_ranges_and_one_of_parts_is_not(monkeypatch):
+    monkeypatch.setattr(row_store, "KEPT_ROWS", 10)
+    monkeypatch.setattr(row_store, "RANGE_ROWS", 20)
+    columns = {**SETTINGS["columns"], "parent": "group"}
+    rows = [{"sku": f"{n:03}", "name": f"Shirt {n}", "group": f"G{n % 7}"} for n in range(100)]
+    found = parsed(*rows, columns=columns)
+    assert found.products["parent"].to_list() == [f"G{n % 7}" for n in range(100)]
+    found = parsed(*rows, {"sku": "G3", "name": "Shirt"}, columns=columns)
+    assert found.products["product_id"].to_list()[-1] == "G3"
+    assert found.products.height == 101 - found.parts == 101 - 14
 
 
 def test_what_is_not_for_sale_at_all_is_not_sold_whatever_its_stock():

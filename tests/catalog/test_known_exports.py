@@ -193,6 +193,20 @@ def test_google_merchant_as_text_and_as_xml(tmp_path):
         }
 
 
+def test_google_merchant_variants_stay_products_with_their_parent(tmp_path):
+    rows = [
+        f"S-{size},Shirt,https://s.example/{size},https://s.example/s.jpg,in stock,9 EUR,G1,{size}"
+        for size in ("S", "M", "L")
+    ]
+    head = "id,title,link,image_link,availability,price,item_group_id,size"
+    hat = "H,Hat,https://s.example/h,https://s.example/h.jpg,in stock,5 EUR,,"
+    mapping = mapped(tmp_path, {"feed.csv": csv(head, *rows, hat)})
+    assert "Google" in mapping.draft.recognized
+    assert {i: p.get("parent") for i, p in products(mapping).items()} == {
+        **{"S-S": "G1", "S-M": "G1", "S-L": "G1", "H": None}
+    }
+
+
 def test_meta_feed_with_comments_above_its_header(tmp_path):
     text = csv(
         "# Required | The id,# Required,# Required,# Required,# Required,# Required",

@@ -1,6 +1,6 @@
 import polars as pl
 
-from pinlanding_assets.catalog.live import live
+from pinlanding_assets.catalog.live import live, with_family
 
 VERSIONS = pl.LazyFrame(
     {
@@ -52,3 +52,10 @@ def test_what_a_full_export_does_not_name_is_gone():
     # a change of a later day comes on top, an earlier day that comes late changes nothing
     later = f1.with_columns(date=pl.lit("2026-11-05"))
     assert titles(pl.concat([full, later, VERSIONS, e1])) == ["a4", "c4", "b1", "f1"]
+
+
+def test_days_of_a_release_without_parents_have_families():
+    old = VERSIONS.collect().with_columns(seller=pl.lit("s"))
+    assert with_family(old)["family"].n_unique() == old["product_id"].n_unique()
+    again = with_family(with_family(old.lazy())).collect()
+    assert again.columns == [*old.columns, "family"]

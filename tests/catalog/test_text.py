@@ -17,6 +17,7 @@ from pinlanding_assets.catalog.text import clean, excerpt
         ("a\x00b\x1bc\u202ed\u200be\ud800f", "abcdef"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("caf\u0065\u0301", "café"),
+        ("CoolTech&trade; ﬁt", "CoolTech™ fit"),
     ],
 )
 def test_text_is_plain_folded_and_printable(received, cleaned):

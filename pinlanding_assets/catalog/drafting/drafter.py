@@ -148,7 +148,9 @@ def _describe_pages(state: State) -> None:
     """How large a page has to be, where the defaults would leave a small catalog without pages."""
     sellers, result = state.field("seller"), state.result
     rows = sum(len(sample.records) for _, sample in state.table.samples)
-    small = state.table.whole and rows < _SMALL_ROWS
+    parent = state.field("parent")  # whose variants count as one product
+    products = rows - parent.filled + parent.distinct if parent else rows
+    small = state.table.whole and products < _SMALL_ROWS
     few = sellers is not None and sellers.distinct < _FEW_SELLERS
     if small:
         result.settings["collections"] = {"min_products": 4, "min_sellers": 1}
@@ -159,3 +161,6 @@ def _describe_pages(state: State) -> None:
         result.reasons["collections"] = (
             f"there are {number} sellers" if number > 1 else "there is one seller"
         )
+    if "collection" in result.settings.get("attributes", {}):
+        there = result.settings.get("collections", {})
+        result.settings["collections"] = {"existing": "collection", **there}

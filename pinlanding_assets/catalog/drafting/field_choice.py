@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from pinlanding_assets.catalog.drafting import attributes, fields, money, shapes
+from pinlanding_assets.catalog.drafting import attributes, fields, money
 from pinlanding_assets.catalog.drafting.identity import Identity, identify
-from pinlanding_assets.catalog.drafting.names import field_rank, is_technical, plain, tokens
+from pinlanding_assets.catalog.drafting.names import is_technical, plain, tokens
+from pinlanding_assets.catalog.drafting.parents import VARIANTS, set_parent
 from pinlanding_assets.catalog.drafting.pictures import pictures, split_of
 from pinlanding_assets.catalog.drafting.profile import Column, quoted
 from pinlanding_assets.catalog.drafting.state import State
@@ -14,7 +15,6 @@ from pinlanding_assets.catalog.drafting.table import Table
 from pinlanding_assets.catalog.drafting.words import IMAGE_TOKENS, NOT_IMAGES, said
 
 _OWN = "the export's own"
-_GROUPS = ("item group id", "group id", "variant group", "parent asin")
 _WITHDRAWN = ("deleted at", "archived at", "discontinued at")
 _SALES, _DATES = (
     said("sale, special, discount"),
@@ -78,6 +78,8 @@ def set_identity(state: State, title: Column | None) -> None:
         result.settings["rows"] = identity.rows
         meant = "parts of one product" if identity.rows == "joined" else "changes of it, in order"
         result.reasons["rows"] = f"rows with the same id are {meant}"
+    if identity.parent:
+        state.set("parent", [identity.parent], VARIANTS)
     if identity.day:
         state.set("day", [identity.day], "tells the rows of one id apart")
 
@@ -154,39 +156,9 @@ def set_fields(state: State, title: Column | None) -> None:
     _set_field(state, "url", fields.is_url_column)
     if state.recipe and "parent" in state.recipe.fields:
         state.recipe.parents(state.set)
-    else:
-        _set_parent(state)
+    elif "parent" not in state.result.settings["columns"]:
+        set_parent(state)
     _set_price(state)
-
-
-def _set_parent(state: State) -> None:
-    """The product that a row is a part of, where that is another row."""
-    ids = set(state.columns[state.id_column].texts) if state.id_column in state.columns else set()
-    for column in state.own.values():
-        groups = field_rank(column.name, "parent") is not None or plain(column.name) in _GROUPS
-        if not groups or not column.values or column.name in state.used:
-            continue
-        found = column.share(lambda v: shapes.text_of(v) in ids)
-        if found >= 0.9 and column.fill < 1:
-            state.set("parent", [column.name], "names the id of another row")
-        elif column.fill < 1 and (key := _key_of_parents(state, column)):
-            state.set("parent", [column.name], f"names the {key.name!r} of another row")
-            state.set("parent_key", [key.name], "what the column of the parent names")
-        elif found < 0.9 and column.distinct < column.filled:
-            told = f"rows with the same {column.name!r} stay products of their own"
-            state.result.doubt("columns.parent", told)
-        return
-
-
-def _key_of_parents(state: State, column: Column) -> Column | None:
-    """The column of other rows that the parents are named by; None: there is none."""
-    for key in state.own.values():
-        if key is column or key.listed or not state.table.is_unique(key):
-            continue
-        there = set(key.texts)
-        if field_rank(key.name, "id") is not None and set(column.texts) <= there:
-            return key
-    return None
 
 
 def _titles(state: State, title: Column) -> list[str]:

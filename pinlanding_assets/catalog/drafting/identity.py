@@ -38,6 +38,7 @@ class Identity:
     column: str = ""
     reason: str = ""
     rows: str = ""
+    parent: str = ""
     only: dict[str, list[str]] = field(default_factory=dict)
     day: str = ""
     doubts: list[tuple[str, str]] = field(default_factory=list)
@@ -87,19 +88,43 @@ def identify(table: Table, title: Column | None) -> Identity:
 
 
 def _of_variants(table: Table, column: Column, title: Column | None) -> Identity | None:
-    """Rows of variants have ids of their own, their title in common, and an id of the product."""
+    """Rows of variants have ids of their own, their title in common, and an id of the product.
+    Those with a photo or a page of their own stay products, which count as one; others are parts of
+    one product."""
     groups = table.repeated(title) if title is not None and title is not column else []
     if title is None or sum(map(len, groups)) < 0.1 * title.filled:
         return None
     for other in table.columns.values():
-        if other is not column and names_variants(other, groups, title):
+        if other is column or not names_variants(other, groups, title):
+            continue
+        if _show_themselves(table, groups):
             doubt = (
-                f"rows of one {other.name!r} have one title, so they are taken for variants of a "
-                f"product; if they are products of their own: id: {column.name!r}, without rows"
+                f"rows of one {other.name!r} have one title, but photos or pages of their own, so "
+                f"they stay products; if they are one: id: {other.name!r} and rows: joined"
             )
-            reason = "its rows have one title, and other titles have others"
-            return Identity(other.name, reason, rows="joined", doubts=[("columns.id", doubt)])
+            doubts = [("columns.parent", doubt)]
+            return Identity(column.name, _REASON, parent=other.name, doubts=doubts)
+        doubt = (
+            f"rows of one {other.name!r} have one title, so they are taken for variants of a "
+            f"product; if they are products of their own: id: {column.name!r}, "
+            f"parent: {other.name!r}, without rows"
+        )
+        reason = "its rows have one title, and other titles have others"
+        return Identity(other.name, reason, rows="joined", doubts=[("columns.id", doubt)])
     return None
+
+
+def _show_themselves(table: Table, groups: list[list[int]]) -> bool:
+    """Whether the rows of most groups have an image or an address each that the others lack."""
+    for column in table.columns.values():
+        if column.share(lambda v: shapes.is_image(v) or shapes.is_url(v)) < 0.9:
+            continue
+        values = column.by_record()
+        of = [[values.get(place) for place in places] for places in groups]
+        own = sum(len(set(found) - {None}) == len(found) for found in of)
+        if own > 0.5 * len(groups):
+            return True
+    return False
 
 
 def is_id_name(name: str) -> bool:

@@ -46,6 +46,8 @@ def tell_of_overlooked(state: State) -> None:
     _tell_of_stock(state, left)
     _tell_of_images(state, left)
     _tell_of_groups(state, left)
+    _tell_of_selling(state)
+    _tell_of_attributes(state, left)
 
 
 def _is_told(state: State, column: Column) -> bool:
@@ -316,6 +318,34 @@ def _others(
 def _is_long(column: Column) -> bool:
     prose = fields.is_prose(column) and not column.keyed and not is_address(column)
     return prose and column.length > 60 and column.distinct > 0.5 * column.filled
+
+
+def _tell_of_selling(state: State) -> None:
+    """That nothing says what can be had, where things have prices."""
+    columns = state.result.settings["columns"]
+    told = {"columns.availability", "columns.status"} & state.result.unsure.keys()
+    if "price" in columns and not told and not {"availability", "status"} & columns.keys():
+        doubt = "no column says what can be had: every product counts as for sale"
+        state.result.doubt("columns.availability", doubt)
+
+
+def _tell_of_attributes(state: State, left: list[Column]) -> None:
+    """Columns that stay unused, though their values come again as those of attributes do."""
+    why = {} if state.recipe else state.result.unused
+    found = [c for c in left if c.name in why and _comes_again(c) and not _is_told(state, c)]
+    found = [c for c in found if not why[c.name].startswith("says the same")]
+    if found:
+        shown = ", ".join(f"{column.name!r} ({why[column.name]})" for column in found[:_SHOWN])
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        doubt = f"left out, though their values come again: {shown}{more}"
+        state.result.doubt("attributes", doubt, minor=True)
+
+
+def _comes_again(column: Column) -> bool:
+    """Whether products share values of a column, and differ in it."""
+    if column.keyed or column.length > 40 or is_address(column):
+        return False
+    return column.filled > 3 and 1 < column.distinct <= 0.5 * column.filled
 
 
 def _tell_of_groups(state: State, left: list[Column]) -> None:
