@@ -58,7 +58,7 @@ def automated(
                 *(late_sensor(feed, by_day, graph=graph, status=sensors) for feed in feeds),
                 dg.AutomationConditionSensorDefinition(
                     "follow",
-                    target=dg.AssetSelection.all(),
+                    target=dg.AssetSelection.all(include_sources=True),  # and files
                     use_user_code_server=True,  # the condition is our own
                     default_status=sensors,
                     run_tags={"platform/follow": "true"},

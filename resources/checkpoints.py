@@ -2,23 +2,27 @@
 
 import hashlib
 import json
-import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from resources.manifests import sealed, unsealed
 from resources.object_store import open_store
+from resources.unfinished import held, sweep
 
 MANIFEST = "manifest.json"
+STAGING = ".staging-"  # prefix of folders that are being written
 
 
 class Checkpoints(dg.ConfigurableResource):
     """Folders under `root/<name>/<version>/`, each with a manifest: sha256 of every file, what it
     was made from, configuration and metrics. A version is the hash of its files: the same weights
-    are the same version, and a killed writer leaves nothing under a version's name.
+    are the same version, and a killed writer leaves nothing under a version's name. What it leaves
+    beside it goes with the next version; one that was damaged since is replaced by saving it again.
 
     `shared`, if set, is a URI (`s3://bucket/checkpoints`) that every version is sent to, the
     manifest last, and fetched from where this machine does not have it. Training and loading
@@ -32,53 +36,52 @@ class Checkpoints(dg.ConfigurableResource):
         self, name: str, write: Callable[[Path], None], *, about: Mapping[str, Any] | None = None
     ) -> str:
         """Let `write` fill a folder, then move it into place. Returns the version."""
-        base = Path(self.root) / name
-        staging = base / f".staging-{uuid.uuid4().hex}"
-        staging.mkdir(parents=True)
-        try:
+        with self._staging(name) as staging:
             write(staging)
             files = {
-                str(path.relative_to(staging)): hashlib.sha256(path.read_bytes()).hexdigest()
+                str(path.relative_to(staging)): _sha256(path)
                 for path in sorted(staging.rglob("*"))
                 if path.is_file()
             }
-            version = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
-            body = {"name": name, "version": version, "files": files, "about": dict(about or {})}
-            text = json.dumps(body, indent=2, sort_keys=True, default=str)
-            (staging / MANIFEST).write_text(text + "\n")
-            if not (base / version).exists():
-                staging.replace(base / version)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            version = _version(files)
+            body = {"about": dict(about or {}), "files": files, "name": name, "version": version}
+            (staging / MANIFEST).write_bytes(sealed(body))
+            _move(staging, Path(self.root) / name / version)
         if self.shared:
             self._send(name, version)
         return version
 
+    @contextmanager
+    def _staging(self, name: str) -> Iterator[Path]:
+        """A folder to write a version in, gone after the block. Killed writers' go first."""
+        base = Path(self.root) / name
+        sweep(base.glob(f"{STAGING}*"))
+        staging = base / f"{STAGING}{uuid.uuid4().hex}"
+        staging.mkdir(parents=True)
+        with held(staging):
+            yield staging
+
     def _send(self, name: str, version: str) -> None:
         store, folder = open_store(self.shared), Path(self.root) / name / version
-        for file in json.loads((folder / MANIFEST).read_text())["files"]:
+        for file in _files(folder):
             store.create(f"{name}/{version}/{file}", (folder / file).read_bytes())
         store.create(f"{name}/{version}/{MANIFEST}", (folder / MANIFEST).read_bytes())
 
     def _fetch(self, name: str, version: str) -> None:
         """Bring a version here, if it was sent; what came is verified by whoever opens it."""
-        store, base = open_store(self.shared), Path(self.root) / name
+        store = open_store(self.shared)
         try:
             manifest, _ = store.get(f"{name}/{version}/{MANIFEST}")
         except FileNotFoundError:
             return
-        staging = base / f".staging-{uuid.uuid4().hex}"
-        try:
-            for file in json.loads(manifest)["files"]:
+        with self._staging(name) as staging:
+            (staging / MANIFEST).write_bytes(manifest)
+            for file in _files(staging):
                 if not (staging / file).resolve().is_relative_to(staging.resolve()):
                     raise dg.Failure(f"checkpoint {name}/{version}: {file!r} leads out of it")
                 (staging / file).parent.mkdir(parents=True, exist_ok=True)
                 (staging / file).write_bytes(store.get(f"{name}/{version}/{file}")[0])
-            (staging / MANIFEST).write_bytes(manifest)
-            if not (base / version).exists():
-                staging.replace(base / version)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            _move(staging, Path(self.root) / name / version)
 
     def about(self, name: str, version: str) -> dict[str, Any]:
         """What was told of a version when it was saved first.
@@ -86,7 +89,7 @@ class Checkpoints(dg.ConfigurableResource):
         Raises:
             dg.Failure: see `path`.
         """
-        return json.loads((self.path(name, version) / MANIFEST).read_text())["about"]
+        return unsealed((self.path(name, version) / MANIFEST).read_bytes())["about"]
 
     def workspace(self, name: str, job: Mapping[str, Any]) -> Path:
         """A folder for work that may be killed: the same job finds what it had done before."""
@@ -102,11 +105,58 @@ class Checkpoints(dg.ConfigurableResource):
             dg.Failure: it is not there, or a file is not the one that was saved.
         """
         folder = Path(self.root) / name / version
-        if self.shared and not (folder / MANIFEST).exists():
+        fault = _fault(folder)
+        if fault and self.shared:
             self._fetch(name, version)
+            fault = _fault(folder)
         if not (folder / MANIFEST).exists():
             raise dg.Failure(f"checkpoint {name}/{version} is missing; materialize {name} again")
-        for file, digest in json.loads((folder / MANIFEST).read_text())["files"].items():
-            if hashlib.sha256((folder / file).read_bytes()).hexdigest() != digest:
-                raise dg.Failure(f"checkpoint {name}/{version}: {file} is damaged")
+        if fault:
+            raise dg.Failure(f"checkpoint {name}/{version}: {fault}; materialize {name} again")
         return folder
+
+    def damage(self) -> Iterator[str]:
+        """What is wrong with each damaged version here. All of them are read for it."""
+        for manifest in sorted(Path(self.root).glob(f"*/*/{MANIFEST}")):
+            name, version = manifest.parts[-3:-1]
+            if not version.startswith(STAGING) and (fault := _fault(manifest.parent)):
+                yield f"checkpoint {name}/{version}: {fault}; materialize {name} again"
+
+
+def _move(staging: Path, target: Path) -> None:
+    """Moves a version to its place, unless it is there, whole."""
+    if target.exists():
+        if not _fault(target):
+            return
+        target.replace(target.with_name(f"{STAGING}{uuid.uuid4().hex}"))  # the next writer sweeps
+    staging.replace(target)
+
+
+def _fault(folder: Path) -> str:
+    """What is wrong with a version's folder, or nothing."""
+    try:
+        for file, digest in _files(folder).items():
+            if _sha256(folder / file) != digest:
+                return f"{folder / file} is damaged: it holds other bytes than were written"
+    except ValueError as error:
+        return f"{folder / MANIFEST} is damaged: it {error}"
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
+    return ""
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Name -> sha256 of a version's files, by its manifest."""
+    files = unsealed((folder / MANIFEST).read_bytes()).get("files")
+    if not isinstance(files, dict):
+        raise ValueError("is no manifest of a checkpoint")
+    return files
+
+
+def _version(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

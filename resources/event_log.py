@@ -3,7 +3,7 @@
 The event log and not a cursor: nothing is lost while a daemon is down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -35,8 +35,13 @@ class EventLog:
         return list(definition.get_partition_keys(current_time=self.now))
 
     def made(self, key: dg.AssetKey) -> dict[str | None, int]:
-        """Partition -> storage id of its last materialization."""
+        """Partition -> storage id of its last materialization; of what is only looked at (a file
+        that people edit), of the last observation."""
         return self._once(("made", key), lambda: self._latest(key, "ASSET_MATERIALIZATION"))
+
+    def is_observed(self, key: dg.AssetKey) -> bool:
+        """Whether an asset is nothing that is made, but is looked at."""
+        return self.graph.has(key) and self.graph.get(key).is_observable
 
     def made_at(self, key: dg.AssetKey, partition: str | None) -> float:
         """When a partition was last materialized, s since 1970."""
@@ -82,6 +87,9 @@ class EventLog:
         kind = dg.DagsterEventType(event)
         if self.graph.has(key) and self.graph.get(key).partitions_def is not None:
             return {**self.instance.get_latest_storage_id_by_partition(key, kind)}
+        if self.is_observed(key):
+            seen = self.instance.fetch_observations(key, limit=1).records
+            return {None: seen[0].storage_id} if seen else {}
         if kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
             found = self.instance.fetch_materializations(key, limit=1).records
             return {None: found[0].storage_id} if found else {}
@@ -178,8 +186,14 @@ class EventLog:
     def _record(self, key: dg.AssetKey, storage_id: int) -> Any:
         wanted = dg.AssetRecordsFilter(key, storage_ids=[storage_id])
         return self._once(
-            ("record", storage_id),
-            lambda: self.instance.fetch_materializations(wanted, limit=1).records[0],
+            ("record", storage_id), lambda: self._fetch(key)(wanted, limit=1).records[0]
+        )
+
+    def _fetch(self, key: dg.AssetKey) -> Callable[..., dg.EventRecordsResult]:
+        """What reads the events that say which content an asset has."""
+        observed = self.is_observed(key)
+        return (
+            self.instance.fetch_observations if observed else self.instance.fetch_materializations
         )
 
 

@@ -24,6 +24,8 @@ _DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)  # of ti
 _PIECE = 4096  # bytes of a write: so much goes at once, or not at all
 _REDIRECTS = 3
 _GLOBAL = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out
+# given to nobody, which the list of Python 3.11 does not know: protocols, relays, examples
+_RESERVED = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # an IPv4 address, in its last 32 bits
 
 
@@ -135,7 +137,8 @@ def check_public(address: str) -> None:
         if inner is None and (found not in _GLOBAL or found.sixtofour or found.teredo):
             raise Unavailable("address not allowed: the host is not public")
         found = inner or found
-    if not found.is_global or found.is_multicast:
+    reserved = any(found in network for network in _RESERVED)
+    if not found.is_global or found.is_multicast or reserved:
         raise Unavailable("address not allowed: the host is not public")
 
 

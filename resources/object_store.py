@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, Protocol
 
 from filelock import FileLock
 
+from resources.unfinished import held, sweep
+
 
 class Entry(NamedTuple):
     """A stored file: its path, and when it was written (seconds since 1970, UTC)."""
@@ -32,9 +34,14 @@ class Store(Protocol):
 
     Attributes:
         at_once: Files that are best asked for at the same time.
+        excludes: Whether `exclusive` keeps other writers out.
+        guards: Whether the store itself notices bytes that have changed, so that nobody has to
+            read a file a second time for it.
     """
 
     at_once: int
+    excludes: bool
+    guards: bool
 
     def get(self, path: str) -> tuple[bytes, str]:
         """The bytes, and a tag that `replace` takes. Raises FileNotFoundError."""
@@ -60,6 +67,14 @@ class Store(Protocol):
         """All files below the folder, by path; none where there is no such folder."""
         ...
 
+    def size(self, path: str) -> int:
+        """Bytes of the file. Raises FileNotFoundError."""
+        ...
+
+    def sha256(self, path: str) -> str:
+        """Of the file, which is never in memory as a whole. Raises FileNotFoundError."""
+        ...
+
     def uri(self, path: str) -> str:
         """The file's address for other readers: Polars, DuckDB."""
         ...
@@ -75,27 +90,40 @@ def open_store(root: str) -> Store:
 
 
 class FolderStore:
-    """A local folder. Files are written in `staging` beside it, synced, and moved into place."""
+    """A local folder. Files are written in `staging` beside it, synced, and moved into place; what
+    killed writers left there goes with the first write of a process and with every lock."""
 
     at_once = 1  # sixteen threads took ten times the processor time of one
+    excludes, guards = True, False
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).absolute()
         self._staging = self._root.parent / "staging"
+        self._swept = False
 
     def get(self, path: str) -> tuple[bytes, str]:
         data = (self._root / path).read_bytes()
         return data, _tag(data)
 
-    def put(self, path: str, data: bytes) -> None:
+    def _sweep(self) -> None:
         self._staging.mkdir(parents=True, exist_ok=True)
-        (self._root / path).parent.mkdir(parents=True, exist_ok=True)
+        sweep(path for path in self._staging.iterdir() if path.suffix != ".lock")
+        self._swept = True
+
+    def put(self, path: str, data: bytes) -> None:
+        target = self._root / path
+        if not self._swept:
+            self._sweep()
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._staging / uuid.uuid4().hex
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._root / path)
+        try:
+            with temporary.open("xb") as file, held(temporary):
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.replace(target)
+        except OSError as error:  # a full disk does not say which file it is about
+            raise OSError(error.errno, error.strerror, str(target)) from error
 
     def create(self, path: str, data: bytes) -> bool:
         if (self._root / path).exists():
@@ -123,12 +151,19 @@ class FolderStore:
                     found.append(Entry(str(path.relative_to(self._root)), path.stat().st_mtime))
         return found
 
+    def size(self, path: str) -> int:
+        return (self._root / path).stat().st_size
+
+    def sha256(self, path: str) -> str:
+        with (self._root / path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def uri(self, path: str) -> str:
         return str(self._root / path)
 
     @contextlib.contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
-        self._staging.mkdir(parents=True, exist_ok=True)
+        self._sweep()
         with FileLock(self._staging / f"{_tag(str(self._root / folder).encode())}.lock"):
             yield
 
@@ -141,6 +176,7 @@ class BucketStore:
     """
 
     at_once = 16  # a bucket answers each after some 20 ms
+    excludes, guards = False, True
 
     def __init__(self, root: str) -> None:
         self._url = root.rstrip("/")
@@ -193,6 +229,19 @@ class BucketStore:
 
         found = obstore.list(self._store, folder).collect()
         return sorted(Entry(str(o["path"]), o["last_modified"].timestamp()) for o in found)
+
+    def size(self, path: str) -> int:
+        import obstore
+
+        return obstore.head(self._store, path)["size"]
+
+    def sha256(self, path: str) -> str:
+        import obstore
+
+        digest = hashlib.sha256()
+        for part in obstore.get(self._store, path):
+            digest.update(part)
+        return digest.hexdigest()
 
     def uri(self, path: str) -> str:
         return f"{self._url}/{path}"

@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from dagster._utils.schedules import is_valid_cron_string
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
@@ -19,6 +18,7 @@ from resources.engine import Engine
 from resources.language import Language
 from resources.quality import Limits
 from resources.vision_language import VisionLanguage
+from resources.yaml_files import UnusableYaml, key_of, read_yaml, shown
 
 _ENVIRONMENT_OF = (  # what a secret is for, and the variable that it belongs in
     ("vision_language", "PLATFORM_VISION_LANGUAGE_KEY"),
@@ -219,12 +219,8 @@ def load(path: Path | None) -> PlatformSettings:
     if path is None:
         return PlatformSettings()
     try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:  # as text it would show the line, which may hold a secret
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"{path}{where}: cannot be read: {problem or 'no YAML'}") from None
-    except (OSError, UnicodeDecodeError) as error:
+        body = read_yaml(path)
+    except UnusableYaml as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     body = {} if body is None else body
     if not isinstance(body, dict):
@@ -287,7 +283,7 @@ def _variable(where: str) -> str:
 def _told(error: Any, root: type[BaseModel]) -> str:
     """What is wrong with a key, in one line."""
     where = [str(part) for part in error["loc"]]
-    key, message = ".".join(where), error["msg"].removeprefix("Value error, ")
+    key, message = key_of(where), shown(error["msg"].removeprefix("Value error, "))
     if error["type"] == "extra_forbidden":
         known: Any = root
         for part in where[:-1]:
@@ -295,4 +291,4 @@ def _told(error: Any, root: type[BaseModel]) -> str:
         near = difflib.get_close_matches(where[-1], known.model_fields, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known.model_fields)}"
         return f"  {key}: there is no such key; {hint}"
-    return f"  {key}: {message} (it is {str(error['input'])[:80]!r})"
+    return f"  {key}: {message} (it is {shown(error['input'])[:80]!r})"

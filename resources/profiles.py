@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from resources.checkpoints import Checkpoints
 from resources.diffusion import Diffusion
 from resources.encoders import Encoders
 from resources.engine import Engine
-from resources.feeds.catalog_source import CatalogSource
+from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError
+from resources.feeds.catalog_source import DEFAULT_DAY, CatalogSource
+from resources.feeds.located_files import has_day
 from resources.feeds.studio import Studio
 from resources.gpu import Gpu
 from resources.lake import ComputeCache, Lake
@@ -36,6 +39,8 @@ from resources.site import SiteStore
 from resources.truth import Truth
 from resources.vector_index import VectorIndex
 from resources.vision_language import VisionLanguage
+from resources.yaml_files import UnusableYaml, read_yaml
+from sandbox.days import days_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = Path(sandbox.__file__).resolve().parent / "weights"
@@ -270,9 +275,40 @@ def automation() -> Automation:
 
 
 def start_date() -> str:
-    """The first day of the feeds: PLATFORM_START_DATE, `days.start_date`, or the sandbox's."""
+    """The first day of the feeds: PLATFORM_START_DATE, `days.start_date`, or that of what the
+    sandbox has made."""
     given = platform_file().days.start_date
-    return os.environ.get("PLATFORM_START_DATE") or (given.isoformat() if given else "2026-11-01")
+    if chosen := os.environ.get("PLATFORM_START_DATE") or (given and given.isoformat()):
+        return chosen
+    return min(_first_days(), default=DEFAULT_DAY.isoformat())
+
+
+def _first_days() -> list[str]:
+    """Days of files at hand: what the sandbox has made, or feeds called after their day."""
+    chosen = settings()
+    if chosen.truth:
+        made = data_root() / "sandbox"
+        return days_of(made / SANDBOX_WORLD / "feeds") + days_of(made / STUDIO / "ratings")
+    try:
+        source = CatalogSource(config_path=str(chosen.catalog))
+        feeds = source.config().feeds
+        return source.days() if all(has_day(p) and "://" not in p for p in feeds) else []
+    except CatalogConfigError:  # whoever reads it says what is wrong
+        return []
+
+
+def only_day() -> date | None:
+    """The day of a catalog whose files name none: no night waits for the next. None: they do."""
+    chosen = settings()
+    if chosen.truth:
+        return None
+    try:
+        config = CatalogConfig.load(chosen.catalog)
+    except CatalogConfigError:  # whoever reads it says what is wrong
+        return None
+    searches = [config.search_log.path] if config.search_log else []
+    dated = config.columns.day or any(map(has_day, [*config.feeds, *searches]))
+    return None if dated else config.day or DEFAULT_DAY
 
 
 def chunk_days() -> int:
@@ -391,8 +427,8 @@ def _read_pools(text: str) -> dict[str, int]:
 def _yaml(path: Path) -> dict[str, Any]:
     """The file's mapping, or nothing: CatalogSource says what is wrong with it when it is used."""
     try:
-        body = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        body = read_yaml(path)
+    except UnusableYaml:
         return {}
     return body if isinstance(body, dict) else {}
 

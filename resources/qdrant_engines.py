@@ -37,6 +37,10 @@ class Hit:
     score: float
 
 
+class DamagedIndex(OSError):
+    """A version that cannot be opened; the message names its folder."""
+
+
 class Engine(Protocol):
     """What an index engine must do.
 
@@ -83,7 +87,14 @@ class EdgeEngine:
         from qdrant_edge import EdgeShard
 
         with self._lock:
-            shard = EdgeShard.load(str(self.folder / version))
+            try:
+                shard = EdgeShard.load(str(self.folder / version))
+            except Exception as error:  # it has no class of its own for what it raises
+                told = str(error).partition("\n")[0][:200]
+                raise DamagedIndex(
+                    f"{self.folder / version} cannot be opened ({told}): materialize vector_index "
+                    "again"
+                ) from error
             try:
                 yield shard
             finally:
@@ -165,7 +176,8 @@ class EdgeEngine:
 
     def alias(self) -> str | None:
         path = self.folder / "current"
-        return path.read_text().strip() if path.exists() else None
+        version = path.read_text().strip() if path.exists() else ""
+        return version if version and (self.folder / version).is_dir() else None
 
     def switch(self, version: str) -> None:
         temporary = self.folder / "current.tmp"

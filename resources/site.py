@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class SiteStore(dg.ConfigurableResource):
             try:
                 version = _write_tree(staged, files)
                 target = self._versions_folder / version
+                if target.exists() and _version_of(target) != version:  # damaged since
+                    target.rename(self._versions_folder / f"{STAGING}{uuid.uuid4().hex}")
                 if not target.exists():
                     staged.rename(target)
                     _sync_folder(self._versions_folder)
@@ -87,11 +89,27 @@ class SiteStore(dg.ConfigurableResource):
         return None if live is None else self._versions_folder / live
 
     def versions(self) -> list[str]:
-        """The versions that led here, oldest first; those after the live one were rolled back."""
+        """The versions that led here, oldest first; those after the live one were rolled back.
+
+        Raises:
+            ValueError: `history.json` is damaged.
+        """
+        path = Path(self.root) / "history.json"
         try:
-            return json.loads((Path(self.root) / "history.json").read_text())["versions"]
+            return [str(version) for version in json.loads(path.read_bytes())["versions"]]
         except FileNotFoundError:
             return []
+        except (ValueError, LookupError, TypeError):
+            raise ValueError(
+                f"{path} is damaged: remove it; the live version stays, the way back is forgotten"
+            ) from None
+
+    def damage(self) -> str:
+        """What is wrong with the live version, or nothing. All of it is read for it."""
+        live, folder = self.current(), self.current_folder()
+        if live is None or folder is None or _version_of(folder) == live:
+            return ""
+        return f"{folder} is not what was published: materialize published_collections again"
 
     def prune(self, keep: int) -> list[str]:
         """Remove all but the newest `keep` versions and return what was removed, in order.
@@ -186,6 +204,21 @@ def _write_tree(folder: Path, files: Iterable[tuple[str, bytes]]) -> str:
         _sync_file(folder / path)
     for parent in {folder / parent for path in digests for parent in Path(path).parents}:
         _sync_folder(parent)
+    return _version(digests)
+
+
+def _version_of(folder: Path) -> str:
+    """The version that the files of a folder have now."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return _version(
+        {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+    )
+
+
+def _version(digests: Mapping[str, str]) -> str:
     listing = "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
     return hashlib.sha256(listing.encode()).hexdigest()[:VERSION_LENGTH]
 

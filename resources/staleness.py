@@ -6,7 +6,7 @@ own staleness skips edges from all days of a partitioned asset, and its conditio
 while they are evaluated; this reads the event log, so that nothing is lost while a daemon is down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -61,6 +61,38 @@ class Follow(dg.AutomationCondition):
         return dg.AutomationResult(context, subset)
 
 
+@dataclass(frozen=True)
+class Edited(dg.AutomationCondition):
+    """True while the content of a file that people edit is not the one that was last looked at.
+
+    A file that cannot be used, as in the middle of an edit, is left until it can.
+
+    Attributes:
+        path: Of the file.
+        part: What of it counts.
+        version: Of that part of that file; raises ValueError where it cannot be used.
+    """
+
+    path: str
+    part: str
+    version: Callable[[str, str], str]
+
+    @property
+    def description(self) -> str:
+        return f"{self.part} ({self.path}) has been edited"
+
+    def evaluate(self, context: Any) -> dg.AutomationResult:
+        view, key = context.asset_graph_view, context.key
+        records = _records_of(view)
+        try:
+            edited = self.version(self.path, self.part) != records.content(key)
+        except ValueError:
+            edited = False
+        edited = edited and not records.held(key)
+        subset = view.get_full_subset(key=key) if edited else view.get_empty_subset(key=key)
+        return dg.AutomationResult(context, subset)
+
+
 class Change(NamedTuple):
     """An input whose content is not what was used: which, when it was made, rows that are new."""
 
@@ -72,6 +104,11 @@ class Change(NamedTuple):
 
 class Records(EventLog):
     """What of every asset of a graph is out of date, beside what there is."""
+
+    def content(self, key: dg.AssetKey) -> str | None:
+        """The version of an unpartitioned asset's content; None before there is any."""
+        last = self.made(key).get(None)
+        return None if last is None else _version(self._record(key, last))
 
     def changes(self, key: dg.AssetKey, partition: str | None) -> Iterator[Change]:
         """The inputs of a materialized partition that have other content than it was made from."""
@@ -106,6 +143,8 @@ class Records(EventLog):
                 if latest.storage_id < made and latest.run_id == own:
                     continue
                 before = self._seen(parent, one, seen, own, made, latest.storage_id)
+                if before is None and self.is_observed(parent):
+                    before = latest  # the first look
                 yield parent, one, before, latest
 
     def due(self, key: dg.AssetKey) -> dict[str | None, list[Change]]:
@@ -193,9 +232,11 @@ class Records(EventLog):
         made: int,
         before: int,
     ) -> Any:
-        """The record of a parent that a materialization was made from; None: there was none."""
+        """The record of a parent that a materialization was made from; None: there was none. Of
+        what is only looked at, the first look stands for all that was made before it."""
+        first = None
         while True:
-            page = self.instance.fetch_materializations(
+            page = self._fetch(parent)(
                 dg.AssetRecordsFilter(
                     parent,
                     asset_partitions=None if partition is None else [partition],
@@ -208,7 +249,8 @@ class Records(EventLog):
                 if record.storage_id <= seen or of_own_run:
                     return record
             if not page:
-                return None
+                return first if self.is_observed(parent) else None
+            first = page[-1]
             before = page[-1].storage_id
 
 
@@ -225,14 +267,15 @@ def last_tick(cron: str, now: datetime) -> float:
 
 def _version(record: Any) -> str:
     """The content of a materialization; one that does not say counts as new."""
-    event = record.asset_materialization
+    event = record.asset_materialization or record.asset_observation
     tags = event.tags or {}
-    if tags.get("dagster/data_version_is_user_provided"):
+    if record.asset_observation or tags.get("dagster/data_version_is_user_provided"):
         return tags["dagster/data_version"]
     content = event.metadata.get(DATA_VERSION)
     return str(content.value) if content else f"event {record.storage_id}"
 
 
 def _rows(record: Any) -> int:
-    rows = record.asset_materialization.metadata.get(ROWS)
+    event = record.asset_materialization or record.asset_observation
+    rows = event.metadata.get(ROWS)
     return int(rows.value) if rows else 0

@@ -1,6 +1,8 @@
 """catalog.yaml: which files a catalog comes in, and what their columns mean."""
 
 import codecs
+import hashlib
+import json
 import re
 from datetime import date, datetime
 from pathlib import Path
@@ -8,7 +10,6 @@ from string import Formatter
 from typing import Annotated, Any, Literal
 
 import dagster as dg
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,8 +22,22 @@ from pydantic import (
 )
 
 from resources.addresses import secret_in_address
+from resources.yaml_files import UnusableYaml, read_yaml, wrong_keys
 
 OVERRIDES = "vocabulary.yaml"  # beside catalog.yaml
+PARTS: dict[str, Any] = {  # what of catalog.yaml is read together
+    "file_settings": {
+        **dict.fromkeys(("feeds", "format", "tables", "day", "day_format"), True),
+        "columns": {"day": True},
+    },
+    "row_settings": {
+        *("only", "rows", "snapshot", "missing_day", "columns", "defaults", "attributes"),
+        *("decimal", "day_format", "nulls", "words", "images_from"),
+    },
+    "lexicon": {"lexicon"},
+    "collection_settings": {"product_type", "collections"},
+    "page_settings": {"noun", "phrases", "site"},
+}
 AVAILABILITY = ("in_stock", "out_of_stock", "preorder", "unknown")
 OPERATIONS = ("upsert", "delete")
 
@@ -108,7 +123,8 @@ class Columns(_Settings):
     """The columns of each product field. Only `id` is needed.
 
     `parent` names the product that a row is a part of (a variant), by its id, or by the column
-    `parent_key`. `status` says whether a product is for sale at all (active, draft, archived), in
+    `parent_key`; rows that name what has no row of its own stay products, and count as one.
+    `status` says whether a product is for sale at all (active, draft, archived), in
     the words of `availability`, which says whether it can be had now.
     """
 
@@ -193,10 +209,13 @@ class Models(_Settings):
 
 
 class Collections(_Settings):
-    """How large a collection is. `min_sellers` is 3, or 1 where no column names sellers; with no
-    `max_products`, a page holds all that belongs there, up to 1,000 (fewer on thousands of pages).
+    """How large a collection is, and which there are already. `min_sellers` is 3, or 1 where no
+    column names sellers; with no `max_products`, a page holds all that belongs there, up to 1,000
+    (fewer on thousands of pages). `existing` is the attribute whose values are collections that
+    people made: each is a page under its own name, and the scorecard compares the others with it.
     """
 
+    existing: Name | None = None
     min_products: Annotated[int, Field(ge=1)] = 10
     min_sellers: Annotated[int, Field(ge=1)] = 3
     max_products: Annotated[int, Field(ge=1)] | None = None
@@ -303,6 +322,13 @@ class CatalogConfig(_Settings):
         return self
 
     @model_validator(mode="after")
+    def _existing_collections_are_an_attribute(self) -> "CatalogConfig":
+        existing = self.collections.existing
+        if existing is not None and not {existing, "*"} & self.attributes.keys():
+            raise ValueError(f"collections.existing: {existing!r} is no key of attributes")
+        return self
+
+    @model_validator(mode="after")
     def _one_seller_is_enough_for_one(self) -> "CatalogConfig":
         if "min_sellers" not in self.collections.model_fields_set and not self.columns.seller:
             collections = self.collections.model_copy(update={"min_sellers": 1})
@@ -312,7 +338,8 @@ class CatalogConfig(_Settings):
     @property
     def type_key(self) -> str | None:
         """The attribute that says what kind of thing a product is: by default the first."""
-        return self.product_type or next((key for key in self.attributes if key != "*"), None)
+        kinds = (key for key in self.attributes if key not in ("*", self.collections.existing))
+        return self.product_type or next(kinds, None)
 
     @classmethod
     def load(cls, path: str | Path) -> "CatalogConfig":
@@ -322,7 +349,7 @@ class CatalogConfig(_Settings):
             CatalogConfigError: the file is missing, is not YAML, or has a wrong setting.
         """
         path = Path(path)
-        content = _read_yaml(path)
+        content = _read(path)
         if not isinstance(content, dict):
             raise CatalogConfigError(f"{path}: holds no settings (expected `feeds:`, `columns:`)")
         slug = re.sub(r"[^a-z0-9_]+|__+", "-", path.stem.lower()).strip("-_") or "catalog"
@@ -342,21 +369,31 @@ def load_overrides(path: Path) -> dict[str, dict[str, str | None]]:
         return {}
     words = TypeAdapter(dict[Name, dict[Name, Name | None]], config=_Settings.model_config)
     try:
-        return words.validate_python(_read_yaml(path) or {})
+        return words.validate_python(_read(path) or {})
     except ValidationError as error:
         raise _wrong(path, error) from None
 
 
-def _read_yaml(path: Path) -> Any:
+def part_version(path: str, part: str) -> str:
+    """A hash of a part of catalog.yaml (`PARTS`), or of the vocabulary.yaml beside it: of what it
+    means, so that comments and order make no other.
+
+    Raises:
+        CatalogConfigError: the file is missing or wrong.
+    """
+    if part in PARTS:
+        found: Any = CatalogConfig.load(path).model_dump(mode="json", include=PARTS[part])
+    else:
+        found = load_overrides(Path(path).with_name(OVERRIDES))
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except Exception as error:  # PyYAML's own, and what its tags let through (`!!int x`, `[[[...`)
-        raise CatalogConfigError(f"{path}: cannot be read: {error}") from error
+        return read_yaml(path)
+    except UnusableYaml as error:
+        raise CatalogConfigError(f"{path}: cannot be read: {error}") from None
 
 
 def _wrong(path: Path, error: ValidationError) -> CatalogConfigError:
-    lines = [
-        f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-        for problem in error.errors()
-    ]
-    return CatalogConfigError("\n".join([f"{path}: wrong settings:", *lines]))
+    return CatalogConfigError("\n".join([f"{path}: wrong settings:", *wrong_keys(error)]))

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import dagster as dg
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -17,6 +16,7 @@ from pydantic import (
 )
 
 from resources.addresses import secret_in_address
+from resources.yaml_files import UnusableYaml, read_yaml, wrong_keys
 
 EXAMPLE = 'name: mine\nratings:\n  - {path: "ratings/{day}.jsonl", format: pairs}\nimages: images'
 
@@ -150,21 +150,16 @@ class StudioConfig(_Settings):
             StudioConfigError: the file is missing, is not YAML, or has a wrong setting.
         """
         path = Path(path)
+        if not path.exists():
+            raise StudioConfigError(f"{path}: no such file. Make it, for example with:\n{EXAMPLE}")
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise StudioConfigError(
-                f"{path}: no such file. Make it, for example with:\n{EXAMPLE}"
-            ) from None
-        except Exception as error:  # PyYAML's own, and what its tags let through (`!!int x`)
-            raise StudioConfigError(f"{path}: cannot be read: {error}") from error
+            content = read_yaml(path)
+        except UnusableYaml as error:
+            raise StudioConfigError(f"{path}: cannot be read: {error}") from None
         if not isinstance(content, dict):
             raise StudioConfigError(f"{path}: holds no settings. For example:\n{EXAMPLE}")
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            lines = [
-                f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-                for problem in error.errors()
-            ]
-            raise StudioConfigError("\n".join([f"{path}: wrong settings:", *lines])) from None
+            lines = [f"{path}: wrong settings:", *wrong_keys(error)]
+            raise StudioConfigError("\n".join(lines)) from None

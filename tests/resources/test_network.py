@@ -264,6 +264,7 @@ def test_public_addresses(address):
             "::93.184.215.14",
         ),
         *("2001:0:4136:e378:8000:63bf:3fff:fdd2", "100::1"),
+        *("192.0.0.8", "192.88.99.1", "3fff::1", "64:ff9b::192.0.0.8"),
     ],
 )
 def test_addresses_that_are_not_public(address):

@@ -16,7 +16,8 @@ def test_an_id_and_a_feed_are_enough(tmp_path):
     config = load(tmp_path, LEAST)
     assert config.name == "my-shop"
     assert config.collections.model_dump() == {
-        **{"min_products": 10, "min_sellers": 1, "max_products": None}
+        "existing": None,
+        **{"min_products": 10, "min_sellers": 1, "max_products": None},
     }
     assert load(tmp_path, LEAST, "clothing_cc0.yaml").name == "clothing_cc0"
 
@@ -66,6 +67,7 @@ def test_short_and_long_forms_mean_the_same(tmp_path):
         ({"feeds": "feed.csv"}, "feeds"),
         ({"collection": {}}, "collection"),
         ({"collections": {"min_products": 0}}, "collections.min_products"),
+        ({"collections": {"existing": "tags"}}, "collections.existing"),
         ({"vlm_budget": -1}, "vlm_budget"),
         ({"defaults": {"currency": "dollars"}}, "defaults.currency"),
         ({"day": "tomorrow"}, "day"),
