@@ -23,7 +23,11 @@ NEW_PHOTO = 7  # view of a replaced photo
 
 @dataclass(frozen=True)
 class World:
-    """What a world is a function of; products and days only say how much of it is written."""
+    """What a world is a function of; products and days only say how much of it is written.
+
+    `told_as` is the day that the first one is told as: the same days, told as the same, have the
+    same feeds and searches whenever they are. None: as itself.
+    """
 
     first_day: date
     days: int
@@ -31,6 +35,11 @@ class World:
     seed: int
     image_size: int
     huge_title: int
+    told_as: date | None = None
+
+    def ordinal(self, day: int) -> int:
+        """Number of a day that its random draws begin with."""
+        return (self.told_as or self.first_day).toordinal() + day
 
     def share(self, day: int) -> range:
         """Numbers of the products that are new on a day: contiguous, in equal shares."""
@@ -122,7 +131,7 @@ def make_feed(world: World, day: int) -> Feed:
     for place, kind in enumerate(KINDS):
         if kind == HUGE_KIND and day != min(1, world.days - 1):
             continue  # one in the whole world is enough, on the second day
-        number = BROKEN_BASE + (world.first_day.toordinal() + day) * 100 + place
+        number = BROKEN_BASE + world.ordinal(day) * 100 + place
         item = product(world.seed, number)
         row = {**_row(item), "images": [f"images/{item.sku}-0.jpg"]}
         feed.photos[row["images"][0]] = (item, 0)
@@ -130,7 +139,7 @@ def make_feed(world: World, day: int) -> Feed:
         if broken[-1].sku:
             feed.truths.append((item.sku, dict(item.attributes)))
     mixed = [*good, *broken]
-    order = np.random.default_rng([world.seed, 91, world.first_day.toordinal() + day])
+    order = np.random.default_rng([world.seed, 91, world.ordinal(day)])
     feed.rows = [mixed[i] for i in order.permutation(len(mixed))]
     feed.rejects = [
         (number, row.kind, row.field, row.sku)

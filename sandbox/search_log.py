@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import date
 from functools import lru_cache
 
 import numpy as np
@@ -76,17 +75,16 @@ def _typed(intent: Intent, rng: np.random.Generator) -> tuple[str, bool]:
     return text, True
 
 
-def searches(seed: int, day: date) -> tuple[dict[str, int], Mapping[str, Intent | None]]:
+def searches(seed: int, day: int) -> tuple[dict[str, int], Mapping[str, Intent | None]]:
     """Counts of a day's queries, and what each meant; None for a query without a product.
 
-    A prefix means what the query it was cut from meant most often that day.
+    `day` is its number (`World.ordinal`). A prefix means what the query it was cut from meant most
+    often that day.
     """
-    rng = np.random.default_rng([seed, 82, day.toordinal()])
+    rng = np.random.default_rng([seed, 82, day])
     ranks = np.arange(1, INTENTS + 1, dtype=float)
     # Fashion moves: each day shakes the popularity of every intent a little.
-    shares = ranks**-SKEW * np.random.default_rng([seed, 83, day.toordinal()]).lognormal(
-        0, 0.3, INTENTS
-    )
+    shares = ranks**-SKEW * np.random.default_rng([seed, 83, day]).lognormal(0, 0.3, INTENTS)
     volume = int(SEARCHES * rng.uniform(0.85, 1.15))
     counts: Counter[str] = Counter()
     meanings: dict[str, Counter[Intent | None]] = {}

@@ -21,6 +21,7 @@ import yaml
 from PIL import Image
 
 from sandbox.candidates import BASE, candidate
+from sandbox.days import first_day
 from sandbox.pictures import picture
 from sandbox.portraits import OCCUPATIONS, THINGS, Person, draw_person, portrait
 from sandbox.raters import RATERS, Eye, choose, qualities
@@ -309,7 +310,8 @@ def main() -> None:
     def tell(done: int, total: int) -> None:
         print(f"studio: day {done} of {total} has been rated", flush=True)
 
-    write_studio(arguments.folder, Studio(arguments.seed, days=arguments.days), tell)
+    start = first_day(arguments.folder / "ratings", arguments.days)
+    write_studio(arguments.folder, Studio(arguments.seed, start, arguments.days), tell)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import polars as pl
 import yaml
 
 from sandbox.breakage import HUGE_TITLE
+from sandbox.days import first_day
 from sandbox.feeds import World, make_feed, write_feed
 from sandbox.search_log import searches
 from sandbox.vocabulary import PHRASES, SYNONYMS
@@ -66,6 +67,7 @@ def _fingerprint(world: World, day: date, number: int) -> str:
         "products": [share.start, share.stop, world.products],
         "image_size": world.image_size,
         "huge_title": world.huge_title,
+        **({"told_as": world.told_as.isoformat()} if world.told_as else {}),
     }
     return json.dumps(facts, sort_keys=True)
 
@@ -81,7 +83,7 @@ def _write_day(world: World, number: int, root: Path, parts: Path, fingerprint: 
     shutil.rmtree(fresh, ignore_errors=True)
     feed = make_feed(world, number)
     write_feed(world, feed, fresh)
-    queries, meant = searches(world.seed, date.fromisoformat(day))
+    queries, meant = searches(world.seed, world.ordinal(number))
     lines = [json.dumps({"query": q, "count": n}, ensure_ascii=False) for q, n in queries.items()]
     _replace(root / "search_log" / f"{day}.jsonl", "\n".join(lines) + "\n")
     records = {
@@ -154,6 +156,7 @@ def write_world(
     truth: Path,
     days: int | Sequence[date] = DAYS,
     start: date = FIRST_DAY,
+    told_as: date | None = None,
     products: int = PRODUCTS,
     seed: int = 0,
     image_size: int = 128,
@@ -167,6 +170,7 @@ def write_world(
         truth: Folder of the truth, apart from `root`: no pipeline may read it.
         days: How many days from `start`, or the days themselves (consecutive).
         start: First day, when `days` is a number.
+        told_as: See `World`.
         products: New products over all days; product i is the same in a world of any size.
         seed: Of everything.
         image_size: Side of the photos in pixels.
@@ -180,7 +184,7 @@ def write_world(
         raise ValueError("the days of a world are consecutive")
     if root.resolve() in (truth.resolve(), *truth.resolve().parents):
         raise ValueError("the truth must not lie inside the folder that the pipeline reads")
-    world = World(dates[0], len(dates), products, seed, image_size, huge_title)
+    world = World(dates[0], len(dates), products, seed, image_size, huge_title, told_as)
     parts = truth / "days"
     _replace(root / "catalog.yaml", yaml.safe_dump(CATALOG, sort_keys=False))
     wrote = False
@@ -217,6 +221,8 @@ def main() -> None:
         arguments.folder,
         truth=arguments.truth,
         days=arguments.days,
+        start=first_day(arguments.folder / "feeds", arguments.days),
+        told_as=FIRST_DAY,
         products=arguments.products,
         seed=arguments.seed,
         image_size=arguments.image_size,
