@@ -1,19 +1,22 @@
 # make demo                 the sandbox: both systems, one after the other
 # make demo CATALOG=products.csv  the first system on your own products: a file, a folder, an
 #                           address, or a catalog.yaml that says how they are read
+#                           the targets below it that work on a catalog take CATALOG, too
 # make pinlanding [WORLD=0] the first alone: a catalog becomes a published site; WORLD: its seed
 # make rl [OBJECTIVE=joint SEED=0]  the second alone: tune the text-to-image model, and judge it
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make rate-collections [TOPICS=4]    people say, blind, whether products belong in collections
-# make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, or list them
+# make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, and tables that were
+#                           superseded over a day ago; or list the runs
 # make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
 # make test | check         the test suite | linters, types, architecture, definitions
 # make prove-scale          topics and feeds of a million products: memory and cost, some minutes
 # make prove-real           against thirty lines of scikit-learn, on catalogs of other people: an hour
 # make prove-production     the pipeline on S3 and on Ray, with killed workers: some minutes
 # make prove-servers        against `transformers serve` and a language model: some minutes
-# make doctor               whether this machine and platform.yaml will do, and how to mend it
+# make doctor [DEEP=1]      whether this machine and platform.yaml will do, and how to mend it;
+#                           DEEP: and whether every stored file still is what was written
 # make plan PRODUCTS=1e9 DAILY=1e7 GPU=h100 [GPUS=8]   hours, storage and money, with sources
 # make bench                stages, engines, index, nights, topics, collections and RL against their peers
 # make sandbox-weights      train the sandbox's tiny models again
@@ -21,10 +24,11 @@
 .DEFAULT_GOAL := demo
 PYTHON ?= python3
 BIN := .venv/bin
-export PLATFORM_CATALOG := $(CATALOG)
+CATALOG_OF := $(if $(CATALOG),--catalog "$(CATALOG)")
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
-export OBJECTIVE SEED WORLD PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DESCRIBED
+# NAME=value becomes --name value
+option = $(if $($(1)),--$(2) $($(1)))
 
 .PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale prove-real \
 	prove-production prove-servers doctor plan bench sandbox-weights clean
@@ -40,28 +44,28 @@ export OBJECTIVE SEED WORLD PAIRS TOPICS DAYS DRY_RUN PRODUCTS DAILY GPU GPUS DE
 	@touch $@
 
 demo: .venv/installed
-	@$(BIN)/python -m operations demo
+	@$(BIN)/python -m operations demo $(CATALOG_OF) $(call option,WORLD,world)
 
 pinlanding: .venv/installed
-	@$(BIN)/python -m operations pinlanding
+	@$(BIN)/python -m operations pinlanding $(CATALOG_OF) $(call option,WORLD,world)
 
 rl: .venv/installed
-	@$(BIN)/python -m operations rl
+	@$(BIN)/python -m operations rl $(CATALOG_OF) $(call option,OBJECTIVE,objective) $(call option,SEED,seed)
 
 dev: .venv/installed
-	@$(BIN)/python -m operations dev
+	@$(BIN)/python -m operations dev $(CATALOG_OF) $(call option,PORT,port)
 
 rate: .venv/installed
-	@$(BIN)/python -m operations rate
+	@$(BIN)/python -m operations rate $(CATALOG_OF) $(call option,OBJECTIVE,objective) $(call option,PAIRS,pairs) $(call option,PORT,port)
 
 rate-collections: .venv/installed
-	@$(BIN)/python -m operations rate-collections
+	@$(BIN)/python -m operations rate-collections $(CATALOG_OF) $(call option,TOPICS,topics) $(call option,PORT,port)
 
 prune: .venv/installed
-	@$(BIN)/python -m operations prune
+	@$(BIN)/python -m operations prune $(CATALOG_OF) $(call option,DAYS,days) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 prove-operations: .venv/installed
-	$(BIN)/python -m operations.proof
+	$(BIN)/python -m operations.proof $(call option,DAYS,days) $(call option,PRODUCTS,products)
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -85,10 +89,11 @@ prove-servers: .venv/installed
 	$(BIN)/python -m pytest -m served
 
 doctor: .venv/installed
-	@PYTHONWARNINGS=ignore $(BIN)/python -m operations doctor
+	@PYTHONWARNINGS=ignore $(BIN)/python -m operations doctor $(CATALOG_OF) $(if $(DEEP),--deep)
 
 plan: .venv/installed
-	@PYTHONWARNINGS=ignore $(BIN)/python -m operations plan
+	@PYTHONWARNINGS=ignore $(BIN)/python -m operations plan $(call option,PRODUCTS,products) \
+		$(call option,DAILY,daily) $(call option,GPU,gpu) $(call option,GPUS,gpus) $(call option,DESCRIBED,described)
 
 bench: .venv/installed
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,ray,bench]'

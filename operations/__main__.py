@@ -1,22 +1,22 @@
-"""The command line: `python -m operations --help` lists the commands.
+"""The command line: `content-first --help`, or `python -m operations --help`, lists the commands.
 
-The Makefile and the units of `deploy/systemd` call it. Most commands take their options from the
-environment (`resources/profiles.py`).
+The Makefile and the units of `deploy/systemd` call it. What is one command's own is an option of
+it; where things are, and which models are used, is a setting (`resources/profiles.py`).
 """
 
 import importlib
-import os
 import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from operations.doctor import doctor
-from operations.files import use_files
+from operations.files import Catalog, use_files
 from operations.instance import (
     DAGSTER,
     LOCATIONS,
@@ -26,38 +26,57 @@ from operations.instance import (
     serve_command,
     set_pools,
 )
-from operations.pinlanding import pinlanding
+from operations.pinlanding import make_collections
 from operations.plan import plan
 from operations.products import print_products
 from operations.rating import run, serve
 from operations.retention import delete, superseded
-from operations.rl import rl
+from operations.rl import make_rl
 from operations.sheet import Sheet, take_items
 from resources.feeds.catalog_config import CatalogConfigError
 from resources.feeds.rows import FeedError
 from resources.feeds.studio_config import StudioConfigError
 from resources.lake import MissingPartition
 from resources.profiles import REPOSITORY, resources, settings
+from rl_diffusion_assets.policy.tasks import RUNS
 
 KEEP_DAYS = 30
 
+World = Annotated[int, typer.Option(min=0, help="Seed of the sandbox's shop.")]
+Run = StrEnum("Run", list(RUNS))
+JOINT = Run("joint")
+Objective = Annotated[Run, typer.Option(help="What the model is tuned to.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the tuning.")]
+Port = Annotated[int, typer.Option(min=1, max=65_535, help="On 127.0.0.1.")]
 
-def demo() -> None:
+
+def demo(catalog: Catalog = "", world: World = 0) -> None:
     """The first system; with the sandbox's catalog the second, too, at its default size."""
-    use_files()
-    pinlanding()
+    use_files(catalog)
+    make_collections(world)
     if settings().truth:
-        rl()
+        make_rl()
 
 
-def dev() -> None:
+def pinlanding(catalog: Catalog = "", world: World = 0) -> None:
+    """The first system: a catalog becomes a published site."""
+    use_files(catalog)
+    make_collections(world)
+
+
+def rl(catalog: Catalog = "", objective: Objective = JOINT, seed: Seed = 0) -> None:
+    """The second system: tune the text-to-image model, and judge it."""
+    use_files(catalog)
+    make_rl(objective.value, seed)
+
+
+def dev(catalog: Catalog = "", port: Port = 3000) -> None:
     """Dagster's UI and daemon on 127.0.0.1, over the data of the catalog."""
-    use_files()
+    use_files(catalog)
     chosen = settings()
     env = environment(chosen)
     with only_one(chosen):
         open_instance().dispose()
-        port = int(os.environ.get("PORT", "3000"))
         print(f"Dagster UI for {chosen.name}: http://127.0.0.1:{port}", flush=True)
         process = subprocess.Popen(serve_command(port), cwd=REPOSITORY, env=env)
         try:
@@ -66,32 +85,36 @@ def dev() -> None:
             process.wait()
 
 
-def rate() -> None:
+def rate(
+    catalog: Catalog = "",
+    objective: Objective = JOINT,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of pictures.")] = 40,
+    port: Port = 3001,
+) -> None:
     """The page on which people compare pictures of the base and the tuned model."""
+    use_files(catalog)
     try:
-        serve(
-            settings().studio,
-            resources()["lake"],
-            os.environ.get("OBJECTIVE") or "joint",
-            count=int(os.environ.get("PAIRS") or 40),
-            port=int(os.environ.get("PORT") or 3001),
-        )
+        serve(settings().studio, resources()["lake"], objective.value, count=pairs, port=port)
     except MissingPartition as error:
         sys.exit(error.description)
     except StudioConfigError as error:
         sys.exit(str(error))
 
 
-def rate_collections() -> None:
+def rate_collections(
+    catalog: Catalog = "",
+    topics: Annotated[int, typer.Option(min=1, help="Collections of each kind.")] = 4,
+    port: Port = 3001,
+) -> None:
     """The page on which people say whether products belong in collections."""
+    use_files(catalog)
     chosen, used = settings(), resources()
     try:
-        items = take_items(used["lake"], int(os.environ.get("TOPICS") or 4))
+        items = take_items(used["lake"], topics)
     except MissingPartition as error:
         sys.exit(error.description)
     if not items:
         sys.exit("there are no collections with pictures to rate")
-    port = int(os.environ.get("PORT") or 3001)
     sheet = Sheet(used["lake"], used["ratings"], items)
     run(sheet, f"{len(items)} products of {chosen.name} to rate", port)
 
@@ -124,16 +147,19 @@ def bootstrap() -> None:
             print(f"pool {pool}: {slots}{kept}")
 
 
-def prune() -> None:
-    """Delete runs that ended over DAYS days ago and are the last word on nothing; with DRY_RUN=1
-    only list them."""
-    days = os.environ.get("DAYS") or str(KEEP_DAYS)
-    if not days.isdecimal():
-        sys.exit(f"DAYS={days!r}: a whole number of days is needed")
-    dry = os.environ.get("DRY_RUN", "0") not in ("", "0")
+def prune(
+    catalog: Catalog = "",
+    days: Annotated[int, typer.Option(min=0, help="Runs that ended within so many days stay.")] = (
+        KEEP_DAYS
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+) -> None:
+    """Delete runs that ended long ago and are the last word on nothing, and tables of the lake that
+    were superseded over a day ago."""
+    use_files(catalog)
     environment(settings())
     with open_instance() as instance:
-        before = datetime.now(UTC) - timedelta(days=int(days))
+        before = datetime.now(UTC) - timedelta(days=days)
         graphs = [
             importlib.import_module(f"{name}.definitions").defs().resolve_asset_graph()
             for name in LOCATIONS
@@ -142,9 +168,11 @@ def prune() -> None:
         for record in records:
             run = record.dagster_run
             print(f"{run.run_id}  {record.create_timestamp:%Y-%m-%d}  {run.status.value}")
-            if not dry:
+            if not dry_run:
                 delete(instance, run.run_id)
-    print(f"{len(records)} superseded runs {'would be' if dry else 'were'} deleted")
+    print(f"{len(records)} superseded runs {'would be' if dry_run else 'were'} deleted")
+    if not dry_run:
+        resources()["lake"].sweep()
 
 
 def map_(

@@ -5,6 +5,8 @@ ratings of the day, so that `preference_pairs` receives them as it does all othe
 voted is read back from there, and no other state is kept.
 """
 
+import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -12,6 +14,7 @@ import math
 import os
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -188,6 +191,7 @@ class Ballot:
         self._studio = Studio(config_path=str(studio))
         self._path, _ = destination(studio)
         self._pairs, self._seed = pairs, seed
+        self._written = sizes(self._path)
         self._choices = dict(self._read_back())
 
     def shown(self, rater: str) -> list[Shown]:
@@ -227,15 +231,24 @@ class Ballot:
             OSError: it could not be written; the file is as it was.
         """
         shown, letter = self.find(rater, key), CHOICES[choice]
-        if (rater, shown.pair) in self._choices:
-            return
         row = {
             **{"rater": rater, "prompt": shown.pair.prompt},
             **{"a": shown.left, "b": shown.right, "choice": letter},
         }
-        day = datetime.now(UTC).date().isoformat()
-        append(Path(self._path.replace("{day}", day)), json.dumps(row, ensure_ascii=False))
+        path = Path(self._path.replace("{day}", datetime.now(UTC).date().isoformat()))
+        with alone_in(path.parent):
+            self._catch_up()
+            if (rater, shown.pair) in self._choices:
+                return
+            append(path, json.dumps(row, ensure_ascii=False))
+            self._written = sizes(self._path)
         self._choices[rater, shown.pair] = _winner(letter, shown.left, shown.right)
+
+    def _catch_up(self) -> None:
+        """Reads votes that another server has written, or this one before it was started."""
+        if self._written != (written := sizes(self._path)):
+            self._choices = dict(self._read_back())
+            self._written = written
 
     def result(self) -> Result:
         """Who was preferred so far, in all votes on these pairs."""
@@ -255,8 +268,9 @@ class Ballot:
     def _read_back(self) -> Iterator[tuple[tuple[str, Pair], str | None]]:
         """((rater, pair), name of the preferred picture) of each earlier vote on these pairs."""
         pairs = {(p.prompt, frozenset((p.base, p.tuned))): p for p in self._pairs}
-        for day in self._studio.days():
-            for received in self._studio.ratings(day):
+        studio = Studio(config_path=self._studio.config_path)  # one that has not read them yet
+        for day in studio.days():
+            for received in studio.ratings(day):
                 if received.format != "pairs":
                     continue
                 votes, _ = read_votes(received.rows, file=received.file, format="pairs")
@@ -268,6 +282,24 @@ class Ballot:
 
 def _winner(choice: str, a: str, b: str) -> str | None:
     return {"a": a, "b": b}.get(choice)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other servers from answering meanwhile: of two answers of a rater one counts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sizes(path: str) -> dict[str, int]:
+    """Bytes of the files of all days at a path with {day}: others once somebody has answered."""
+    pattern = "*".join(map(glob.escape, path.split("{day}")))
+    return {name: os.path.getsize(name) for name in glob.glob(pattern)}
 
 
 def append(path: Path, line: str) -> None:

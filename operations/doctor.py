@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import dagster as dg
 import httpx
 import psutil
+import typer
 
+from operations.files import Catalog, use_files
 from operations.instance import PG_DRIVER, environment
 from resources.engine import Engine
 from resources.feeds.catalog_config import CatalogConfig, CatalogConfigError
@@ -34,6 +36,7 @@ from resources.profiles import (
     Settings,
     automation,
     engine,
+    resources,
     settings,
 )
 from resources.served_model import SERVER
@@ -43,6 +46,7 @@ FREE_DISK_GIB, FREE_MEMORY_GIB = 5.0, 3.0  # of the sandbox's demo, which is the
 DEVICE_MEMORY_GIB = 8.0  # SmolVLM2-2.2B in bfloat16 is 4.5 GB of weights; the rest is a batch
 TIMEOUT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 300.0
+MOST_DAMAGE = 20  # damaged files that are told one by one
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,14 @@ class Finding:
         return f"{line}\n        What to do: {self.remedy}" if self.remedy else line
 
 
-def doctor() -> None:
+def doctor(
+    catalog: Catalog = "",
+    deep: Annotated[bool, typer.Option(help="Read all that is stored, for damage.")] = False,
+) -> None:
     """Look at everything, say what is wrong and how to mend it; exit status 1 if something is."""
+    use_files(catalog)
     found = []
-    for finding in examine():
+    for finding in examine(deep=deep):
         print(finding, flush=True)
         found.append(finding.state)
     wrong, warnings = found.count(WRONG), found.count(WARNING)
@@ -71,8 +79,12 @@ def doctor() -> None:
         sys.exit(1)
 
 
-def examine() -> Iterator[Finding]:
-    """All findings; those about settings alone where they cannot be read."""
+def examine(*, deep: bool = False) -> Iterator[Finding]:
+    """All findings; those about settings alone where they cannot be read.
+
+    Args:
+        deep: Whether all that is stored is read, too: at some 1 GB a second from a fast disk.
+    """
     try:
         chosen, chosen_engine = settings(), engine()
         automation()
@@ -95,6 +107,7 @@ def examine() -> Iterator[Finding]:
         partial(ray, used=chosen_engine),
         pools,
         schedules,
+        *([stored] if deep else []),
     ):
         yield from _guarded(check, chosen)
 
@@ -182,7 +195,10 @@ def disk(chosen: Settings) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(folder).free / 2**30
     if free < FREE_DISK_GIB:
-        remedy = "make room: docs/architecture.md says which folders can be deleted."
+        remedy = (
+            "make room: `make prune` removes old runs and superseded tables; docs/architecture.md "
+            "says which folders can be deleted."
+        )
         yield Finding("data", WRONG, f"{folder}: {free:.1f} GiB free", remedy)
     else:
         yield Finding("data", OK, f"{folder}: {free:,.0f} GiB free")
@@ -323,6 +339,25 @@ def lake(chosen: Settings) -> Iterator[Finding]:
         yield Finding("lake", WRONG, f"{chosen.lake}: reads other bytes than were written", remedy)
     else:
         yield Finding("lake", OK, f"{chosen.lake}: written and read back")
+
+
+def stored(_: Settings) -> Iterator[Finding]:
+    """Whether every table, picture, checkpoint and page still is what was written."""
+    used = resources()
+    site = used["site"].damage()
+    for subject, damage in (
+        ("stored in the lake", used["lake"].damage()),
+        ("stored checkpoints", used["checkpoints"].damage()),
+        ("the live site", [site] if site else []),
+    ):
+        found = list(damage)
+        for line in found[:MOST_DAMAGE]:
+            yield Finding(subject, WRONG, line, "do as it says; nothing else is lost.")
+        if len(found) > MOST_DAMAGE:
+            remedy = "materialize all of the assets again, or restore a backup."
+            yield Finding(subject, WRONG, f"{len(found) - MOST_DAMAGE:,} more files", remedy)
+        if not found:
+            yield Finding(subject, OK, "every file is what was written")
 
 
 def postgres(chosen: Settings) -> Iterator[Finding]:

@@ -5,29 +5,46 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Annotated
 
-import yaml
+import typer
 
 from operations.mapping import map_files, report
 from operations.mapping_files import unescaped
 from resources.feeds.rows import FeedError
 from resources.profiles import data_root
+from resources.yaml_files import UnusableYaml, read_yaml
 
 YAML = (".yaml", ".yml")
 
+Catalog = Annotated[
+    str,
+    typer.Option(
+        envvar="PLATFORM_CATALOG",
+        help="A file, a folder, an address, or a catalog.yaml. Without it that of the settings, or "
+        "the sandbox's shop.",
+        show_default=False,
+    ),
+]
+"""The option of every command that works on a catalog."""
 
-def use_files() -> None:
-    """Where PLATFORM_CATALOG is a file, a folder or an address instead of a catalog.yaml, use the
-    catalog.yaml that was drafted for it, or draft it beside the data folder.
+
+def use_files(named: str) -> None:
+    """Use this catalog; without a name that of the settings, or the sandbox's.
+
+    Where it is a file, a folder or an address instead of a catalog.yaml, use the one that was
+    drafted for it, or draft it beside the data folder.
 
     Raises:
         SystemExit: there is no such file, it cannot be read, or has no ids.
     """
-    named = os.environ.get("PLATFORM_CATALOG", "")
-    if not named or named.lower().endswith(YAML):
+    if not named:
+        return
+    os.environ["PLATFORM_CATALOG"] = named
+    if named.lower().endswith(YAML):
         return
     if "://" not in named and not Path(named).exists():
-        sys.exit(f"CATALOG={named}: there is no such file or folder")
+        sys.exit(f"{named}: there is no such file or folder")
     path = _yaml_of(named)
     if path.exists():
         print(f"{named} is read as {path} says, which is yours to change")
@@ -61,9 +78,9 @@ def _yaml_of(named: str) -> Path:
 def _reads(path: Path, named: str) -> bool:
     """Whether a catalog.yaml names these files among its feeds."""
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        told = read_yaml(path) or {}
         feeds = [told.get("feed"), *(told.get("feeds") or [])]
-    except (yaml.YAMLError, AttributeError, TypeError):
+    except (UnusableYaml, AttributeError, TypeError):
         return True  # its owner broke it: reading it says where
     given = [unescaped(feed) for feed in feeds if isinstance(feed, str)]
     places = [feed if "://" in feed else str((path.parent / feed).resolve()) for feed in given]

@@ -1,18 +1,26 @@
-"""Launches backfills and runs as the UI's buttons do, and follows them to their end."""
+"""Makes assets in a process that is started for it, and follows the runs to their end."""
 
 import contextlib
+import json
+import re
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import dagster as dg
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
 
-from operations.console import Console, Refused
-from operations.instance import Server
-from resources.event_log import PARTITION
+from resources.profiles import REPOSITORY
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 0.5
+QUIET_SECONDS = 10.0
+PROGRESS = re.compile(r"\d[\d,]*/\d[\d,]* ")  # done of all, as in "catalog: 33/319 images"
 CALLS, SECONDS = "model_calls", "step_seconds"  # names in the metadata of steps with a model
 
 
@@ -25,42 +33,65 @@ class Follower:
     cursors: dict[str, str | None] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)  # asset -> items a model worked on
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)  # asset -> run -> of models
+    told: dict[str, float] = field(default_factory=dict)  # work -> when its progress was last said
+    console: Console = field(default_factory=Console)
+    live: Status | None = None
 
     def say(self, text: str) -> None:
+        """A line that stays."""
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        print(f"[{minutes:02d}:{seconds:02d}] {text}", flush=True)
+        # as a Text, since what sellers and models wrote is no markup
+        self.console.print(Text(f"[{minutes:02d}:{seconds:02d}] {text}"), soft_wrap=True)
 
-    def wait(self, filters: dg.RunsFilter, *, backfill: str | None = None) -> None:
-        """Follow the runs that match until they, and the backfill, have ended.
+    def tell(self, text: str) -> None:
+        """What a run says: how far it is in one live line, or, where that is no terminal, at most
+        every `QUIET_SECONDS`; all else as lines that stay."""
+        found = PROGRESS.search(text)
+        if found is None:
+            self.say(text)
+        elif self.console.is_terminal:
+            if self.live is None:
+                self.live = self.console.status("")
+                self.live.start()
+            self.live.update(Text(text))
+        elif time.monotonic() - self.told.get(text[: found.start()], -1e9) >= QUIET_SECONDS:
+            self.told[text[: found.start()]] = time.monotonic()
+            self.say(text)
+
+    def wait(self, run_id: str, alive: Callable[[], None] = lambda: None) -> None:
+        """Follow a run to its end.
+
+        Args:
+            run_id: It may not be there yet.
+            alive: Raises where who makes the run has ended.
 
         Raises:
-            SystemExit: a run or the backfill failed; says where to look.
+            SystemExit: The run failed; says where to look.
         """
-        while True:
-            runs = self.instance.get_runs(filters)
-            for run in runs:
-                self._print_new(run.run_id)
-            failed = [run for run in runs if run.status == dg.DagsterRunStatus.FAILURE]
-            ended = bool(runs) and all(run.is_finished for run in runs)
-            if backfill and not failed:
-                found = self.instance.get_backfill(backfill)
-                ended = found is not None and found.status.value.startswith("COMPLETED")
-                if found is not None and found.status.value in ("FAILED", "CANCELED"):
-                    raise SystemExit(f"backfill {backfill}: {found.status.value} {found.error}")
-            if ended and not failed:
-                return
-            if failed and ended | bool(backfill):
-                raise SystemExit(f"run {failed[0].run_id} failed; `make dev` shows it under Runs.")
+        while (run := self.instance.get_run_by_id(run_id)) is None or not run.is_finished:
+            if run is not None:
+                self._print_new(run_id)
+            alive()
             time.sleep(POLL_SECONDS)
+        self._print_new(run_id)
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+        if run.status != dg.DagsterRunStatus.SUCCESS:
+            raise SystemExit(f"run {run_id} failed; `make dev` shows it under Runs.")
 
     def _print_new(self, run_id: str) -> None:
-        page = self.instance.get_records_for_run(run_id, cursor=self.cursors.get(run_id), limit=500)
-        self.cursors[run_id] = page.cursor
-        for record in page.records:
+        records: list[dg.EventLogRecord] = []
+        more = True
+        while more:
+            page = self.instance.get_records_for_run(run_id, cursor=self.cursors.get(run_id))
+            self.cursors[run_id], more = page.cursor, page.has_more
+            records += page.records
+        for record in records:
             entry = record.event_log_entry
             event = entry.dagster_event
             if event is None:
-                self.say(entry.user_message.strip())
+                self.tell(entry.user_message.strip())
             elif event.event_type_value == "ASSET_MATERIALIZATION":
                 self._materialized(run_id, event.step_materialization_data.materialization)
             elif event.event_type_value in ("STEP_FAILURE", "RUN_FAILURE", "STEP_UP_FOR_RETRY"):
@@ -86,54 +117,71 @@ class Follower:
         self.say(f"{asset}{day}: {rows.value:,} rows" if rows else f"{asset}{day}: done")
 
 
-@dataclass
-class Launcher:
-    """Launches assets of one code location on a live server and waits for them."""
+class Worker:
+    """Materializes assets of one code location in a process of its own, which imports once and
+    answers to nobody but this one (`operations/worker.py`).
 
-    live: Server
-    follower: Follower
-    location: str
+    Args:
+        location: Of the assets.
+        follower: Prints what the runs say.
+        log: File for what libraries print.
+    """
 
-    def backfill(self, assets: Sequence[str], partitions: Sequence[str]) -> None:
-        """Materialize assets over partitions, by their own backfill policies.
+    def __init__(self, location: str, follower: Follower, log: Path):
+        self.follower, self.log = follower, log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "operations.worker", location],
+                cwd=REPOSITORY,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            )
 
-        Raises:
-            SystemExit: the backfill was refused, or failed.
-        """
-        self.follower.say(f"backfill of {len(partitions)} partitions: {', '.join(assets)}")
-        title = f"demo: {assets[0]} to {assets[-1]}"
-        with _refusals():
-            backfill = Console(self.live).backfill(assets, partitions, title)
-        self.follower.wait(dg.RunsFilter(tags={"dagster/backfill": backfill}), backfill=backfill)
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.communicate()
 
     def run(
         self,
         assets: Sequence[str],
+        partitions: Sequence[str] = (),
         *,
-        partition: str = "",
         config: dict[str, Any] | None = None,
     ) -> None:
-        """Materialize assets in one run: unpartitioned ones, or one partition of each.
+        """Materialize assets: unpartitioned ones in one run, or partitions of all of them, by the
+        backfill policy of the first.
 
         Args:
-            assets: of the location.
-            partition: of all of them.
-            config: asset -> its run configuration.
+            assets: Of the location.
+            partitions: Of each.
+            config: Asset -> its run configuration.
 
         Raises:
-            SystemExit: the run was refused, or failed.
+            SystemExit: A run failed.
         """
-        of = f" [{partition}]" if partition else ""
-        self.follower.say(f"run: {', '.join(assets)}{of}")
-        tags = {PARTITION: partition} if partition else {}
-        with _refusals():
-            run = Console(self.live).run(self.location, assets, tags=tags, config=config)
-        self.follower.wait(dg.RunsFilter(run_ids=[run]))
+        several = f"{len(partitions)} partitions" if len(partitions) > 1 else "".join(partitions)
+        self.follower.say(f"{', '.join(assets)}{f' [{several}]' if several else ''}")
+        asked = {"assets": list(assets), "partitions": list(partitions), "config": config or {}}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and there is no answer
+            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline() or "[]") or self._ended()
+        if isinstance(answer, str):
+            raise SystemExit(answer)
+        for run_id in answer:
+            self.follower.wait(run_id, self._alive)
 
+    def _alive(self) -> None:
+        if self._process.poll() is not None:
+            self._ended()
 
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except Refused as error:
-        raise SystemExit(str(error)) from None
+    def _ended(self) -> NoReturn:
+        raise SystemExit(f"the process that makes the assets has ended; see {self.log}")

@@ -167,6 +167,8 @@ def _told(product: dict[str, Any]) -> list[str]:
         price = f"{product['price']:.2f} {product['currency'] or '(which currency?)'}"
     seller = f", by {_line(product['seller'])}" if product["seller"] else ""
     lines.append(f"    {price}, {product['availability'].replace('_', ' ')}{seller}")
+    if product["parent"]:
+        lines.append(f"    a variant of {_line(product['parent'])}")
     if product["description"]:
         lines.append(f"    {_line(product['description'])}")
     values: dict[str, list[str]] = {}

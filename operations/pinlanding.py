@@ -1,19 +1,19 @@
 """The first system through Dagster: from feeds to a published site, and a table of figures."""
 
 import hashlib
-import json
-import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from operations.instance import environment, only_one, open_instance, server
-from operations.launch import Follower, Launcher
+from operations.instance import environment, only_one, open_instance
+from operations.launch import Follower, Worker
 from operations.report import MODEL_STEPS, write_report
+from operations.state import read_state, write_state
 from resources.feeds.catalog_config import OVERRIDES
 from resources.feeds.catalog_source import feed_version
 from resources.profiles import (
@@ -21,8 +21,10 @@ from resources.profiles import (
     SANDBOX_WORLD,
     Settings,
     code_version,
+    only_day,
     resources,
     settings,
+    start_date,
 )
 
 LOCATION = "pinlanding_assets"
@@ -49,47 +51,48 @@ class Plan:
     finished: bool
 
 
-def pinlanding() -> None:
-    """Make the sandbox's feeds where no catalog is given, run what is due, print the figures."""
+def make_collections(world: int = 0) -> None:
+    """Make the sandbox's feeds where no catalog is given, run what is due, print the figures.
+
+    Args:
+        world: Seed of the sandbox's feeds.
+    """
     started = time.monotonic()
     chosen = settings()
     environment(chosen)
     with only_one(chosen):
         if chosen.truth:
-            _write_world(chosen)
+            _write_world(chosen, world)
         with open_instance() as instance:
             follower = Follower(instance, started)
             plan = _plan(chosen, instance)
             if plan.finished:
                 follower.say(f"{chosen.name}: everything is up to date")
             else:
-                follower.say(
-                    f"{chosen.name}: {len(plan.due)} of {len(plan.days)} days are due; "
-                    "starting Dagster"
-                )
-                with server(chosen) as live:
-                    _run(Launcher(live, follower, LOCATION), plan)
-                (chosen.data / STATE).write_text(json.dumps(plan.fingerprint))
+                follower.say(f"{chosen.name}: {len(plan.due)} of {len(plan.days)} days are due")
+                with Worker(LOCATION, follower, chosen.data / "logs" / "worker.log") as worker:
+                    _run(worker, plan)
+                write_state(chosen.data / STATE, plan.fingerprint)
             rates = {asset: follower.rate(asset) for asset in MODEL_STEPS}
             write_report(chosen, follower.calls, rates, time.monotonic() - started)
 
 
-def _write_world(chosen: Settings) -> None:
+def _write_world(chosen: Settings, seed: int) -> None:
     command = [
         *(sys.executable, "-m", "sandbox.world", str(chosen.data / SANDBOX_WORLD)),
         *("--truth", chosen.truth, "--days", str(SANDBOX_DAYS)),
         *("--products", str(SANDBOX_PRODUCTS)),
-        *("--seed", os.environ.get("WORLD") or "0"),
+        *("--seed", str(seed)),
     ]
     subprocess.run(command, check=True, cwd=REPOSITORY)
 
 
-def _run(launcher: Launcher, plan: Plan) -> None:
+def _run(worker: Worker, plan: Plan) -> None:
     if plan.due:
-        launcher.backfill(DAILY_HEAD, plan.due)
-    launcher.run(LEARNING)
-    launcher.backfill(DAILY_TAIL, plan.days)
-    launcher.run(TAIL)
+        worker.run(DAILY_HEAD, plan.due)
+    worker.run(LEARNING)
+    worker.run(DAILY_TAIL, plan.days)
+    worker.run(TAIL)
 
 
 def _settings_files(chosen: Settings) -> bytes:
@@ -106,15 +109,20 @@ def _plan(chosen: Settings, instance: dg.DagsterInstance) -> Plan:
     days = used["source"].days()
     if not days:
         raise SystemExit(f"{chosen.catalog}: no feed was found for any day")
+    first = (only_day() or date.fromisoformat(start_date())).isoformat()
+    if days[0] < first:
+        raise SystemExit(
+            f"{chosen.catalog}: there are feeds of {days[0]}, and days begin on {first}: set "
+            f"PLATFORM_START_DATE={days[0]}, or days.start_date in platform.yaml"
+        )
     feeds = {day: feed_version(used["source"].provenance(day)) for day in days}
     fingerprint = {
         "code": code_version(LOCATION, "resources"),
         "settings": f"{chosen.profile} {hashlib.sha256(_settings_files(chosen)).hexdigest()}",
         "feeds": feeds,
     }
-    path = chosen.data / STATE
-    before = json.loads(path.read_text()) if path.exists() else {}
-    changed = before and any(before[key] != fingerprint[key] for key in ("code", "settings"))
+    before = read_state(chosen.data / STATE)
+    changed = before and any(before.get(key) != fingerprint[key] for key in ("code", "settings"))
     there = set() if changed else set(days)
     for asset in DAILY_HEAD:
         there &= instance.get_materialized_partitions(dg.AssetKey(asset))

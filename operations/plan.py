@@ -1,8 +1,10 @@
-"""`make plan PRODUCTS=1e9 DAILY=1e7 GPU=h100 [GPUS=8 DESCRIBED=1e5]`: what it takes and costs."""
+"""`content-first plan --products 1e9 --daily 1e7 --gpu h100`: what it takes and costs."""
 
-import os
-import sys
 from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 from operations.capacity import (
     BREAKS,
@@ -23,40 +25,53 @@ MOST = 1e12
 WIDTHS = (16, 14, 9, 12, 10, 14)
 
 
-def plan() -> None:
-    """Print the plan for the environment's PRODUCTS, DAILY, GPU, GPUS, DESCRIBED."""
-    print("\n".join(lines(asked())))
+Card = StrEnum("Card", list(CARDS))
+A100 = Card("a100")
 
 
-def asked() -> Request:
-    """What the environment asks for.
+def number(text: str) -> float:
+    """A number from 1 to `MOST`, written as 1000000 or 1e6.
 
     Raises:
-        SystemExit: a number or a card that there is not; names it.
+        typer.BadParameter: it is none, or too small or too large.
     """
-    products = _number("PRODUCTS", 1e6)
-    card = (os.environ.get("GPU") or "a100").lower()
-    if card not in CARDS:
-        sys.exit(f"GPU={card}: there are {', '.join(CARDS)}")
-    daily = _number("DAILY", products / 100)
-    return Request(
-        products,
-        daily,
-        card,
-        int(_number("GPUS", 8)),
-        _number("DESCRIBED", min(1e5, max(150.0, daily / 100))),
-    )
-
-
-def _number(name: str, default: float) -> float:
-    text = os.environ.get(name) or ""
     try:
-        value = float(text) if text else default
+        found = float(text)
     except ValueError:
-        value = -1.0
-    if not 1 <= value <= MOST:
-        sys.exit(f"{name}={text}: a number from 1 to {MOST:.0e} is needed, such as 1e6")
-    return value
+        found = -1.0
+    if not 1 <= found <= MOST:
+        raise typer.BadParameter(f"{text}: a number from 1 to {MOST:.0e} is needed, such as 1e6")
+    return found
+
+
+def plan(
+    products: Annotated[float, typer.Option(parser=number, help="In the catalog.")] = 1e6,
+    daily: Annotated[
+        float | None,
+        typer.Option(parser=number, help="New or changed a day; by default 1 in 100."),
+    ] = None,
+    gpu: Annotated[Card, typer.Option(case_sensitive=False, help="Card.")] = A100,
+    gpus: Annotated[float, typer.Option(parser=number, help="How many cards.")] = 8,
+    described: Annotated[
+        float | None,
+        typer.Option(
+            parser=number,
+            help="Products that the vision-language model looks at a day; by default 1 in 100 of "
+            "those that are new, at least 150 and at most 1e5.",
+        ),
+    ] = None,
+) -> None:
+    """Print what a catalog of this size takes and costs."""
+    print("\n".join(lines(request(products, daily, gpu.value, int(gpus), described))))
+
+
+def request(
+    products: float, daily: float | None, gpu: str, gpus: int, described: float | None
+) -> Request:
+    """What is asked for, with what is left open."""
+    changed = daily or products / 100
+    seen = described or min(1e5, max(150.0, changed / 100))
+    return Request(products, changed, gpu, gpus, seen)
 
 
 def lines(request: Request) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pinlanding_assets.catalog.feed import ParsedFeed, parse_records
 from resources.feeds.catalog_source import CatalogSource
 from resources.quality import Limits
 
-FIELDS = ("title", "description", "price", "currency", "seller", "availability", "url")
+FIELDS = ("parent", "title", "description", "price", "currency", "seller", "availability", "url")
 
 
 def product_lines(day: str, parsed: ParsedFeed, gone: set[str]) -> Iterator[dict[str, Any]]:

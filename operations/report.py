@@ -1,12 +1,12 @@
 """The figures of a data folder: `.data/report.json`, and a short table."""
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
+from operations.state import read_state, write_state
 from pinlanding_assets.catalog.live import live
 from resources.lake import Lake
 from resources.profiles import REPOSITORY, Settings, resources
@@ -133,9 +133,9 @@ def write_rl_report(chosen: Settings, objective: str, seconds: float) -> None:
     """Add a run's figures to the report and print the main ones."""
     figures = rl_figures(resources()["lake"], objective, seconds)
     path = chosen.data.parent / "report.json"
-    report = json.loads(path.read_text()) if path.exists() else {}
+    report = read_state(path)
     report.setdefault("rl", {}).update({f"rl.{objective}.{k}": v for k, v in figures.items()})
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    write_state(path, report)
     print()
     for name in RL_MAIN:
         print(f"  rl.{objective}.{name:<34} {_shown(figures.get(name))}")
@@ -160,10 +160,10 @@ def write_report(
     site = str(index.relative_to(REPOSITORY)) if index.is_relative_to(REPOSITORY) else str(index)
     figures = pinlanding_figures(resources()["lake"], calls, seconds, site)
     path = chosen.data.parent / "report.json"
-    report = json.loads(path.read_text()) if path.exists() else {}
+    report = read_state(path)
     before = report.get("pinlanding", {})
     report["pinlanding"] = figures | costs(rates, chosen.profile.price_per_hour, before)
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    write_state(path, report)
     print()
     for name in MAIN_FIGURES:
         print(f"  {name:<40} {_shown(figures.get(name))}")

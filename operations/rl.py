@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from operations.instance import environment, only_one, open_instance, server
-from operations.launch import Follower, Launcher
+from operations.instance import environment, only_one, open_instance
+from operations.launch import Follower, Worker
 from operations.report import write_rl_report
+from operations.state import read_state, write_state
 from resources.profiles import REPOSITORY, Settings, code_version, resources, settings
 
 LOCATION = "rl_diffusion_assets"
@@ -49,10 +49,9 @@ class Plan:
         return self.prepared and self.state["runs"].get(self.objective) == self.seed
 
 
-def rl() -> None:
-    """Tune the base model to OBJECTIVE (default joint) with SEED (default 0), and judge it."""
+def make_rl(objective: str = "joint", seed: int = 0) -> None:
+    """Tune the base model to an objective (`tasks.RUNS`), and judge it."""
     started = time.monotonic()
-    objective, seed = os.environ.get("OBJECTIVE") or "joint", int(os.environ.get("SEED") or 0)
     chosen = settings()
     environment(chosen)
     with only_one(chosen):
@@ -64,8 +63,10 @@ def rl() -> None:
             if due.finished:
                 follower.say(f"{objective}, seed {seed}: everything is up to date")
             else:
-                with server(chosen) as live:
-                    tune(Launcher(live, follower, LOCATION), chosen, due)
+                with Worker(LOCATION, follower, chosen.data / "logs" / "worker.log") as worker:
+                    promoted = tune(worker, chosen, due)
+                if promoted:
+                    cover(follower, chosen)
             write_rl_report(chosen, objective, time.monotonic() - started)
 
 
@@ -93,27 +94,34 @@ def plan(chosen: Settings, objective: str = "joint", seed: int = 0) -> Plan:
         "settings": f"{chosen.profile} {hashlib.sha256(chosen.studio.read_bytes()).hexdigest()}",
         "files": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
     }
-    state = json.loads(path.read_text()) if path.exists() else {}
+    state = read_state(path)
     return Plan(objective, seed, days, fingerprint, state)
 
 
-def tune(launcher: Launcher, chosen: Settings, due: Plan) -> None:
+def tune(worker: Worker, chosen: Settings, due: Plan) -> bool:
     """Materialize what the run needs and is not up to date, then the run, its evaluation, and, for
-    the joint objective, the promotion."""
+    the joint objective, the promotion, and say whether that was due."""
     path, runs = chosen.data / STATE, dict(due.state.get("runs", {}))
     if not due.prepared:
-        launcher.run(("prompt_sets",))
-        launcher.backfill(("preference_pairs",), due.days)
-        launcher.run(("base_diffusion",))
-        launcher.backfill(("reward_models",), REWARDS)
+        worker.run(("prompt_sets",))
+        worker.run(("preference_pairs",), due.days)
+        worker.run(("base_diffusion",))
+        worker.run(("reward_models",), REWARDS)
         runs = {}
-        path.write_text(json.dumps({"fingerprint": due.fingerprint, "runs": runs}))
+        write_state(path, {"fingerprint": due.fingerprint, "runs": runs})
     config = {"rl_diffusion_weights": {"seed": due.seed}}
-    launcher.run(("rl_diffusion_weights",), partition=due.objective, config=config)
-    launcher.run(("rl_evaluation",), partition=due.objective)
+    worker.run(("rl_diffusion_weights",), [due.objective], config=config)
+    worker.run(("rl_evaluation",), [due.objective])
     if due.objective == "joint":
-        launcher.run(("promoted_diffusion_weights",))
-        if resources()["lake"].manifest("collections"):
-            replace(launcher, location="pinlanding_assets").run(COVERS)
+        worker.run(("promoted_diffusion_weights",))
     runs[due.objective] = due.seed
-    path.write_text(json.dumps({"fingerprint": due.fingerprint, "runs": runs}))
+    write_state(path, {"fingerprint": due.fingerprint, "runs": runs})
+    return due.objective == "joint"
+
+
+def cover(follower: Follower, chosen: Settings) -> None:
+    """Let the promoted model illustrate the collections, where there are any."""
+    if resources()["lake"].manifest("collections"):
+        log = chosen.data / "logs" / "worker.log"
+        with Worker("pinlanding_assets", follower, log) as worker:
+            worker.run(COVERS)

@@ -7,6 +7,7 @@ products of each. Answers go to `ratings/<day>.jsonl` in the catalog's data, fro
 
 import hashlib
 import json
+import os
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from operations.ballot import append
+from operations.ballot import alone_in, append, sizes
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.scorecard.assets import ARMS
 from pinlanding_assets.scorecard.judging import sample_topics, sampled_items
@@ -101,14 +102,25 @@ class Sheet:
 
     def __init__(self, lake: Lake, ratings: Ratings, items: list[Item]):
         self._lake, self._ratings, self._items = lake, ratings, items
-        known = {(item.topic_id, item.product_id) for item in items}
-        self._answers = {
+        self._path = os.path.join(ratings.root, "{day}.jsonl")
+        self._written = sizes(self._path)
+        self._answers = self._read_back()
+
+    def _read_back(self) -> dict[tuple[str, str, str], str]:
+        """(rater, topic, product) -> the answer that was written."""
+        known = {(item.topic_id, item.product_id) for item in self._items}
+        return {
             (rater, topic, product): choice
-            for topic, product, rater, choice in ratings.read()[0]
+            for topic, product, rater, choice in self._ratings.read()[0]
             .select("topic_id", "product_id", "rater", "choice")
             .iter_rows()
             if (topic, product) in known
         }
+
+    def _catch_up(self) -> None:
+        """Reads answers that another server has written."""
+        if self._written != (written := sizes(self._path)):
+            self._answers, self._written = self._read_back(), written
 
     def shown(self, rater: str) -> list[Asked]:
         """All items as this rater sees them: the same at every call, unlike any other rater's."""
@@ -147,15 +159,17 @@ class Sheet:
             raise KeyError(choice)
         item = self.find(rater, key).item
         answer = rater, item.topic_id, item.product_id
-        if answer in self._answers:
-            return
         row = {
             **{"topic_id": item.topic_id, "title": item.title, "product_id": item.product_id},
             **{"rater": rater, "choice": choice},
         }
-        day = datetime.now(UTC).date().isoformat()
-        path = Path(self._ratings.root) / f"{day}.jsonl"
-        append(path, json.dumps(row, ensure_ascii=False))
+        path = Path(self._path.replace("{day}", datetime.now(UTC).date().isoformat()))
+        with alone_in(path.parent):
+            self._catch_up()
+            if answer in self._answers:
+                return
+            append(path, json.dumps(row, ensure_ascii=False))
+            self._written = sizes(self._path)
         self._answers[answer] = choice
 
     def result(self) -> Outcome:

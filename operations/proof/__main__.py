@@ -7,9 +7,8 @@ final feeds from the start and is launched by hand, a run for every day of the s
 must come to the same lake and site (`operations.comparison`). What is claimed on the way is
 asserted; the first thing that does not hold ends the program.
 
-PRODUCTS is the number of new products a day (10), DAYS that of the history's days (30). With
-KEEP=disturbed, KEEP=undisturbed or both (a comma between) a home that came to its end is not made
-again: what it came to is kept beside it.
+With `--keep disturbed`, `--keep undisturbed` or both a home that came to its end is not made again:
+what it came to is kept beside it.
 """
 
 import json
@@ -20,7 +19,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from statistics import median
+from typing import Annotated
+
+import typer
 
 from operations.comparison import differences, digests
 from operations.console import Console, until
@@ -315,17 +318,17 @@ def undisturbed(home: Home, days: list[str]) -> dict[str, str]:
 LIVES = {"disturbed": disturbed, "undisturbed": undisturbed}
 
 
-def result(name: str, world: World, days: list[str]) -> dict[str, str]:
-    """What a home comes to, or came to in an earlier call where KEEP says so.
+def result(name: str, world: World, days: list[str], *, keep: bool) -> dict[str, str]:
+    """What a home comes to, or came to in an earlier call where it is kept.
 
     Raises:
         SystemExit: what is to be kept is not there, or of another world.
     """
     kept = FOLDER / f"{name}.json"
-    if name in os.environ.get("KEEP", "").split(","):
+    if keep:
         known = json.loads(kept.read_text()) if kept.exists() else {}
         if known.get("world") != world.root.name:
-            sys.exit(f"KEEP={name}: it has not come to its end in {world.root.name}")
+            sys.exit(f"--keep {name}: it has not come to its end in {world.root.name}")
         took.update(known["took"])
         return known["digests"]
     kept.unlink(missing_ok=True)
@@ -338,13 +341,19 @@ def result(name: str, world: World, days: list[str]) -> dict[str, str]:
     return reached
 
 
-def main() -> None:
-    products = int(os.environ.get("PRODUCTS") or 10)
+Life = StrEnum("Life", list(LIVES))
+
+
+def main(
+    history: Annotated[int, typer.Option("--days", min=1, help="Days of the backfill.")] = 30,
+    products: Annotated[int, typer.Option(min=1, help="New ones a day.")] = 10,
+    keep: Annotated[list[Life], typer.Option(help="A home that is not made again.")] = [],  # noqa: B006
+) -> None:
+    """Prove nights, backfills and late feeds, live."""
     now = datetime.now(UTC)
     if now.hour >= 22:
         sys.exit("start it before 22:00 UTC: a day that closes meanwhile would be missing its feed")
     today = now.date()
-    history = int(os.environ.get("DAYS") or 30)
     count = LEARN_FROM + history + NIGHTS
     dates = [today - timedelta(days=count - number) for number in range(count)]
     days = names_of(dates)
@@ -352,7 +361,7 @@ def main() -> None:
     world = World(FOLDER / f"world-{days[0]}-{count}-{products}", dates)
     with stage(f"feeds of {count} days, {products} new products a day"):
         world.write(products * count)
-    found = [result(name, world, days) for name in LIVES]
+    found = [result(name, world, days, keep=Life(name) in keep) for name in LIVES]
     say(f"{len(found[0])} and {len(found[1])} things compared")
     failures = differences(*found)
     print("\n".join(failures[:50]))
@@ -369,4 +378,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

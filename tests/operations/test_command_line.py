@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from operations.__main__ import app
 from operations.files import use_files
+from resources.profiles import settings
 
 FEED = """sku;name;preis;farbe
 1;Rote Tasse;4,50 €;rot
@@ -78,7 +79,7 @@ def test_products_prints_products_and_rejects(feed, tmp_path):
     lines = [json.loads(line) for line in found.stdout.splitlines()]
     assert lines[0] == {
         **{"day": "2026-11-01", "product_id": "1", "operation": "upsert", "title": "Rote Tasse"},
-        **{"description": "", "price": 4.5, "currency": "EUR", "seller": None},
+        **{"parent": None, "description": "", "price": 4.5, "currency": "EUR", "seller": None},
         **{"availability": "unknown", "url": None, "images": [], "attributes": {"farbe": ["rot"]}},
     }
     assert [line["price"] for line in lines] == [4.5, 1299.0, 9.9, 19.9, 3.0]
@@ -125,41 +126,83 @@ def test_products_of_full_exports_are_deleted_when_they_are_gone(tmp_path):
 
 def test_a_demo_of_a_file_drafts_its_catalog_once(feed, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PLATFORM_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PLATFORM_CATALOG", str(feed))
-    use_files()
+    monkeypatch.setenv("PLATFORM_CATALOG", "")
+    use_files(str(feed))
     drafted = tmp_path / "data" / "artikel.yaml"
     assert yaml.safe_load(drafted.read_text())["columns"]["title"] == "name"
     assert "Rote Tasse" in capsys.readouterr().out
     drafted.write_text(drafted.read_text() + "# mine\n")
-    monkeypatch.setenv("PLATFORM_CATALOG", str(feed))
-    use_files()
+    monkeypatch.setenv("PLATFORM_CATALOG", "")
+    use_files(str(feed))
     assert drafted.read_text().endswith("# mine\n")
     assert "yours to change" in capsys.readouterr().out
     other = tmp_path / "other" / feed.name  # another shop's file of the same name
     other.parent.mkdir()
     other.write_text(feed.read_text(encoding="utf-8").replace("Rote Tasse", "Blaue Kanne"))
-    monkeypatch.setenv("PLATFORM_CATALOG", str(other))
-    use_files()
+    monkeypatch.setenv("PLATFORM_CATALOG", "")
+    use_files(str(other))
     assert "Blaue Kanne" in capsys.readouterr().out
     assert os.environ["PLATFORM_CATALOG"] != str(drafted)
     assert len(list(drafted.parent.glob("artikel*.yaml"))) == 2
     for name in ("list [1].csv", "list [1].csv"):
         (tmp_path / name).write_text(FEED, encoding="utf-8")
-        monkeypatch.setenv("PLATFORM_CATALOG", str(tmp_path / name))
-        use_files()
+        monkeypatch.setenv("PLATFORM_CATALOG", "")
+        use_files(str(tmp_path / name))
     assert len(list(drafted.parent.glob("list-1*.yaml"))) == 1
     for name in ("list-20261101.csv", "list-20261101.csv", "list-20261101.csv.gz"):  # a day: a feed
         dated = tmp_path / name
         packed = gzip.compress(FEED.encode()) if name.endswith(".gz") else FEED.encode()
         dated.write_bytes(packed)
-        monkeypatch.setenv("PLATFORM_CATALOG", str(dated))
-        use_files()
+        monkeypatch.setenv("PLATFORM_CATALOG", "")
+        use_files(str(dated))
     assert len(list(drafted.parent.glob("list-20261101*.yaml"))) == 2  # the packed one is another
-    monkeypatch.setenv("PLATFORM_CATALOG", str(tmp_path / "nowhere.csv"))
+    monkeypatch.setenv("PLATFORM_CATALOG", "")
     with pytest.raises(SystemExit, match="no such file"):
-        use_files()
+        use_files(str(tmp_path / "nowhere.csv"))
 
 
 @pytest.mark.parametrize("arguments", [["mop"], ["products"], ["plan", "extra"]])
 def test_what_there_is_not_is_refused(arguments):
     assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("rl", "--objective", "beauty"),
+        ("rl", "--seed", "-1"),
+        ("pinlanding", "--world", "one"),
+        ("dev", "--port", "99999"),
+        ("rate", "--pairs", "0"),
+        ("prune", "--days", "soon"),
+        ("plan", "--products", "many"),
+        ("plan", "--gpu", "tpu"),
+        ("plan", "--gpus", "1e99"),
+    ],
+)
+def test_a_wrong_option_is_named_before_any_work(command):
+    found = CliRunner().invoke(app, list(command))
+    assert found.exit_code == 2
+    assert f"'{command[1]}'" in found.stderr
+
+
+def test_every_option_says_what_it_is():
+    for command in ("demo", "pinlanding", "rl", "dev", "rate", "rate-collections", "prune", "plan"):
+        shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+        options = [line for line in shown.splitlines() if "--" in line and "--help" not in line]
+        assert options, command
+        for line in options:
+            assert len(line.split("--", 1)[1].strip("│ ").split()) > 2, line
+
+
+def test_without_a_catalog_that_of_the_settings_is_used(tmp_path, monkeypatch):
+    (tmp_path / "platform.yaml").write_text("catalog: shop.yaml\n")
+    (tmp_path / "shop.yaml").write_text("name: shop\nfeeds: [a.csv]\ncolumns: {id: sku}\n")
+    (tmp_path / "other.yaml").write_text("name: other\nfeeds: [a.csv]\ncolumns: {id: sku}\n")
+    monkeypatch.setenv("PLATFORM_SETTINGS", str(tmp_path / "platform.yaml"))
+    monkeypatch.setenv("PLATFORM_CATALOG", "")  # is taken back at the end
+    monkeypatch.delenv("PLATFORM_CATALOG")
+    use_files("")
+    assert settings().name == "shop"
+    use_files(str(tmp_path / "other.yaml"))
+    assert settings().name == "other"

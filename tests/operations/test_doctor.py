@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from operations import doctor
@@ -285,3 +286,28 @@ def test_pools_and_schedules_of_an_instance(told, monkeypatch):
             finding = told(doctor.schedules, "automation: {running: true}")["automation"]
             assert finding.state == state
         assert finding.told == "on, and the daemon is at work"
+
+
+def test_only_the_deep_look_reads_what_is_stored(tmp_path: Path):
+    used = profiles.resources()
+    used["lake"].commit("catalog", {"products": pl.DataFrame({"x": [1]})}, partition="2026-11-01")
+    version = used["checkpoints"].save(
+        "m", lambda folder: (folder / "w").write_bytes(b"1") and None
+    )
+    used["site"].publish([("index.html", b"hats")])
+    subjects = ("stored in the lake", "stored checkpoints", "the live site")
+
+    def seen(*, deep: bool) -> dict[str, Finding]:
+        found = {finding.subject: finding for finding in doctor.examine(deep=deep)}
+        return {subject: found[subject] for subject in subjects if subject in found}
+
+    assert seen(deep=False) == {}
+    assert {finding.state for finding in seen(deep=True).values()} == {OK}
+    (table,) = Path(used["lake"].root).rglob("products-*.parquet")
+    table.write_bytes(b"?" * table.stat().st_size)
+    (Path(used["checkpoints"].root) / "m" / version / "w").write_bytes(b"2")
+    (used["site"].current_folder() / "index.html").write_bytes(b"hate")
+    found = seen(deep=True)
+    mends(found["stored in the lake"], WRONG, str(table), "materialize catalog of 2026-11-01 again")
+    mends(found["stored checkpoints"], WRONG, f"m/{version}", "materialize m again")
+    mends(found["the live site"], WRONG, "materialize published_collections again")

@@ -1,9 +1,11 @@
 """What a rater may see, what a vote leaves behind, and what it adds up to."""
 
+import hashlib
 import io
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -50,8 +52,9 @@ def evaluated(folder: Path, prompts: list[str], tuned_size: int = 32) -> Lake:
     for number, prompt in enumerate(prompts):
         names = []
         for model, side in enumerate((32, tuned_size)):
-            names.append(f"{2 * number + model:064x}")
-            lake.put_image(names[-1], picture(2 * number + model, side, Software=f"model {model}"))
+            drawn = picture(2 * number + model, side, Software=f"model {model}")
+            names.append(hashlib.sha256(drawn).hexdigest())
+            lake.put_image(names[-1], drawn)
         rows.append((prompt, "scenes", number, *names, 0.0, 1.0))
     columns = ["prompt", "family", "seed", "base_image", "tuned_image", "judge_base", "judge_tuned"]
     samples = pl.DataFrame(rows, schema=columns, orient="row")
@@ -255,6 +258,30 @@ def test_a_vote_that_cannot_be_written_is_not_counted(tmp_path, monkeypatch):
     assert used.result().votes == 0
     assert client.post("/vote", data=form).status_code == 200
     assert len(votes_of(tmp_path)) == 1
+
+
+def test_of_two_servers_one_vote_of_a_rater_is_written(tmp_path):
+    one, other = ballot(tmp_path), ballot(tmp_path)
+    for shown in one.shown("ana"):
+        one.vote("ana", shown.key, "left")
+        other.vote("ana", shown.key, "right")
+    assert [vote["choice"] for vote in votes_of(tmp_path)] == ["a"] * 6
+    other.vote("bo", other.shown("bo")[0].key, "right")
+    one.vote("bo", one.shown("bo")[1].key, "right")
+    assert one.result() == ballot(tmp_path).result()
+
+
+def test_servers_that_answer_at_the_same_time_write_one_vote(tmp_path):
+    servers = [ballot(tmp_path) for _ in range(4)]
+    shown = servers[0].shown("ana")
+
+    def vote(used: Ballot) -> None:
+        for one in shown:
+            used.vote("ana", one.key, "left")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(vote, servers))
+    assert len(votes_of(tmp_path)) == len(shown)
 
 
 def test_the_result_waits_for_the_last_pair(tmp_path, capsys):

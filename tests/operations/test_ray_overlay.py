@@ -16,8 +16,10 @@ import httpx
 import pytest
 import yaml
 
+from operations.console import Console
 from operations.instance import START_SECONDS, environment, free_port, open_instance, server
-from operations.launch import Follower, Launcher
+from operations.launch import Follower
+from resources.event_log import PARTITION
 from resources.profiles import SANDBOX_WORLD, executor, resources, settings
 from sandbox.world import write_world
 
@@ -110,9 +112,10 @@ def test_a_run_and_its_steps_are_jobs_of_the_cluster(
     (day,) = (path.name for path in (world / "feeds").iterdir())
     environment(chosen)
     with open_instance() as instance, server(chosen) as live:
-        Launcher(live, Follower(instance), "pinlanding_assets").run(
-            ("raw_catalog", "catalog"), partition=day
+        started = Console(live).run(
+            "pinlanding_assets", ("raw_catalog", "catalog"), tags={PARTITION: day}
         )
+        Follower(instance).wait(started)
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.SUCCESS
     assert resources()["lake"].read("catalog", "products", day).height >= 10

@@ -154,11 +154,10 @@ def files(folder: Path, run_id: str) -> list[Path]:
 def test_the_command_lists_first_and_deletes_then(instance, capsys):
     run(instance, "model"), run(instance, "model")
     counts = []
-    for variables in ({"DRY_RUN": "1"}, {}, {"DAYS": "soon"}):
+    for options in (["--dry-run"], []):
         done = subprocess.run(
-            [sys.executable, "-m", "operations", "prune"],
+            [sys.executable, "-m", "operations", "prune", "--days", "0", *options],
             cwd=REPOSITORY,
-            env=os.environ | {"DAYS": "0"} | variables,
             capture_output=True,
             text=True,
         )
@@ -167,5 +166,4 @@ def test_the_command_lists_first_and_deletes_then(instance, capsys):
     assert counts == [
         *((0, "1 superseded runs would be deleted"), 2),
         *((0, "1 superseded runs were deleted"), 1),
-        *((1, "DAYS='soon': a whole number of days is needed"), 1),
     ]

@@ -24,15 +24,12 @@ def chosen(tmp_path, monkeypatch):
 
 
 class Recorder:
-    """Stands in for a launcher: keeps what it was asked for."""
+    """Stands in for a worker: keeps what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple] = []
 
-    def run(self, assets, *, partition="", config=None) -> None:
-        self.asked.append((*assets, partition))
-
-    def backfill(self, assets, partitions) -> None:
+    def run(self, assets, partitions=(), *, config=None) -> None:
         self.asked.append((*assets, *partitions))
 
 
@@ -61,10 +58,10 @@ def test_new_votes_make_everything_again(chosen):
 
 def test_a_run_that_was_cut_off_keeps_its_reward_models(chosen):
     class Cut(Recorder):
-        def run(self, assets, **how) -> None:
+        def run(self, assets, partitions=(), **how) -> None:
             if assets == ("rl_evaluation",):
                 raise SystemExit("killed")
-            super().run(assets, **how)
+            super().run(assets, partitions, **how)
 
     with pytest.raises(SystemExit):
         rl.tune(Cut(), chosen, rl.plan(chosen))

@@ -1,5 +1,6 @@
 """What a rater of collections may see, and what an answer leaves behind."""
 
+import hashlib
 import io
 import json
 import re
@@ -21,6 +22,10 @@ ORIGIN = "http://127.0.0.1:3001"
 HOSTILE = "<script>alert(1)</script> {{ 7*7 }} hats"
 
 
+def name_of(picture: bytes) -> str:
+    return hashlib.sha256(picture).hexdigest()
+
+
 def jpeg(seed: int) -> bytes:
     drawn = np.random.default_rng(seed).integers(0, 255, (16, 16, 3), np.uint8)
     buffer = io.BytesIO()
@@ -38,13 +43,13 @@ def lake(tmp_path) -> Lake:
             "operation": ["upsert"] * 3,
             "snapshot": [False] * 3,
             "title": ["Red hat", HOSTILE, "No picture"],
-            "images": [["0" * 64], ["1" * 64], []],
+            "images": [[name_of(jpeg(0))], [name_of(jpeg(1))], []],
         },
         schema_overrides={"images": pl.List(pl.String)},
     )
     found.commit("catalog", {"products": products}, partition="2026-11-01")
-    for name, seed in (("0" * 64, 0), ("1" * 64, 1)):
-        found.put_image(name, jpeg(seed))
+    for seed in (0, 1):
+        found.put_image(name_of(jpeg(seed)), jpeg(seed))
     for asset, topic in zip(ARMS.values(), ("t0", "t1", "t0"), strict=True):
         page = (topic, topic, f"Hats {topic}", ["type=hat"], 3, 1, 0.9, True, "", None, 3)
         rows = [(topic, rank, f"p{rank - 1}", 0.0, ["type=hat"]) for rank in (1, 2, 3)]
@@ -71,6 +76,19 @@ def browser(used: Sheet, name: str) -> TestClient:
 def test_items_of_all_arms_once_and_only_with_a_picture(lake):
     found = [(item.topic_id, item.product_id) for item in take_items(lake, 2)]
     assert found == [("t0", "p0"), ("t0", "p1"), ("t1", "p0"), ("t1", "p1")]
+
+
+def test_of_two_servers_one_answer_of_a_rater_is_written(lake, tmp_path):
+    one, other = sheet(lake, tmp_path), sheet(lake, tmp_path)
+    for asked in one.shown("ana"):
+        one.vote("ana", asked.key, "yes")
+        other.vote("ana", asked.key, "no")
+    other.vote("bo", other.shown("bo")[0].key, "no")
+    one.vote("bo", one.shown("bo")[1].key, "no")
+    (path,) = (tmp_path / "ratings").glob("*.jsonl")
+    written = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["choice"] for row in written] == ["yes"] * 4 + ["no"] * 2
+    assert one.result() == sheet(lake, tmp_path).result()
 
 
 def test_a_sheet_is_rated_blind_to_its_end(lake, tmp_path):
