@@ -29,10 +29,10 @@ from benchmarks.catalog import rendered
 from benchmarks.results import Figure, compared, free_cores, record
 from pinlanding_assets.attributes.work import Describe
 from pinlanding_assets.embeddings.encode import BATCH as ENCODED
-from pinlanding_assets.embeddings.encode import content_hash
 from pinlanding_assets.embeddings.work import Encode
 from pinlanding_assets.encoder.features import product_inputs
 from pinlanding_assets.encoder.model import DualEncoder, HeadShape, build_heads, fuse
+from pinlanding_assets.encoder.vectors import content_hash
 from resources.checkpoints import Checkpoints
 from resources.encoders import Encoders, decode_image
 from resources.engine import Engine, InProcess
@@ -60,8 +60,8 @@ class Shop:
         self.version = self.checkpoints.save("dual_encoder", self.model.save)
         inputs = product_inputs(self.products)
         keys = itertools.starmap(
-            lambda image, text: content_hash(self.model.version, image, text),
-            inputs.select("image_hash", "text").iter_rows(),
+            lambda *parts: content_hash(self.model.version, *parts),
+            inputs.select("image_hash", "text", "document").iter_rows(),
         )
         rows = inputs.with_columns(pl.Series("content_hash", list(keys)))
         self.to_encode = rows.sort("content_hash").to_dicts()

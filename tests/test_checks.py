@@ -128,10 +128,11 @@ def encoded(
     return shop.encoder_figures(embeddings(list(vectors)), retrieval(recall), kept, LIMITS)
 
 
-SHELF = pl.DataFrame({"product_id": ["p0", "p1"], "seller": ["a", "b"], "availability": "in_stock"})
+SHELF = pl.DataFrame({"product_id": ["p0", "p1"], "seller": ["a", "b"], "availability": "in_stock",
+                      "images": [["0"], ["1"]]})  # fmt: skip
 ITEMS = pl.DataFrame({"topic_id": ["t", "t"], "rank": [1, 2], "product_id": ["p0", "p1"]})
 PAGE = pl.DataFrame({"topic_id": ["t"], "slug": ["red-hats"], "title": ["Red hats"],
-                     "accepted": [True]})  # fmt: skip
+                     "entries": [["type=hat"]], "accepted": [True]})  # fmt: skip
 PUBLICATION: dict[str, Any] = {
     "collections": PAGE,
     "items": ITEMS,

@@ -40,6 +40,7 @@ def measure(real: sets.RealSet, split: int, backbone: EncoderBackbone) -> dict:
         "split": split,
         "items": len(real.items),
         "contradictions": found.contradictions,
+        "pages": asdict(found.pages),
         "cpu_seconds_a_thousand": {m: 1000 * s / len(real.items) for m, s in seconds.items()},
         "keys": {m: {k: asdict(v) for k, v in keys.items()} for m, keys in methods.items()},
     }
@@ -57,6 +58,22 @@ def table(runs: list[dict]) -> str:
         for key in keys:
             rows = [one for one in of_set if key in one["keys"][OURS]]
             lines.append(f"| {' | '.join([name, key, *_cells(rows, key)])} |")
+    return "\n".join(lines)
+
+
+PAGES_HEAD = ("set", "pages", "P@10", "of hidden labels", "items on a page")
+
+
+def pages_table(runs: list[dict]) -> str:
+    """A Markdown table of what pages come of each set, means over the splits."""
+    lines = [f"| {' | '.join(PAGES_HEAD)} |", "|---" * len(PAGES_HEAD) + "|"]
+    for name in dict.fromkeys(one["set"] for one in runs):
+        found = [one["pages"] for one in runs if one["set"] == name]
+        cells = [f"{np.mean([one['pages'] for one in found]):.0f}"]
+        for figure in ("p_at_10", "hidden", "reached"):
+            known = [one[figure] for one in found if one[figure] is not None]
+            cells.append(_mean(known) if known else "none")
+        lines.append(f"| {' | '.join([name, *cells])} |")
     return "\n".join(lines)
 
 
@@ -113,6 +130,8 @@ def main() -> None:
             if arguments.json:
                 arguments.json.write_text(json.dumps(runs, indent=1) + "\n")
     print(table(runs))
+    print()
+    print(pages_table(runs))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from benchmarks.real.pages import JudgedPages, judged_pages
 from benchmarks.real.sets import RealSet
 from pinlanding_assets.attributes.extraction import clean_pair, from_catalog, from_text
 from pinlanding_assets.attributes.labels import resolve_labels
@@ -33,7 +34,8 @@ class Outcome:
         scores: ``[n, e]`` probabilities of what the items show.
         given: ``[n, e]`` probabilities of what is stated, 0 elsewhere.
         contradictions: Statements of others on keys that the catalog states of the item.
-        cpu_seconds: All stages together.
+        cpu_seconds: All stages of the attributes together.
+        pages: What topics and pages come of it.
     """
 
     entry_ids: list[str]
@@ -43,6 +45,7 @@ class Outcome:
     given: np.ndarray
     contradictions: int
     cpu_seconds: float
+    pages: JudgedPages
 
 
 def run(real: RealSet, shown: np.ndarray, backbone: EncoderBackbone) -> Outcome:
@@ -94,14 +97,27 @@ def run(real: RealSet, shown: np.ndarray, backbone: EncoderBackbone) -> Outcome:
         given[row_of[product], column_of[entry]] = p
     stated = statements.filter(source="catalog").select("product_id", "key").unique()
     others = found.filter(pl.col("source") != "catalog")
+    truth = _truth(real, aliases, column_of)
+    at, which = truth.nonzero()
+    true = pl.DataFrame(
+        {
+            "product_id": products["product_id"].gather(at),
+            "entry_id": pl.Series(names, dtype=pl.String).gather(which),
+        }
+    )
+    pages = judged_pages(
+        *(products, found, encoded, vocabulary, true),
+        products.filter(pl.Series(shown)).select("product_id"),
+    )
     return Outcome(
         names,
         spans,
-        _truth(real, aliases, column_of),
+        truth,
         curve.probabilities(unpacked(readings.steps)),
         given,
         others.join(stated, on=["product_id", "key"], how="semi").height,
         seconds,
+        pages,
     )
 
 
