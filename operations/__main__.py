@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from operations import curating
 from operations.doctor import doctor
 from operations.files import Catalog, use_files
 from operations.instance import (
@@ -232,6 +233,7 @@ for command in (demo, pinlanding, rl, dev, rate, rate_collections, validate, boo
 for command in (doctor, plan, products):
     app.command(command.__name__)(command)
 app.command("map")(map_)
+app.add_typer(curating.app, name="curate")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from operations.instance import environment, only_one, open_instance
 from operations.launch import Follower, Worker
 from operations.report import MODEL_STEPS, write_report
 from operations.state import read_state, write_state
+from pinlanding_assets.decisions.state import fold
 from resources.feeds.catalog_config import OVERRIDES
 from resources.feeds.catalog_source import feed_version
 from resources.profiles import (
@@ -21,6 +22,7 @@ from resources.profiles import (
     SANDBOX_WORLD,
     Settings,
     code_version,
+    decision_log,
     only_day,
     resources,
     settings,
@@ -38,6 +40,7 @@ TAIL = (
     *("collection_ratings", "scorecard"),
     *("collection_covers", "published_collections", "model_ledger"),
 )
+FACETS = ("feed_decisions", "word_decisions", "label_decisions", "page_decisions")
 STATE = "pinlanding.json"  # what the last finished run was made from
 
 
@@ -88,6 +91,7 @@ def _write_world(chosen: Settings, seed: int) -> None:
 
 
 def _run(worker: Worker, plan: Plan) -> None:
+    worker.run(FACETS)
     if plan.due:
         worker.run(DAILY_HEAD, plan.due)
     worker.run(LEARNING)
@@ -116,10 +120,13 @@ def _plan(chosen: Settings, instance: dg.DagsterInstance) -> Plan:
             f"PLATFORM_START_DATE={days[0]}, or days.start_date in platform.yaml"
         )
     feeds = {day: feed_version(used["source"].provenance(day)) for day in days}
+    decided = fold(decision_log().events())
+    files = hashlib.sha256(_settings_files(chosen)).hexdigest()
     fingerprint = {
         "code": code_version(LOCATION, "resources"),
-        "settings": f"{chosen.profile} {hashlib.sha256(_settings_files(chosen)).hexdigest()}",
+        "settings": f"{chosen.profile} {files} {decided.version('feeds')}",
         "feeds": feeds,
+        "decisions": {facet: decided.version(facet) for facet in ("words", "labels", "pages")},
     }
     before = read_state(chosen.data / STATE)
     changed = before and any(before.get(key) != fingerprint[key] for key in ("code", "settings"))

@@ -6,12 +6,14 @@ from typing import Any
 import dagster as dg
 
 from pinlanding_assets.catalog.assets import is_withdrawn
+from pinlanding_assets.decisions.assets import FACET_ASSETS
+from pinlanding_assets.decisions.state import fold
 from pinlanding_assets.edited_files.assets import read_by
 from resources import freshness
 from resources.feeds.catalog_source import feed_version
 from resources.nights import Feed
-from resources.profiles import automation
-from resources.staleness import Follow
+from resources.profiles import automation, decision_log
+from resources.staleness import Edited, Follow
 
 DAILY = {
     *("raw_catalog", "catalog", "vlm_attributes", "search_log"),
@@ -33,11 +35,21 @@ def followed(spec: dg.AssetSpec) -> dg.AssetSpec:
         # learned with the vocabulary, whose counts change with the data; never between
         "dual_encoder": {"inputs": ("attribute_vocabulary",)},
     }
+    if name in FACET_ASSETS:
+        return spec.replace_attributes(
+            automation_condition=Edited("the log of decisions", name, decided),
+            freshness_policy=freshness.FOLLOWING,
+        )
     rule = None if name in SOURCES else Follow(chosen.night_cron, **rules.get(name, {}))
     policy = freshness.DAILY if name in DAILY else freshness.FOLLOWING
     return spec.replace_attributes(
         deps=[*spec.deps, *read_by(name)], automation_condition=rule, freshness_policy=policy
     )
+
+
+def decided(_: str, asset: str) -> str:
+    """The version of what the log of decisions says for a facet's asset."""
+    return fold(decision_log().events()).version(FACET_ASSETS[asset])
 
 
 Read = tuple[Mapping[str, str], Callable[[str], str]]  # see `Feed`

@@ -61,8 +61,17 @@ ESTIMATED = Check(
     "attribute_vocabulary and dual_encoder anew, then the days and collections.",
     stops=True,
 )
+LOG_INTACT = Check(
+    "log_intact",
+    "The log of decisions is what was written, event by event.",
+    "somebody has changed the database of the log. Restore it from a backup, or take the exported "
+    "log that `curate log` has printed; until then nothing new is decided.",
+    stops=True,
+)
+FACETS = ("feed_decisions", "word_decisions", "label_decisions", "page_decisions")
 CHECKS: Mapping[str, Sequence[Check]] = {
     **CATALOG_CHECKS,
+    **{facet: [LOG_INTACT] for facet in FACETS},
     "vlm_attributes": [
         ROW_COUNT,
         SCHEMA,
@@ -256,6 +265,11 @@ def answers_day(answers: pl.DataFrame, limits: Limits) -> dict[str, Finding]:
         "valid_answers": at_least(valid, limits.valid_answers, "share of usable answers"),
         "nothing_left": at_most(left, 0, "images without an answer"),
     }
+
+
+def log_of_decisions(fault: str) -> dict[str, Finding]:
+    """Finding of the assets of decisions: what is wrong with the log; empty: nothing."""
+    return {"log_intact": Finding(failure=fault)}
 
 
 def model_calls(

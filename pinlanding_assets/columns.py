@@ -38,6 +38,15 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "file": Column("String", "the feed's file", ("raw_catalog.file",)),
         "row": Column("Int64", "row of the file, from 1", ("raw_catalog.row",)),
     },
+    **{
+        f"{facet}_decisions": {
+            "proposal": Column("String", "id of the proposal that was decided"),
+            "actor": Column("String", "agent:, person: or mcp:, and a name"),
+            "operation": Column("String", "what is done, as in word.merge"),
+            "arguments": Column("String", "to what, as a JSON object"),
+        }
+        for facet in ("feed", "word", "label", "page")
+    },
     "vlm_attributes": {
         "product_id": Column("String", "the product spoken of", ("catalog.product_id",)),
         "image_hash": Column("String", "the image that was looked at", ("catalog.images",)),

@@ -8,6 +8,7 @@ from pinlanding_assets.catalog import assets as catalog
 from pinlanding_assets.clusters import assets as clusters
 from pinlanding_assets.collections import assets as collections
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions import assets as decided
 from pinlanding_assets.edited_files.assets import edited_files
 from pinlanding_assets.embeddings import assets as embeddings
 from pinlanding_assets.encoder import assets as encoder
@@ -20,7 +21,7 @@ from resources.reporting import described
 
 STAGES = [
     *(catalog, attributes, encoder, embeddings, clusters, topics, collections, scorecard),
-    ledger,
+    *(decided, ledger),
 ]
 
 

@@ -8,16 +8,12 @@ server may have charged for it.
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+from resources.databases import open_database
 
 _NANO = 1_000_000_000  # money is kept in whole nanodollars: sums of floats would drift over a cap
 _TABLES = (
@@ -127,7 +123,7 @@ class Ledger(dg.Config):
             if self.dollars_a_day is None
             else round(self.dollars_a_day * _NANO),
         }
-        with _engine(self.url).begin() as database:
+        with open_database(self.url, _TABLES).begin() as database:
             database.execute(text(_DAY), {"day": held.day})
             if database.execute(text(_RESERVE), asdict(held) | caps).rowcount:
                 return held
@@ -149,7 +145,7 @@ class Ledger(dg.Config):
             "model": call.model[:200],
         }
         rest = {"tokens": tokens - held.tokens, "nanodollars": nanodollars - held.nanodollars}
-        with _engine(self.url).begin() as database:
+        with open_database(self.url, _TABLES).begin() as database:
             database.execute(text(_SETTLE), {"day": held.day} | rest)
             database.execute(text(_CALL), {k: v for k, v in row.items() if k != "dollars"})
 
@@ -160,7 +156,7 @@ class Ledger(dg.Config):
         from sqlalchemy import text
 
         query = "SELECT calls, tokens, nanodollars FROM model_spending WHERE day = :day"
-        with _engine(self.url).begin() as database:
+        with open_database(self.url, _TABLES).begin() as database:
             found = database.execute(text(query), {"day": day or _today()}).first() or (0, 0, 0)
         return {"calls": found[0], "tokens": found[1], "dollars": found[2] / _NANO}
 
@@ -170,7 +166,7 @@ class Ledger(dg.Config):
             return pl.DataFrame(schema=USAGE_SCHEMA)
         from sqlalchemy import text
 
-        with _engine(self.url).begin() as database:
+        with open_database(self.url, _TABLES).begin() as database:
             rows = [tuple(row) for row in database.execute(text(_CALLS), {"since": since})]
         if not rows:
             return pl.DataFrame(schema=USAGE_SCHEMA)
@@ -210,23 +206,3 @@ class Ledger(dg.Config):
 
 def _today() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}"
-
-
-@lru_cache(maxsize=8)
-def _engine(url: str) -> "Engine":
-    """The database with its tables; one pool of connections a process."""
-    import sqlalchemy
-
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite"):
-        options["connect_args"] = {"timeout": 60}  # s to wait for another writer
-        Path(sqlalchemy.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy.create_engine(url, **options)
-    with engine.begin() as database:
-        if url.startswith("sqlite"):
-            database.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
-        else:  # two that create a table at once would meet in PostgreSQL's catalog
-            database.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7202411)"))
-        for statement in _TABLES:
-            database.execute(sqlalchemy.text(statement))
-    return engine

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 import sandbox
 from resources.addresses import names_a_secret, secret_in
 from resources.checkpoints import Checkpoints
+from resources.decisions import DecisionLog
 from resources.diffusion import Diffusion
 from resources.encoders import Encoders
 from resources.engine import Engine
@@ -390,11 +391,18 @@ def engine() -> Engine:
         raise ValueError(f"PLATFORM_ENGINE={text!r}: {error}") from None
 
 
+def _database(chosen: Settings, file: str) -> Any:
+    """Dagster's PostgreSQL where there is one, so that machines share what is kept; else a file."""
+    return dg.EnvVar(PG_URL) if os.environ.get(PG_URL) else f"sqlite:///{chosen.data / file}"
+
+
+def decision_log() -> DecisionLog:
+    """The log of decisions, for use outside a run."""
+    return resources()["decision_log"].process_config_and_initialize()
+
+
 def _ledger(chosen: Settings) -> Ledger:
-    """In Dagster's PostgreSQL where there is one, so that machines share a budget; else a file."""
-    file = chosen.data / "ledger.sqlite"
-    url = dg.EnvVar(PG_URL) if os.environ.get(PG_URL) else f"sqlite:///{file}"
-    return Ledger(url=url, **chosen.file.given("budget"))
+    return Ledger(url=_database(chosen, "ledger.sqlite"), **chosen.file.given("budget"))
 
 
 def _key(variable: str) -> str:
@@ -495,4 +503,7 @@ def resources() -> dict[str, Any]:
         "sentences": SentenceEncoder(),
         "truth": Truth(root=chosen.truth),
         "ratings": Ratings(root=str(data / "ratings")),
+        "decision_log": DecisionLog(
+            url=_database(chosen, "decisions.sqlite"), catalog=chosen.name[:60]
+        ),
     }

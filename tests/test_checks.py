@@ -297,6 +297,13 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         lambda: shop.measured(figures(comparison__p_at_10_gain=0.1), LIMITS),
         lambda: shop.measured(figures(comparison__p_at_10_gain=-0.1), LIMITS),
     ),
+    **{
+        (facet, "log_intact"): (
+            lambda: shop.log_of_decisions(""),
+            lambda: shop.log_of_decisions("event 3 of the log is not what was written"),
+        )
+        for facet in shop.FACETS
+    },
     ("model_ledger", "within_budget"): (
         lambda: shop.model_calls({}, SPENT, {"calls": 10, "dollars": 0.5}, LIMITS),
         lambda: shop.model_calls({}, SPENT, {"calls": 9}, LIMITS),

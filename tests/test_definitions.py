@@ -19,10 +19,11 @@ DAILY = {
 # asset -> what it is made from: the picture in docs/architecture.md
 LINEAGE = {
     "raw_catalog": {"file_settings"},
-    "catalog": {"raw_catalog", "row_settings"},
+    "catalog": {"raw_catalog", "row_settings", "feed_decisions"},
     "vlm_attributes": {"catalog", "lexicon"},
     "attribute_vocabulary": {
         *("vlm_attributes", "catalog", "collection_settings", "vocabulary_words"),
+        "word_decisions",
     },
     "dual_encoder": {"attribute_vocabulary", "vlm_attributes", "catalog"},
     "product_embeddings": {"catalog", "dual_encoder"},
@@ -32,21 +33,21 @@ LINEAGE = {
         *("attribute_vocabulary", "dual_encoder"),
     },
     "product_clusters": {
-        "product_embeddings",
-        "product_attributes",
-        "catalog",
-        "attribute_vocabulary",
+        *("product_embeddings", "product_attributes", "catalog", "attribute_vocabulary"),
+        "label_decisions",
     },
     "search_log": set(),
     "demand": {"search_log", "attribute_vocabulary"},
     "topics": {
         *("product_attributes", "attribute_vocabulary", "product_clusters"),
         *("demand", "catalog", "collection_settings", "page_settings"),
+        *("label_decisions", "page_decisions"),
     },
     "collections": {
         *("topics", "product_attributes", "product_embeddings", "catalog"),
-        "collection_settings",
+        *("collection_settings", "label_decisions", "page_decisions"),
     },
+    **{f"{facet}_decisions": set() for facet in ("feed", "word", "label", "page")},
     "search_log_collections": {"search_log", "attribute_vocabulary", "catalog"},
     "collection_ratings": set(),
     "keyword_collections": {"catalog", "attribute_vocabulary", "demand", "lexicon"},
@@ -54,12 +55,13 @@ LINEAGE = {
     "published_collections": {
         *("collections", "collection_covers", "product_attributes", "catalog"),
         *("attribute_vocabulary", "product_embeddings", "scorecard", "page_settings"),
+        "label_decisions",
     },
     "model_ledger": {"vlm_attributes", "topics", "scorecard"},
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),
         *("attribute_vocabulary", "catalog", "keyword_collections", "dual_encoder"),
-        "collection_ratings",
+        *("collection_ratings", "label_decisions"),
     },
 }
 RL_LINEAGE = {

@@ -29,6 +29,8 @@ from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, answers_day, vocabulary
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions.assets import decisions
+from pinlanding_assets.decisions.facets import WordDecisions
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from pinlanding_assets.topics.mining import support_floor
 from resources.engine import Engine
@@ -165,10 +167,11 @@ def _images_before(lake: Lake, day: str) -> pl.Series:
     deps=[
         dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+        "word_decisions",
     ],
     group_name="attributes",
     kinds={"parquet"},
-    code_version="4",
+    code_version="5",
     check_specs=specs(CHECKS, "attribute_vocabulary"),
 )
 def attribute_vocabulary(
@@ -176,7 +179,10 @@ def attribute_vocabulary(
 ) -> Iterator[dg.MaterializeResult]:
     """What collections may be made of: attributes cleaned, merged and judged, with an audit log."""
     products = live(lake.scan("catalog", "products")).collect()
+    table = decisions(lake, "words")
+    decided = WordDecisions.of(table)
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
+    mentions = decided.heard(mentions, products)
     config, settings = source.config(), VocabularySettings()
     if "min_products" in config.collections.model_fields_set:  # smaller pages than usual
         floor = max(2, config.collections.min_products)
@@ -190,15 +196,18 @@ def attribute_vocabulary(
         pl.concat([mentions, themes]),
         products=products.height,
         embed=sentences.encode,
-        product_type=config.type_key,
+        product_type=config.type_key or decided.product_type,
         existing=config.collections.existing,
         settings=settings,
-        overrides=source.overrides(),
+        overrides=decided.overrides(source.overrides()),
+        multi=decided.multi,
     )
     found = replace(found, entries=with_coherence(found.entries, coherence))
     read = trusted_words(products, mentions, found.entries, found.aliases)
     read = pl.concat([read, theme_words(found.entries, found.aliases)])
-    manifest = lake.commit("attribute_vocabulary", {**vars(found), "title_words": read})
+    manifest = lake.commit(
+        "attribute_vocabulary", {**vars(found), "title_words": read, "decided": table}
+    )
     kept = _kept_share(found.aliases)
     checked = {None: vocabulary(found.entries.height, kept, limits)}
     results = check_results(CHECKS, "attribute_vocabulary", checked)

@@ -144,6 +144,7 @@ def build_vocabulary(
     settings: VocabularySettings | None = None,
     judge: Judge = judge_by_statistics,
     overrides: Overrides | None = None,
+    multi: Mapping[str, bool] | None = None,
 ) -> Vocabulary:
     """Clean vocabulary of all mentions.
 
@@ -158,7 +159,8 @@ def build_vocabulary(
         demand: Optional `query`, `count`: searches; they move the searchability.
         settings: Thresholds.
         judge: Scores the entries.
-        overrides: What a person has decided.
+        overrides: What was decided on words.
+        multi: Folded key -> whether products have several values of it, where that was decided.
 
     Returns:
         Tables in a fixed order. `aliases.key` and `raw_value` are those of the mentions, so the
@@ -195,7 +197,8 @@ def build_vocabulary(
     said = said.drop("key", "value").join(
         key_of.cast({"at": pl.Int64, "key": pl.String}), on="at", maintain_order="left"
     )
-    multi = _multi(said, settings)
+    told = multi or {}
+    multi = {key: told.get(fold(key), found) for key, found in _multi(said, settings).items()}
     kept_by_hand, merged_by_hand = decided(overrides or {}, values)
     merged = {at: value for at, value in values.items() if value.key != existing}
     merges = _merges(said, merged, multi, embed, floor, settings)

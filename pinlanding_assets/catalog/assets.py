@@ -21,6 +21,8 @@ from pinlanding_assets.catalog.images import normalise_all
 from pinlanding_assets.catalog.live import live, live_ids
 from pinlanding_assets.catalog.shown import day_shown
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions.assets import decisions
+from pinlanding_assets.decisions.facets import read_feeds
 from pinlanding_assets.partitions import DAILY, RANGE
 from resources.feeds.catalog_source import MISSING, NO_FEED, CatalogSource, feed_version
 from resources.feeds.rows import FeedError
@@ -121,10 +123,10 @@ def is_withdrawn(lake: Lake, day: str) -> bool:
 @dg.asset(
     partitions_def=DAILY,
     backfill_policy=RANGE,
-    deps=[raw_catalog],
+    deps=[raw_catalog, "feed_decisions"],
     group_name="catalog",
     kinds={"parquet", "polars"},
-    code_version="6",
+    code_version="7",
     check_specs=specs(CHECKS, "catalog"),
 )
 def catalog(
@@ -134,7 +136,8 @@ def catalog(
     from pinlanding_assets.catalog.feed import finish, parse_records
 
     settings, found = source.config(), {}
-    mapping, known = settings.model_dump(), _known_before(lake, context.partition_keys[0])
+    mapping = read_feeds(settings.model_dump(), decisions(lake, "feeds"))
+    known = _known_before(lake, context.partition_keys[0])
     for day in context.partition_keys:
         parsed = parse_records(lake.read_in_parts("raw_catalog", "records", day), mapping, day)
         if whole_export(parsed.products, known, limits).failure:

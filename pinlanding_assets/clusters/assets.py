@@ -29,6 +29,7 @@ from resources.reporting import (
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
         attribute_vocabulary,
+        "label_decisions",
     ],
     group_name="clusters",
     kinds={"scikitlearn", "parquet"},

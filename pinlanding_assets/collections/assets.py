@@ -78,10 +78,11 @@ def arrangement_of(source: CatalogSource) -> Arrangement:
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("product_embeddings", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
+        *("label_decisions", "page_decisions"),
     ],
     group_name="collections",
     kinds={"polars", "parquet"},
-    code_version="4",
+    code_version="5",
     check_specs=specs(CHECKS, "collections"),
 )
 def collections(
@@ -210,6 +211,7 @@ class Publication(dg.Config):
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
         attribute_vocabulary,
+        "label_decisions",
     ],
     group_name="collections",
     kinds={"html"},

@@ -5,7 +5,7 @@ Of the variants of one parent (`live.with_family`) a page has one, the best for 
 Attribute overlap through an inverted index, scored by the sum of log p (PinLanding section 5).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from pinlanding_assets.collections.gates import (
 )
 from pinlanding_assets.collections.twins import Looks
 from pinlanding_assets.topics.mining import combine_sources
+from pinlanding_assets.topics.phrasing import topic_id
 
 _SAME_TITLE = 90.0  # rapidfuzz token-set ratio from which two titles name one product
 _SCAN = 10  # candidates looked at for one of the first places
@@ -125,6 +126,7 @@ class Matcher:
         assignments: `product_attributes.assignments`, in parts that split no product.
         embeddings: Product ids to their rows of `product_embeddings.embeddings`; None: no twins by
             vector, no diversity.
+        hidden: Topic -> products that its page does not show.
     """
 
     def __init__(
@@ -132,8 +134,9 @@ class Matcher:
         shelf: "Shelf",
         assignments: Iterable[pl.DataFrame],
         embeddings: Callable[[pl.Series], pl.DataFrame] | None,
+        hidden: Mapping[str, Collection[str]] | None = None,
     ):
-        self.shelf, self.embeddings = shelf, embeddings
+        self.shelf, self.embeddings, self.hidden = shelf, embeddings, hidden or {}
         self.postings = _postings(assignments, shelf.ids)
 
     def pages(self, topics: Sequence[list[str]]) -> list[Page]:
@@ -141,7 +144,7 @@ class Matcher:
         least = np.log(self.shelf.arrangement.min_p)
         found = []
         for entries in topics:
-            rows, scores = _carriers(entries, self.postings)
+            rows, scores = self._shown(entries, *_carriers(entries, self.postings))
             sure = scores >= least
             every = rows[sure]
             rows, scores = self.shelf.one_a_family(every, scores[sure])
@@ -160,6 +163,16 @@ class Matcher:
             )
             for rows, scores, matches, variants in found
         ]
+
+    def _shown(
+        self, entries: list[str], rows: np.ndarray, scores: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows without those that the topic's page is not to show."""
+        hidden = self.hidden.get(topic_id(entries)) if self.hidden else None
+        if not hidden:
+            return rows, scores
+        kept = ~self.shelf.ids.gather(rows).is_in(list(hidden)).to_numpy()
+        return rows[kept], scores[kept]
 
     def _vectors(self, rows: np.ndarray) -> np.ndarray:
         """Unit vectors ``[n, d]`` of rows; zeros where a product has none."""

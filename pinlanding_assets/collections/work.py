@@ -13,6 +13,8 @@ from pinlanding_assets.collections.matching import (
     Shelf,
     shelf_columns,
 )
+from pinlanding_assets.decisions.assets import decisions
+from pinlanding_assets.decisions.facets import PageDecisions
 from pinlanding_assets.embeddings.assets import assignment_parts
 from resources.engine import BatchWork, Sent
 from resources.lake import Lake
@@ -37,7 +39,9 @@ class Match(BatchWork[list[str], Page]):
         products = shelf_columns(seen)
         self._products = products.collect(engine="streaming")
         parts = assignment_parts(lake, self._products)
-        self._matcher = Matcher(Shelf(self._products, self._arrangement), parts, self._embeddings)
+        shelf = Shelf(self._products, self._arrangement)
+        hidden = PageDecisions.of(decisions(lake, "pages")).hidden
+        self._matcher = Matcher(shelf, parts, self._embeddings, hidden)
 
     def run(self, items: Sequence[list[str]], inputs: Sequence[Any]) -> list[Page]:
         del inputs

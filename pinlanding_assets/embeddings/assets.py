@@ -14,6 +14,8 @@ from pinlanding_assets.catalog.assets import catalog
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, attributes_day, embeddings_day, index_figures
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions.assets import decisions
+from pinlanding_assets.decisions.facets import LabelDecisions
 from pinlanding_assets.embeddings.encode import BATCH, embed
 from pinlanding_assets.embeddings.work import Assign, Encode, blocks, upserts
 from pinlanding_assets.encoder.assets import dual_encoder
@@ -304,7 +306,14 @@ def current_assignments(lake: Lake) -> pl.DataFrame:
     products = live(lake.scan("catalog", "products"))
     found = lake.scan("product_attributes", "assignments")
     current_rows = found.join(products, on=["product_id", "date"], how="semi").drop("date")
-    return current_rows.sort("product_id", "entry_id", "source").collect()
+    rows = current_rows.sort("product_id", "entry_id", "source").collect()
+    labels = LabelDecisions.of(decisions(lake, "labels"))
+    return labels.over(rows, products.select("product_id").collect(), several_keys(lake))
+
+
+def several_keys(lake: Lake) -> list[str]:
+    """The keys of which a product may have several values."""
+    return lake.read("attribute_vocabulary", "keys").filter("multi")["key"].to_list()
 
 
 def assignment_parts(lake: Lake, products: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -317,6 +326,8 @@ def assignment_parts(lake: Lake, products: pl.DataFrame) -> Iterator[pl.DataFram
     Returns:
         product_id, entry_id, key, p, source.
     """
+    labels = LabelDecisions.of(decisions(lake, "labels"))
+    several = several_keys(lake) if labels.labels else []
     for day in products["date"].unique().sort():
         current = products.filter(pl.col("date") == day).select("product_id")
         table = lake.scan("product_attributes", "assignments", [day])
@@ -329,4 +340,5 @@ def assignment_parts(lake: Lake, products: pl.DataFrame) -> Iterator[pl.DataFram
             last = start + ROWS >= total
             held = part.filter(unfinished)
             part = part if last else part.filter(~unfinished)
-            yield part.join(current, on="product_id", how="semi")
+            here = current if last else part.select("product_id")
+            yield labels.over(part.join(current, on="product_id", how="semi"), here, several)

@@ -8,6 +8,7 @@ import polars as pl
 from pinlanding_assets.attributes.describing import current
 from pinlanding_assets.attributes.statements import resolver
 from pinlanding_assets.attributes.titles import read_titles
+from pinlanding_assets.decisions.assets import heard
 from pinlanding_assets.embeddings.assignment import Readings, assign
 from pinlanding_assets.embeddings.encode import encode_batch
 from pinlanding_assets.encoder.model import DualEncoder
@@ -91,6 +92,7 @@ class Assign(BatchWork[Block, pl.DataFrame]):
         )
         self._read = lake.read("dual_encoder", "read_entries")["entry_id"].to_list()
         self._mentions = lake.scan("vlm_attributes", "mentions").collect()
+        self._words = heard(lake)
         self._resolved = resolver(aliases, self._entries)
 
     def run(self, items: Sequence[Block], inputs: Sequence[Any]) -> list[pl.DataFrame]:
@@ -110,6 +112,7 @@ class Assign(BatchWork[Block, pl.DataFrame]):
         )
         told = current(self._mentions, products), read_titles(products, self._title_words)
         said = pl.concat([part.select("product_id", "source", "key", "value") for part in told])
+        said = self._words.heard(said, products)
         return assign(
             products["product_id"],
             Readings.of(encoded["readings"], self._read),

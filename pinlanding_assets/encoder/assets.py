@@ -13,6 +13,7 @@ from pinlanding_assets.attributes.titles import read_titles
 from pinlanding_assets.catalog.live import live
 from pinlanding_assets.checks import CHECKS, encoder_figures
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions.assets import heard
 from pinlanding_assets.encoder.training import train
 from pinlanding_assets.encoder.vectors import CachedVectors
 from pinlanding_assets.partitions import EVERY_DAY
@@ -64,7 +65,7 @@ def dual_encoder(
     )
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
     read = read_titles(products, lake.read("attribute_vocabulary", "title_words"))
-    said = pl.concat([mentions, read])
+    said = heard(lake).heard(pl.concat([mentions, read]), products)
     labels = resolve_labels(said, aliases, keys)
     curves: list[dict[str, float]] = []
 

@@ -18,6 +18,7 @@ from pinlanding_assets.collections.assets import (
     gates_of,
 )
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions.assets import heard
 from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.encoder.assets import dual_encoder
 from pinlanding_assets.partitions import EVERY_DAY
@@ -197,6 +198,7 @@ def collection_ratings(lake: Lake, ratings: Ratings) -> dg.MaterializeResult:
         dg.AssetDep("vlm_attributes", partition_mapping=EVERY_DAY),
         dg.AssetDep("catalog", partition_mapping=EVERY_DAY),
         attribute_vocabulary,
+        "label_decisions",
     ],
     group_name="scorecard",
     kinds={"parquet"},
@@ -223,6 +225,7 @@ def scorecard(
     names = naming(entries, aliases)
     holds = holds_of(truth.attributes(), names, products)
     mentions = current(lake.scan("vlm_attributes", "mentions").collect(), products)
+    mentions = heard(lake).heard(mentions, products)
     arms = {
         arm: (lake.read(asset, "collections"), lake.read(asset, "items"))
         for arm, asset in ARMS.items()

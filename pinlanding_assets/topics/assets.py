@@ -10,12 +10,14 @@ from pinlanding_assets.catalog.live import live, sellable, with_family
 from pinlanding_assets.checks import CHECKS, accepted_share, searches_understood
 from pinlanding_assets.clusters.assets import product_clusters
 from pinlanding_assets.columns import COLUMNS
+from pinlanding_assets.decisions.assets import decisions
+from pinlanding_assets.decisions.facets import PageDecisions
 from pinlanding_assets.embeddings.assets import assignment_parts
 from pinlanding_assets.partitions import DAILY, EVERY_DAY, RANGE
 from pinlanding_assets.topics import demand as searches
 from pinlanding_assets.topics.judging import judge
-from pinlanding_assets.topics.mining import Mining, mine, support_floor
-from pinlanding_assets.topics.phrasing import Phraser, write_titles
+from pinlanding_assets.topics.mining import Mining, candidates_of, support_floor
+from pinlanding_assets.topics.phrasing import Phraser, retitled, write_titles
 from pinlanding_assets.topics.words import plural
 from resources.feeds.catalog_source import CatalogSource, feed_version
 from resources.lake import ComputeCache, Lake
@@ -99,10 +101,11 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
         attribute_vocabulary,
         product_clusters,
         demand,
+        *("label_decisions", "page_decisions"),
     ],
     group_name="topics",
     kinds={"duckdb", "parquet"},
-    code_version="3",
+    code_version="4",
     check_specs=specs(CHECKS, "topics"),
 )
 def topics(
@@ -116,10 +119,12 @@ def topics(
     wanted, least = source.config().collections, support_floor(products)
     if "min_products" in wanted.model_fields_set:  # smaller pages than usual are asked for
         least = min(least, wanted.min_products)
-    candidates = mine(
-        assignment_parts(lake, on_sale),
+    decided = PageDecisions.of(decisions(lake, "pages"))
+    candidates = candidates_of(
+        lambda: assignment_parts(lake, on_sale),
         keys,
         lake.read("demand", "queries"),
+        decided.added,
         products=products,
         families=on_sale,
         members=lake.read("product_clusters", "members"),
@@ -128,7 +133,9 @@ def topics(
     phraser = Phraser(entries, keys, source.config().phrases, plural(source.config().noun))
     model = Remembered(language, cache) if language.available() else None
     titled = write_titles(candidates, phraser, model)
-    found = judge(titled, entries)
+    titled = retitled(titled, decided.titles, phraser)
+    newest = str(on_sale["date"].max() or "")
+    found = judge(titled, entries, closed=decided.closed(newest))
     manifest = lake.commit("topics", {"topics": found})
     accepted = found.filter(pl.col("accepted"))
     results = check_results(CHECKS, "topics", {None: accepted_share(found, limits)})

@@ -5,7 +5,7 @@ with a reason, and one topic of several that say or hold the same.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,11 @@ class Judging:
 
 
 def judge(
-    candidates: pl.DataFrame, entries: pl.DataFrame, judging: Judging | None = None
+    candidates: pl.DataFrame,
+    entries: pl.DataFrame,
+    judging: Judging | None = None,
+    *,
+    closed: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Mined and titled candidates, best first -> `topics.topics` in the same order.
 
@@ -59,8 +63,9 @@ def judge(
         candidates: Columns of `mining.mine` and of `phrasing.write_titles`.
         entries: `attribute_vocabulary.entries`, for the scores of the single entries.
         judging: Lowest scores and greatest overlap.
+        closed: Topic -> why it has no page, where that was decided.
     """
-    judging = judging or Judging()
+    judging, closed = judging or Judging(), closed or {}
     of_entry = {
         entry_id: (searchability, coherence)
         for entry_id, searchability, coherence in entries.select(
@@ -77,7 +82,9 @@ def judge(
     for at, row in enumerate(rows):
         words = tuple(sorted(content(row["title"])))
         twin = next((other for other in twins[at] if refusals[other] is None), None)
-        if not is_safe_title(row["title"]):
+        if row["topic_id"] in closed:
+            refusal = closed[row["topic_id"]]
+        elif not is_safe_title(row["title"]):
             refusal = "the title is empty, too long or carries markup"
         elif not row["faithful"]:
             refusal = "the title does not say exactly the topic's attributes"

@@ -6,12 +6,12 @@ products have one (PinLanding section 4, steps 1 and 2; Apriori growth on produc
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -161,6 +161,84 @@ def mine(
         .head(mining.limit)
         .select(*CANDIDATES_SCHEMA)
     )
+
+
+def candidates_of(
+    assignments: Callable[[], Iterable[pl.DataFrame]],
+    keys: pl.DataFrame,
+    demand: pl.DataFrame,
+    added: Sequence[Sequence[str]],
+    **given: Any,
+) -> pl.DataFrame:
+    """What is mined, best first, and behind it what somebody has named and mining passed over.
+
+    Args:
+        assignments: Gives the parts of `mine`, each time anew.
+        keys, demand: See `mine`.
+        added: The entries of each topic that was named.
+        given: The other arguments of `mine`.
+    """
+    mined = mine(assignments(), keys, demand, **given)
+    there = {frozenset(entries) for entries in mined["entries"].to_list()}
+    missing = [entries for entries in added if frozenset(entries) not in there]
+    if not missing:
+        return mined
+    return pl.concat([mined, measure(missing, assignments(), demand, **given)])
+
+
+def measure(
+    topics: Sequence[Sequence[str]],
+    assignments: Iterable[pl.DataFrame],
+    demand: pl.DataFrame,
+    *,
+    products: int,
+    families: pl.DataFrame | None = None,
+    members: pl.DataFrame | None = None,
+    mining: Mining | None = None,
+) -> pl.DataFrame:
+    """Candidates as `mine` gives them, of topics that somebody has named instead of mined.
+
+    Args:
+        topics: The entries of each; one that no product carries has a support of 0.
+        assignments, demand, products, families, members, mining: See `mine`.
+    """
+    with _connection(mining or Mining()) as db:
+        key_of = _load(db, assignments, families, members)
+        number = {entry: at for at, entry in enumerate(key_of)}
+        names = list(dict.fromkeys([*key_of, *(entry for topic in topics for entry in topic)]))
+        place = {entry: at for at, entry in enumerate(names)}
+        alone = "select number, count(distinct family) from evidence join product using (product)"
+        single = dict(db.execute(f"{alone} group by 1").fetchall())
+        db.execute("create table held (product int, set_id int, log_p double)")
+        rows = []
+        for at, topic in enumerate(topics):
+            known = [number[entry] for entry in topic if entry in number]
+            if len(known) == len(topic):
+                db.execute(
+                    """
+                    insert into held select product, ?, sum(log_p::double) from evidence
+                    where number in (select unnest(?::int[])) group by product having count(*) = ?
+                    """,
+                    [at, known, len(topic)],
+                )
+            support, expected = db.execute(
+                """
+                select count(*), coalesce(sum(likely), 0)::double / 1e9 from (
+                    select max((exp(log_p) * 1e9)::bigint) as likely
+                    from held join product using (product) where set_id = ? group by family
+                )
+                """,
+                [at],
+            ).fetchall()[0]
+            chance = products * math.prod(single.get(n, 0) / max(1, products) for n in known)
+            lift = support / chance if support else 0.0
+            rows.append(([place[entry] for entry in topic], support, lift, expected))
+        found = pl.DataFrame(rows, schema=_LEVEL, orient="row").with_columns(
+            _product_sets(db, len(topics))
+        )
+    told = _with_demand(found, pl.DataFrame({"entry_id": names}), demand)
+    precise = pl.col("precision").fill_nan(0.0)
+    return told.with_columns(precise, pl.col("sketch").fill_null([])).select(*CANDIDATES_SCHEMA)
 
 
 @contextmanager

@@ -277,6 +277,30 @@ def write_titles(
     )
 
 
+def retitled(topics: pl.DataFrame, titles: Mapping[str, str], phraser: Phraser) -> pl.DataFrame:
+    """Topics with the titles that were decided, where these are safe and still say the topic's
+    entries; their addresses stay.
+
+    Args:
+        topics: What `write_titles` gives.
+        titles: Topic -> its title.
+        phraser: Reads them back.
+    """
+    rows = topics.select("topic_id", "title", "entries").iter_rows()
+    chosen = [
+        titles[topic]
+        if topic in titles
+        and is_safe_title(titles[topic])
+        and phraser.parse_back(titles[topic]) == frozenset(entries)
+        else title
+        for topic, title, entries in rows
+    ]
+    faithful = pl.Series([a != b for a, b in zip(chosen, topics["title"], strict=True)])
+    return topics.with_columns(
+        pl.Series("title", chosen, dtype=pl.String), faithful=pl.col("faithful") | faithful
+    )
+
+
 def _adjective_place(key: str) -> int:
     form = normal_form(key)
     if form in ("material", "fabric"):
