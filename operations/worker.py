@@ -32,6 +32,7 @@ def main(location: str) -> None:
     defs: dg.Definitions = importlib.import_module(f"{location}.definitions").defs()
     job, graph = defs.resolve_implicit_global_asset_job_def(), defs.resolve_asset_graph()
     with dg.DagsterInstance.get() as instance:
+        end_killed_runs(instance)
         for line in sys.stdin:
             asked: dict[str, Any] = json.loads(line)
             assets = [dg.AssetKey(asset) for asset in asked["assets"]]
@@ -52,6 +53,16 @@ def main(location: str) -> None:
                     run_id=run_id,
                     raise_on_error=False,
                 )
+
+
+def end_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Runs whose process was killed fail, and give their slots back: else the next run waits for
+    them for ever. Whoever starts a worker holds the data folder, so no run is at work."""
+    at_work = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=at_work)):
+        instance.report_run_failed(run, "the process that made this run was killed")
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def runs_of(graph: Any, asset: dg.AssetKey, asked: dict[str, Any]) -> list[dict[str, str]]:

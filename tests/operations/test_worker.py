@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from operations.worker import runs_of
+from operations.worker import end_killed_runs, runs_of
 from resources.event_log import PARTITION, RANGE_END, RANGE_START
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-11-01", end_date="2026-12-01")
@@ -47,3 +47,20 @@ def test_without_partitions_there_is_one_run():
 def test_a_day_that_is_no_partition_is_named():
     with pytest.raises(LookupError, match="daily has no partition 2027-01-01"):
         runs_of(graph(None), dg.AssetKey("daily"), {"partitions": [*days(1), "2027-01-01"]})
+
+
+def test_a_killed_run_fails_and_keeps_nobody_waiting():
+    with dg.DagsterInstance.ephemeral() as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("gpu", 1)
+        killed = instance.create_run_for_job(dg.define_asset_job("made").resolve(
+            asset_graph=dg.Definitions(assets=[one_of_a_pool]).resolve_asset_graph()
+        ), status=dg.DagsterRunStatus.STARTED)  # fmt: skip
+        assert storage.claim_concurrency_slot("gpu", killed.run_id, "step").is_claimed
+        end_killed_runs(instance)
+        assert instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert storage.claim_concurrency_slot("gpu", "next", "step").is_claimed
+
+
+@dg.asset(pool="gpu")
+def one_of_a_pool() -> None: ...
