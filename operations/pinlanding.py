@@ -38,7 +38,7 @@ TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
     *("search_log_collections", "keyword_collections"),
     *("collection_ratings", "scorecard"),
-    *("collection_covers", "published_collections", "model_ledger"),
+    *("collection_covers", "published_collections", "model_ledger", "curation_proposals"),
 )
 FACETS = ("feed_decisions", "word_decisions", "label_decisions", "page_decisions")
 STATE = "pinlanding.json"  # what the last finished run was made from

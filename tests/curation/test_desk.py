@@ -112,10 +112,19 @@ def test_an_approval_is_of_what_was_shown(desk):
     found = desk.propose(NAVY, "agent:words", evidence={"products": 9})
     with pytest.raises(Refused, match="look at it again"):
         desk.approve(found.id, "0" * 16, "person:ann")
-    desk.decide(parse(ALL[1]), "person:ben")  # the words have changed since
-    with pytest.raises(Refused, match="others were decided"):
+    desk.decide(KEEP, "person:ben")  # about the same word
+    with pytest.raises(Refused, match="decided otherwise"):
         desk.approve(found.id, found.seen, "person:ann")
-    assert len(desk.state().of("words")) == 1
+    assert [one.operation for one in desk.state().of("words")] == [KEEP]
+
+
+def test_proposals_are_approved_together_or_none_of_them(desk):
+    one, other = (desk.propose(operation, "agent:words") for operation in (NAVY, parse(ALL[1])))
+    with pytest.raises(Refused, match="look at it again"):
+        desk.approve_all([(one.id, one.seen), (other.id, one.seen)], "person:ann")
+    assert desk.state().decisions == {}
+    desk.approve_all([(one.id, one.seen), (other.id, other.seen)], "person:ann")
+    assert len(desk.state().of("words")) == 2
 
 
 def test_what_was_refused_is_not_raised_again_on_the_same_evidence(desk):
