@@ -90,14 +90,13 @@ def test_production_differs_from_one_machine_in_its_storage_alone():
     assert machine.pop("storage").keys() == {"sqlite"}
     assert production.pop("storage").keys() == {"postgres"}
     assert machine == production
-    assert machine["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
-    # a training, and what it waits for a slot of its pool, end before they are ended
+    # a training, and what it waits for a device, end before they are ended
     assert machine["run_monitoring"]["max_runtime_seconds"] >= 4 * 3600
     assert machine["run_retries"] == {
         **{"enabled": True, "max_retries": 1},
         "retry_on_asset_or_op_failure": False,
     }
-    assert machine["concurrency"]["pools"]["default_limit"] == 1
+    assert machine["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
     assert machine["telemetry"] == {"enabled": False}
 
 
