@@ -90,6 +90,7 @@ class Teller:
             subprocess.CalledProcessError: it failed.
         """
         began, worked = time.monotonic(), False
+        self.tell(name)
         with subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
@@ -121,7 +122,8 @@ class Teller:
         if done == first or at <= since:
             return text
         rate = (done - first) / (at - since)
-        return f"{text.rstrip()}, {rate:,.1f}/s, {(total - done) / rate:,.0f} s left"
+        pace = f"{rate:,.1f}/s" if rate >= 1 else f"{rate * 60:,.1f}/min"
+        return f"{text.rstrip()}, {pace}, {(total - done) / rate:,.0f} s left"
 
     def _show(self, text: str, found: re.Match[str] | None) -> None:
         if self._live is None:
@@ -134,11 +136,17 @@ class Teller:
                 console=self.console,
                 transient=True,
             )
-            self._live.add_task("", total=None)
             self._live.start()
-        done, total = (int(part.replace(",", "")) for part in found.groups()) if found else (0, 0)
-        self._live.update(self._live.task_ids[0], description=text, completed=done)
-        self._live.tasks[0].total = total or None  # `update` takes None as no change
+        done, total = (
+            (int(part.replace(",", "")) for part in found.groups()) if found else (0, None)
+        )
+        stage = text.partition(": ")[0]
+        if self._live.tasks and self._live.tasks[0].fields["stage"] == stage:
+            self._live.update(self._live.task_ids[0], description=text, completed=done, total=total)
+            return
+        for task in self._live.task_ids:
+            self._live.remove_task(task)
+        self._live.add_task(text, total=total, completed=done, stage=stage)
 
 
 def spans(partitions: Iterable[str]) -> str:

@@ -58,12 +58,14 @@ def test_what_says_no_rate_gets_one(terminal):
     terminal.tell("person: 100/500 steps, loss 0.5", 1000.0)
     terminal.tell("person: 200/500 steps, loss 0.4", 1020.0)
     terminal.tell("person: 300/500 steps, loss 0.3, 9.0/s, 22 s left", 1040.0)
-    terminal.tell("objects: 100/500 steps, loss 0.5", 1060.0)
+    terminal.tell("studio: 1/14 days rated", 1060.0)
+    terminal.tell("studio: 2/14 days rated", 1084.0)
     assert texts == [
         "person: 100/500 steps, loss 0.5",
         "person: 200/500 steps, loss 0.4, 5.0/s, 60 s left",
         "person: 300/500 steps, loss 0.3, 9.0/s, 22 s left",
-        "objects: 100/500 steps, loss 0.5",
+        "studio: 1/14 days rated",
+        "studio: 2/14 days rated, 2.5/min, 288 s left",
     ]
 
 
@@ -105,6 +107,13 @@ def test_a_program_tells_its_progress_and_why_it_failed(teller):
     with pytest.raises(subprocess.CalledProcessError):
         teller.program("studio", [sys.executable, "-c", "raise OSError('disk full')"])
     assert said(teller)[-1] == "OSError: disk full"
+
+
+def test_a_program_is_at_work_before_it_says_so(terminal):
+    terminal.program("studio", [sys.executable, "-c", ""])
+    shown = terminal.console.file.getvalue()
+    assert "studio" in shown
+    assert "[00:00]" not in shown
 
 
 def test_a_program_without_work_says_nothing(teller):

@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 import yaml
 
@@ -83,7 +82,7 @@ def home(tmp_path, monkeypatch):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        yield tmp_path, instance, psutil.Process(daemon.pid)
+        yield tmp_path, instance
         os.killpg(daemon.pid, signal.SIGKILL)
         daemon.wait()
 
@@ -108,7 +107,7 @@ def statuses(instance: dg.DagsterInstance) -> list[str]:
 @pytest.mark.parametrize("victim", ["step", "run"])
 def test_what_was_killed_runs_again_and_leaves_nothing_taken(home, victim):
     """The second try needs the pool's only slot, and the device."""
-    folder, instance, _ = home
+    folder, instance = home
     launch("training", f'{{"kill": "{victim}"}}')
 
     def state():
@@ -121,17 +120,20 @@ def test_what_was_killed_runs_again_and_leaves_nothing_taken(home, victim):
 
 
 def test_a_run_that_waits_for_a_slot_has_no_process(home):
-    folder, instance, daemon = home
+    folder, instance = home
 
     def state():
         return f"{statuses(instance)}\n{(folder / 'daemon.log').read_text()[-3000:]}"
 
-    def processes():
-        return {process.pid for process in daemon.children(recursive=True)}
+    def launched():
+        """Runs that a process was asked for: so the launcher says before it starts one."""
+        logs = {run.run_id: instance.all_logs(run.run_id) for run in instance.get_runs()}
+        kinds = {run: {entry.dagster_event_type for entry in log} for run, log in logs.items()}
+        return [run for run, found in kinds.items() if dg.DagsterEventType.RUN_STARTING in found]
 
     launch("holding")
     wait_for(lambda: statuses(instance) == ["STARTED"], state)
-    working = processes()
+    assert len(launched()) == 1
     for _ in range(2):
         launch("holding")
     log = folder / "daemon.log"
@@ -139,8 +141,9 @@ def test_a_run_that_waits_for_a_slot_has_no_process(home):
     wait_for(lambda: log.read_text().count(blocked) == 2, state)
     time.sleep(6)  # more rounds of the queue
     assert statuses(instance) == ["STARTED", "QUEUED", "QUEUED"]
-    assert processes() == working
+    assert len(launched()) == 1
     (folder / "release").touch()
     wait_for(lambda: statuses(instance) == ["SUCCESS"] * 3, state)
     spans = [instance.get_run_stats(run.run_id) for run in reversed(instance.get_runs())]
+    assert len(launched()) == 3
     assert all(one.end_time <= two.start_time for one, two in pairwise(spans))
