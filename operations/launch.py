@@ -78,9 +78,11 @@ class Follower:
             entry = record.event_log_entry
             event = entry.dagster_event
             if event is None:
-                stays = entry.level >= logging.WARNING
                 text = entry.user_message.strip()
-                self.teller.say(text) if stays else self.teller.tell(text, entry.timestamp)
+                if entry.level >= logging.WARNING:
+                    self.teller.say(text)
+                else:
+                    self.teller.tell(text, entry.timestamp)
                 continue
             step, kind = event.step_key or "", event.event_type_value
             if kind == "STEP_START":
