@@ -7,6 +7,7 @@ explicit yes is a no. A person's decision stands before an agent's.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -115,13 +116,15 @@ class Desk:
         waiting = {one.id: one for one in open_proposals(self._log.events())}
         return waiting[name]
 
-    def approve(self, proposal: str, seen: str, actor: str) -> Decision:
+    def approve(self, proposal: str, seen: str, actor: str, *, anyway: bool = False) -> Decision:
         """Decide a proposal as it was shown.
 
         Args:
             proposal: Its id.
             seen: `Proposal.seen` of what was looked at.
             actor: Who approves.
+            anyway: Although others of its facet were decided since it was proposed, as the person
+                was told: evidence and preview may be older than the state. No agent may.
 
         Raises:
             Refused: it is not open, was shown otherwise, cannot be done any more, or contradicts
@@ -133,7 +136,8 @@ class Desk:
             raise Refused(f"there is no open proposal {proposal}")
         if found.seen != seen:
             raise Refused("what was approved is not what the log holds: look at it again")
-        if proposal_id(found.operation, fold(events)) != proposal:
+        stale = proposal_id(found.operation, fold(events)) != proposal
+        if stale and (not anyway or actor.startswith("agent:")):
             raise Refused("others were decided since it was shown: propose it again")
         return self._apply(found.operation, proposal, actor, events)
 
@@ -157,13 +161,16 @@ class Desk:
             raise Refused(f"there is no open proposal {proposal}")
         self._log.add("refuse", proposal, actor, {"why": why[:200]}, after=len(events))
 
-    def revert(self, proposal: str, actor: str, *, cascade: bool = False) -> list[Decision]:
+    def revert(
+        self, proposal: str, actor: str, *, cascade: bool = False, seen: str | None = None
+    ) -> list[Decision]:
         """Take a decision back, as if it had never been made.
 
         Args:
             proposal: Of the decision.
             actor: Who takes it back.
             cascade: Those that stand on it go with it.
+            seen: `seen_of` those that were shown to stand on it; None: whatever does.
 
         Returns:
             What was taken back, the last made first.
@@ -179,6 +186,8 @@ class Desk:
         if standing and not cascade:
             named = ", ".join(canonical(one.operation) for one in standing[:5])
             raise Refused(f"{len(standing)} decisions stand on it ({named}): take them along")
+        if seen is not None and seen_of(standing) != seen:
+            raise Refused("what stands on it has changed since it was shown: look at it again")
         gone = [*standing, in_force[proposal]]
         if actor.startswith("agent:") and any(one.by_person for one in gone):
             raise Refused("an agent cannot take back what a person has decided")
@@ -201,8 +210,17 @@ class Desk:
         return Decision(proposal, seq, actor, operation)
 
 
+def seen_of(decisions: Sequence[Decision]) -> str:
+    """A hash of decisions that are shown together. 16 hexadecimal digits."""
+    told = "\n".join(sorted(one.proposal for one in decisions))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 def open_proposals(events: Sequence[Event], now: datetime | None = None) -> list[Proposal]:
     """The proposals that wait for an answer, the weightiest first.
+
+    One that is proposed again, to another state, takes the place of the first; one that somebody
+    decided on his own is answered.
 
     Args:
         events: The log.
@@ -210,17 +228,30 @@ def open_proposals(events: Sequence[Event], now: datetime | None = None) -> list
     """
     since = ((now or datetime.now(UTC)) - timedelta(days=OPEN_DAYS)).isoformat()
     waiting: dict[str, Proposal] = {}
+    named: dict[str, str] = {}  # operation -> id under which it waits
     for event in events:
+        if event.event in ("propose", "apply"):
+            operation = parse(dict(event.body["operation"]))
+            waiting.pop(named.pop(canonical(operation), ""), None)
         if event.event == "propose":
-            body = event.body
-            operation = parse(dict(body["operation"]))
+            told, preview = event.body["evidence"], event.body["preview"]
             waiting[event.proposal] = Proposal(
-                event.proposal, operation, event.actor, event.at, body["evidence"], body["preview"]
+                event.proposal, operation, event.actor, event.at, told, preview
             )
+            named[canonical(operation)] = event.proposal
         else:
             waiting.pop(event.proposal, None)
     found = [one for one in waiting.values() if one.at >= since]
-    return sorted(found, key=lambda one: (-float(one.evidence.get("weight", 0)), one.id))
+    return sorted(found, key=lambda one: (-_weight(one.evidence), one.id))
+
+
+def _weight(evidence: Mapping[str, Any]) -> float:
+    """What is at stake; nothing where the evidence does not say it as a number."""
+    told = evidence.get("weight", 0)
+    try:
+        return float(told) if isinstance(told, int | float) and math.isfinite(told) else 0.0
+    except OverflowError:  # an integer of hundreds of digits
+        return 0.0
 
 
 def _answered(operation: Operation, evidence: Mapping[str, Any], events: Sequence[Event]) -> bool:
@@ -230,12 +261,12 @@ def _answered(operation: Operation, evidence: Mapping[str, Any], events: Sequenc
     same = canonical(operation)
     for event in events:
         if event.event == "propose" and canonical(parse(dict(event.body["operation"]))) == same:
-            told[event.proposal] = float(event.body["evidence"].get("weight", 0))
+            told[event.proposal] = _weight(event.body["evidence"])
         elif event.event == "apply" and canonical(parse(dict(event.body["operation"]))) == same:
             told.setdefault(event.proposal, 0.0)
         elif event.proposal in told:
             answered[event.proposal] = event.event in ("refuse", "revert")
-    weight = float(evidence.get("weight", 0))
+    weight = _weight(evidence)
     return any(
         abs(weight - told[proposal]) < CHANGED * max(told[proposal], 1.0)
         for proposal, no in answered.items()
