@@ -147,4 +147,5 @@ def page(catalog: Catalog = "", port: pages.Port = 3002) -> None:
         waiting = len(open_proposals(decision_log().events()))
     name = settings().name
     shown = application(resources()["lake"], decision_log(), desk, name)
-    pages.run(shown, f"{waiting} proposals on {name} wait for an answer", port)
+    many = "1 proposal waits" if waiting == 1 else f"{waiting} proposals wait"
+    pages.run(shown, f"{many} for an answer on {name}", port)

@@ -45,10 +45,16 @@ DONE = {
 Row = TypeVar("Row")
 
 
+class Product(NamedTuple):
+    """What it is called, and the name of its first picture."""
+
+    title: str
+    picture: str | None
+
+
 class Picture(NamedTuple):
     """A product that a proposal names. `number`: of its picture, where it has one."""
 
-    product: str
     title: str
     number: int | None
 
@@ -194,8 +200,9 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
         try:
             waiting = {one.id: one for one in open_proposals(log.events())}
             product = products_of(waiting[named])[number]
-            image = shelf(lake, [product])[product][1]
-            data = lake.image(image or "")
+            if (image := shelf(lake, [product])[product].picture) is None:
+                raise LookupError(product)
+            data = lake.image(image)
         except (LookupError, OSError, dg.Failure):
             raise HTTPException(404, "There is no such picture.") from None
         return Response(data, media_type="image/jpeg", headers=HEADERS)
@@ -241,14 +248,16 @@ def cards(lake: Lake, proposals: Iterable[Proposal], state: State) -> list[Card]
             evidence=figures(one.evidence, without=frozenset({"examples"})),
             preview=figures(one.preview),
             pictures=[
-                Picture(clean(id, 60), clean(found[id][0], 80), number if found[id][1] else None)
-                if id in found
-                else Picture(clean(id, 60), "", None)
-                for number, id in enumerate(products_of(one))
+                _picture(id, number, found.get(id)) for number, id in enumerate(products_of(one))
             ],
         )
         for one in proposals
     ]
+
+
+def _picture(id: str, number: int, found: Product | None) -> Picture:
+    known = found or Product("", None)
+    return Picture(clean(known.title, 80) or clean(id, 60), number if known.picture else None)
 
 
 def lines(lake: Lake, decisions: Iterable[Decision], events: Sequence[Event]) -> list[Line]:
@@ -297,8 +306,8 @@ def products_of(proposal: Proposal) -> list[str]:
     return list(dict.fromkeys([own, *examples] if own else examples))[:EXAMPLES]
 
 
-def shelf(lake: Lake, products: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-    """Title and first picture of products, also of those that are gone by now."""
+def shelf(lake: Lake, products: Iterable[str]) -> dict[str, Product]:
+    """These products, also those that are gone by now."""
     if not (wanted := sorted(set(products))) or not lake.partitions("catalog"):
         return {}
     rows = (
@@ -308,13 +317,11 @@ def shelf(lake: Lake, products: Iterable[str]) -> dict[str, tuple[str, str | Non
         .collect()
         .sort("date")
     )
-    return {id: (title or "", image) for id, _, title, image in rows.iter_rows()}
+    return {id: Product(title or "", image) for id, _, title, image in rows.iter_rows()}
 
 
 def names_of(
-    lake: Lake,
-    operations: Iterable[Operation],
-    known: dict[str, tuple[str, str | None]] | None = None,
+    lake: Lake, operations: Iterable[Operation], known: dict[str, Product] | None = None
 ) -> Names:
     """What the products and topics of these operations are called.
 
@@ -333,7 +340,7 @@ def names_of(
     if wanted and lake.manifest("topics") is not None:
         rows = lake.read("topics", "topics").filter(pl.col("topic_id").is_in(sorted(wanted)))
         topics |= {id: title for id, title in rows.select("topic_id", "title").iter_rows() if title}
-    return Names({id: title for id, (title, _) in found.items() if title}, topics)
+    return Names({id: one.title for id, one in found.items() if one.title}, topics)
 
 
 def line(error: Exception) -> str:
@@ -348,7 +355,7 @@ def line(error: Exception) -> str:
 def when(at: str) -> str:
     """A moment as people read it."""
     try:
-        return f"{datetime.fromisoformat(at):%b %-d, %H:%M} UTC"
+        return f"{datetime.fromisoformat(at):%b %-d, %Y, %H:%M} UTC"
     except ValueError:
         return clean(at, 40)
 

@@ -60,6 +60,11 @@ class Figure(NamedTuple):
     items: list[str]
     count: int
 
+    @property
+    def whole(self) -> bool:
+        """Whether it takes a line of its own."""
+        return self.count > 0 or len(self.text) > 24
+
 
 def clean(text: str, longest: int = LONGEST) -> str:
     """The text on one line, cut, with every sign that cannot be seen shown as �."""
@@ -118,20 +123,24 @@ def entry_text(entry: str) -> str:
 def actor_text(actor: str) -> str:
     """Who has acted: `agent:words` is `the agent words`."""
     kind, _, name = clean(actor, 100).partition(":")
-    said = {"person": "{}", "agent": "the agent {}", "mcp": "{}, through a program"}
-    return said.get(kind, f"{kind} {{}}").format(name) if name else kind
+    if kind == "person":
+        return name
+    if kind == "agent":
+        return f"the agent {name}"
+    return f"{name}, through a program" if kind == "mcp" else clean(actor, 100)
 
 
 def figures(told: Mapping[str, Any], *, without: frozenset[str] = frozenset()) -> list[Figure]:
-    """Evidence or a preview, line by line; at most `MOST` of each kind."""
+    """Evidence or a preview line by line, at most `MOST`: figures, then texts, then lists."""
     lines = [_figure(key, value) for key, value in told.items() if key not in without]
-    return lines[:MOST]
+    return sorted(lines[:MOST], key=lambda one: (one.count > 0, one.whole))
 
 
 def _figure(key: str, value: Any) -> Figure:
     label = clean(key.replace("_", " "), 60)
     if isinstance(value, list):
-        return Figure(label, "", [_text(one) for one in value[:MOST]], len(value))
+        text = "" if value else "none"
+        return Figure(label, text, [_text(one) for one in value[:MOST]], len(value))
     return Figure(label, _text(value), [], 0)
 
 
@@ -146,4 +155,6 @@ def _text(value: Any) -> str:
         return f"{value:.3g}" if abs(value) < 1 else f"{value:,.2f}".rstrip("0").rstrip(".")
     if isinstance(value, str):
         return clean(value) or "nothing"
+    if isinstance(value, dict) and not any(isinstance(one, dict | list) for one in value.values()):
+        return clean(", ".join(f"{key} {_text(one)}" for key, one in value.items()))
     return clean(json.dumps(value, ensure_ascii=False, sort_keys=True))
