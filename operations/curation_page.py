@@ -53,18 +53,25 @@ class Product(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A product that a proposal names. `number`: of its picture, where it has one."""
+    """A product that a proposal names, by its number there; `name`: of its picture, if any."""
 
     title: str
-    number: int | None
+    number: int
+    name: str | None
 
 
 @dataclass(frozen=True)
 class Card:
-    """A proposal as it is shown. `stale`: others of its facet were decided since."""
+    """A proposal as it is shown.
+
+    Attributes:
+        stale: Others of its facet were decided since.
+        replaces: The decision in force that it would take the place of.
+    """
 
     proposal: Proposal
     stale: bool
+    replaces: "Line | None"
     said: list[Part]
     actor: str
     lapses: str
@@ -94,6 +101,14 @@ class Line(NamedTuple):
     why: str = ""
 
 
+class Read(NamedTuple):
+    """The log, and what it says."""
+
+    events: list[Event]
+    waiting: list[Proposal]
+    state: State
+
+
 class Leaf(NamedTuple):
     """A part of a long list. `page` counts from 1."""
 
@@ -112,27 +127,41 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
         name: Of the catalog.
     """
     page = Pages("curation.html", {"when": when})
+    offered: dict[str, dict[tuple[str, int], str]] = {}  # head of the log -> pictures on the page
 
-    def show(view: str, request: Request, events: Sequence[Event], status: int, **values: Any):
-        counts = {"waiting": len(open_proposals(events)), "decided": len(fold(events).decisions)}
-        done = DONE.get(request.query_params.get("done", ""), "") if request.method == "GET" else ""
-        known = {"person": person(request), "name": name, "counts": counts, "done": done}
-        return page.show(view, status=status, **known, **values)
+    def read() -> Read:
+        events = log.events()
+        return Read(events, open_proposals(events), fold(events))
+
+    def show(view: str, request: Request, known: Read, fault: str = "", **values: Any) -> Response:
+        done = "" if fault else DONE.get(request.query_params.get("done", ""), "")
+        told = {"person": person(request), "name": name, "done": done, "fault": fault}
+        counts = {"waiting": len(known.waiting), "decided": len(known.state.decisions)}
+        return page.show(
+            view, counts=counts, **told, **({"status": 409} if fault else {}), **values
+        )
 
     def queue(request: Request, fault: str = "") -> Response:
-        events = log.events()
-        leaf = _leaf(request, open_proposals(events), CARDS)
+        known = read()
+        leaf = _leaf(request, known.waiting, CARDS)
+        leaf = leaf._replace(rows=cards(lake, leaf.rows, known.state))
+        head = known.events[-1].hash if known.events else ""
+        offered.clear()
+        offered[head] = {
+            (card.proposal.id, one.number): one.name
+            for card in leaf.rows
+            for one in card.pictures
+            if one.name
+        }
         ready = lake.manifest("attribute_vocabulary") is not None
-        leaf = leaf._replace(rows=cards(lake, leaf.rows, fold(events)))
-        status = 409 if fault else 200
-        return show("queue", request, events, status, leaf=leaf, fault=fault, ready=ready)
+        return show("queue", request, known, fault, leaf=leaf, ready=ready)
 
     def decided(request: Request, fault: str = "") -> Response:
-        events = log.events()
-        state = fold(events)
-        leaf = _leaf(request, [one for facet in FACETS for one in state.of(facet)], ROWS)
-        leaf = leaf._replace(rows=lines(lake, leaf.rows, events))
-        return show("decided", request, events, 409 if fault else 200, leaf=leaf, fault=fault)
+        known = read()
+        every = [one for facet in FACETS for one in known.state.of(facet)]
+        leaf = _leaf(request, every, ROWS)
+        leaf = leaf._replace(rows=lines(lake, leaf.rows, known.events))
+        return show("decided", request, known, fault, leaf=leaf)
 
     async def show_queue(request: Request) -> Response:
         return queue(request) if person(request) else RedirectResponse("/name", 303)
@@ -143,10 +172,10 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
     async def show_history(request: Request) -> Response:
         if person(request) is None:
             return RedirectResponse("/name", 303)
-        events = log.events()
-        leaf = _leaf(request, events[::-1], ROWS)
-        leaf = leaf._replace(rows=history(lake, leaf.rows, events))
-        return show("history", request, events, 200, leaf=leaf, fault="")
+        known = read()
+        leaf = _leaf(request, known.events[::-1], ROWS)
+        leaf = leaf._replace(rows=history(lake, leaf.rows, known.events))
+        return show("history", request, known, leaf=leaf)
 
     async def approve(request: Request) -> Response:
         told, who = await form(request), person(request)
@@ -176,32 +205,27 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
         if who is None:
             return RedirectResponse("/name", 303)
         proposal, seen = told.get("proposal", ""), told.get("seen")
-        events = log.events()
-        standing = dependants(proposal, events)
+        known = read()
+        standing = dependants(proposal, known.events)
         if standing and seen is None:
-            return ask(request, events, proposal, standing)
+            return ask(request, known, proposal, standing)
         try:
             desk().revert(proposal, f"person:{who}", cascade=seen is not None, seen=seen)
         except (Refused, LogMoved) as error:
             return decided(request, line(error))
         return RedirectResponse("/decided?done=undone", 303)
 
-    def ask(
-        request: Request, events: Sequence[Event], proposal: str, standing: list[Decision]
-    ) -> Response:
-        itself = [one for one in fold(events).decisions.values() if one.proposal == proposal]
-        (first, *others) = lines(lake, [*itself, *standing], events)
+    def ask(request: Request, known: Read, proposal: str, standing: list[Decision]) -> Response:
+        itself = [one for one in known.state.decisions.values() if one.proposal == proposal]
+        first, *others = lines(lake, [*itself, *standing], known.events)
         asked = {"first": first, "others": others, "seen": seen_of(standing)}
-        return show("ask", request, events, 409, **asked)
+        return show("ask", request, known, "Others stand on this decision", **asked)
 
     async def send_picture(request: Request) -> Response:
         """A picture of a product that an open proposal names, and no other."""
-        named, number = request.path_params["proposal"], request.path_params["number"]
+        asked = request.path_params["proposal"], request.path_params["number"]
         try:
-            waiting = {one.id: one for one in open_proposals(log.events())}
-            product = products_of(waiting[named])[number]
-            if (image := shelf(lake, [product])[product].picture) is None:
-                raise LookupError(product)
+            image = offered.get(log.head(), {}).get(asked) or _picture_of(lake, log, *asked)
             data = lake.image(image)
         except (LookupError, OSError, dg.Failure):
             raise HTTPException(404, "There is no such picture.") from None
@@ -238,10 +262,16 @@ def cards(lake: Lake, proposals: Iterable[Proposal], state: State) -> list[Card]
     named = {id for one in proposals for id in products_of(one)}
     found = shelf(lake, named)
     names = names_of(lake, [one.operation for one in proposals], found)
+    before = {
+        one.id: Line("", "", sentence(there.operation, names), actor_text(there.actor), "")
+        for one in proposals
+        if (there := state.decisions.get(one.operation.target()))
+    }
     return [
         Card(
             proposal=one,
             stale=proposal_id(one.operation, state) != one.id,
+            replaces=before.get(one.id),
             said=sentence(one.operation, names),
             actor=actor_text(one.actor),
             lapses=_days_after(one.at, OPEN_DAYS),
@@ -257,7 +287,16 @@ def cards(lake: Lake, proposals: Iterable[Proposal], state: State) -> list[Card]
 
 def _picture(id: str, number: int, found: Product | None) -> Picture:
     known = found or Product("", None)
-    return Picture(clean(known.title, 80) or clean(id, 60), number if known.picture else None)
+    return Picture(clean(known.title, 80) or clean(id, 60), number, known.picture)
+
+
+def _picture_of(lake: Lake, log: DecisionLog, proposal: str, number: int) -> str:
+    """The name of a picture that an open proposal shows; LookupError: it shows none."""
+    waiting = {one.id: one for one in open_proposals(log.events())}
+    product = products_of(waiting[proposal])[number]
+    if (image := shelf(lake, [product])[product].picture) is None:
+        raise LookupError(product)
+    return image
 
 
 def lines(lake: Lake, decisions: Iterable[Decision], events: Sequence[Event]) -> list[Line]:

@@ -170,6 +170,15 @@ def test_what_was_proposed_before_others_were_decided_says_so(page, desk):
     assert NAVY in [one.operation for one in desk.state().of("words")]
 
 
+def test_what_a_person_has_decided_otherwise_is_shown_before_it_is_replaced(page, desk):
+    desk.propose(NAVY, "agent:words", evidence=EVIDENCE)
+    assert "take the place" not in page.get("/").text
+    desk.decide(parse({"operation": "word.keep", "key": "color", "word": "navy"}), "person:ben")
+    told = words_of(page.get("/").text)
+    said = "It would take the place of what ben has decided: In color, keep navy as a value of its"
+    assert said in told
+
+
 def test_a_refusal_is_written_down_with_its_reason(page, desk, log):
     desk.propose(NAVY, "agent:words", evidence=EVIDENCE)
     form = form_of(page.get("/").text)
