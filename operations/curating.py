@@ -89,14 +89,24 @@ def decide(operation: Told, person: Person = USER, catalog: Catalog = "") -> Non
 
 
 @app.command()
-def approve(proposal: Proposal, person: Person = USER, catalog: Catalog = "") -> None:
+def approve(
+    proposal: Proposal,
+    person: Person = USER,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Although others were decided since it was proposed.")
+    ] = False,
+    catalog: Catalog = "",
+) -> None:
     """Say yes to a proposal, as `curate list` shows it now."""
     use_files(catalog)
     with told_why():
-        shown = {one.id: one for one in open_proposals(decision_log().events())}
+        events = decision_log().events()
+        shown = {one.id: one for one in open_proposals(events)}
         if proposal not in shown:
             raise Refused(f"there is no open proposal {proposal}")
-        made = desk().approve(proposal, shown[proposal].seen, f"person:{person}")
+        found = shown[proposal]
+        beside = fold(events).version(found.operation.facet) if anyway else None
+        made = desk().approve(proposal, found.seen, f"person:{person}", beside=beside)
     print(f"decided  {made.proposal}  {canonical(made.operation)}")
 
 

@@ -66,11 +66,13 @@ class Card:
 
     Attributes:
         stale: Others of its facet were decided since.
+        beside: The version of its facet now.
         replaces: The decision in force that it would take the place of.
     """
 
     proposal: Proposal
     stale: bool
+    beside: str
     replaces: "Line | None"
     said: list[Part]
     actor: str
@@ -137,9 +139,7 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
         done = "" if fault else DONE.get(request.query_params.get("done", ""), "")
         told = {"person": person(request), "name": name, "done": done, "fault": fault}
         counts = {"waiting": len(known.waiting), "decided": len(known.state.decisions)}
-        return page.show(
-            view, counts=counts, **told, **({"status": 409} if fault else {}), **values
-        )
+        return page.show(view, status=409 if fault else 200, counts=counts, **told, **values)
 
     def queue(request: Request, fault: str = "") -> Response:
         known = read()
@@ -183,8 +183,7 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
             return RedirectResponse("/name", 303)
         proposal, seen = told.get("proposal", ""), told.get("seen", "")
         try:
-            anyway = told.get("anyway") == "yes"
-            desk().approve(proposal, seen, f"person:{who}", anyway=anyway)
+            desk().approve(proposal, seen, f"person:{who}", beside=told.get("beside"))
         except (Refused, LogMoved) as error:
             return queue(request, line(error))
         return RedirectResponse("/?done=approved", 303)
@@ -271,6 +270,7 @@ def cards(lake: Lake, proposals: Iterable[Proposal], state: State) -> list[Card]
         Card(
             proposal=one,
             stale=proposal_id(one.operation, state) != one.id,
+            beside=state.version(one.operation.facet),
             replaces=before.get(one.id),
             said=sentence(one.operation, names),
             actor=actor_text(one.actor),

@@ -116,15 +116,17 @@ class Desk:
         waiting = {one.id: one for one in open_proposals(self._log.events())}
         return waiting[name]
 
-    def approve(self, proposal: str, seen: str, actor: str, *, anyway: bool = False) -> Decision:
+    def approve(
+        self, proposal: str, seen: str, actor: str, *, beside: str | None = None
+    ) -> Decision:
         """Decide a proposal as it was shown.
 
         Args:
             proposal: Its id.
             seen: `Proposal.seen` of what was looked at.
             actor: Who approves.
-            anyway: Although others of its facet were decided since it was proposed, as the person
-                was told: evidence and preview may be older than the state. No agent may.
+            beside: `State.version` of its facet as it was shown beside it. With it, a person may
+                approve although others were decided since it was proposed; no agent may.
 
         Raises:
             Refused: it is not open, was shown otherwise, cannot be done any more, or contradicts
@@ -136,9 +138,11 @@ class Desk:
             raise Refused(f"there is no open proposal {proposal}")
         if found.seen != seen:
             raise Refused("what was approved is not what the log holds: look at it again")
-        stale = proposal_id(found.operation, fold(events)) != proposal
-        if stale and (not anyway or actor.startswith("agent:")):
-            raise Refused("others were decided since it was shown: propose it again")
+        state = fold(events)
+        stale = proposal_id(found.operation, state) != proposal
+        told = beside == state.version(found.operation.facet) and not actor.startswith("agent:")
+        if stale and not told:
+            raise Refused("others were decided since it was shown: look at it again")
         return self._apply(found.operation, proposal, actor, events)
 
     def decide(self, operation: Operation, actor: str) -> Decision:

@@ -121,11 +121,15 @@ def test_an_approval_is_of_what_was_shown(desk):
 def test_a_person_may_approve_although_others_were_decided_since(desk):
     found = desk.propose(NAVY, "agent:words", evidence={"products": 9})
     desk.decide(parse(ALL[1]), "person:ben")
+    beside = desk.state().version("words")
     with pytest.raises(Refused, match="others were decided"):
-        desk.approve(found.id, found.seen, "agent:words", anyway=True)
+        desk.approve(found.id, found.seen, "agent:words", beside=beside)
     with pytest.raises(Refused, match="look at it again"):
-        desk.approve(found.id, "0" * 16, "person:ann", anyway=True)
-    desk.approve(found.id, found.seen, "person:ann", anyway=True)
+        desk.approve(found.id, "0" * 16, "person:ann", beside=beside)
+    desk.decide(parse(ALL[2]), "person:ben")  # and again, since it was shown
+    with pytest.raises(Refused, match="others were decided"):
+        desk.approve(found.id, found.seen, "person:ann", beside=beside)
+    desk.approve(found.id, found.seen, "person:ann", beside=desk.state().version("words"))
     assert NAVY in [one.operation for one in desk.state().of("words")]
     assert open_proposals(log_of(desk)) == []
 

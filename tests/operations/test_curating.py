@@ -165,7 +165,11 @@ def test_what_was_proposed_before_others_were_decided_says_so(page, desk):
     assert desk.state().of("words")[0].operation == KEEP
     assert "Something else was decided since" in answer.text
     form = form_of(answer.text)
-    assert form["anyway"] == "yes"
+    assert form["beside"]
+    desk.decide(parse({"operation": "word.keep", "key": "color", "word": "navy"}), "person:ben")
+    answer = page.post("/approve", data=form)  # and another one, of the very word
+    assert "Others were decided since it was shown" in answer.text
+    form = form_of(answer.text)
     assert "Approved." in page.post("/approve", data=form).text
     assert NAVY in [one.operation for one in desk.state().of("words")]
 
@@ -501,6 +505,13 @@ def test_the_command_line_lists_approves_and_takes_back(command, desk):
     assert "is no decision in force" in str(command("undo", found.id).exception)
     lines = [json.loads(one) for one in command("log").stdout.splitlines()]
     assert [one["event"] for one in lines] == ["propose", "apply", "revert"]
+
+
+def test_the_command_line_approves_after_others_only_when_told(command, desk):
+    found = desk.propose(NAVY, "agent:words")
+    desk.decide(KEEP, "person:ben")
+    assert "others were decided" in str(command("approve", found.id).exception)
+    assert command("approve", found.id, "--anyway").stdout.startswith(f"decided  {found.id}")
 
 
 def test_the_command_line_decides_and_refuses(command, desk, log):
