@@ -42,6 +42,7 @@ DONE = {
     "refused": "Refused. It comes again only with other evidence.",
     "undone": "Taken back. The next run makes the catalog as if it had never been decided.",
 }
+HEADS = {"propose": "Proposed", "apply": "Decided", "refuse": "Refused", "revert": "Taken back"}
 Row = TypeVar("Row")
 
 
@@ -60,6 +61,17 @@ class Picture(NamedTuple):
     name: str | None
 
 
+class Line(NamedTuple):
+    """A decision or an event as it is shown."""
+
+    id: str
+    head: str
+    said: list[Part]
+    actor: str
+    at: str
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class Card:
     """A proposal as it is shown.
@@ -73,7 +85,7 @@ class Card:
     proposal: Proposal
     stale: bool
     beside: str
-    replaces: "Line | None"
+    replaces: Line | None
     said: list[Part]
     actor: str
     lapses: str
@@ -90,17 +102,6 @@ class Card:
             "preview": self.proposal.preview,
         }
         return json.dumps(told, indent=1, sort_keys=True)  # every unusual sign as its number
-
-
-class Line(NamedTuple):
-    """A decision or an event as it is shown."""
-
-    id: str
-    head: str
-    said: list[Part]
-    actor: str
-    at: str
-    why: str = ""
 
 
 class Read(NamedTuple):
@@ -322,12 +323,10 @@ def history(lake: Lake, rows: Iterable[Event], events: Sequence[Event]) -> list[
     bodies = {one.proposal: one.body["operation"] for one in events if "operation" in one.body}
     about = {one.seq: parse(dict(bodies[one.proposal])) for one in rows if one.proposal in bodies}
     names = names_of(lake, about.values())
-    heads = {"propose": "Proposed", "refuse": "Refused", "revert": "Taken back"}
-    heads["apply"] = "Decided"
     return [
         Line(
             one.proposal,
-            "Approved" if one.event == "apply" and one.proposal in proposed else heads[one.event],
+            "Approved" if one.event == "apply" and one.proposal in proposed else HEADS[one.event],
             sentence(about[one.seq], names) if one.seq in about else [],
             actor_text(one.actor),
             one.at,

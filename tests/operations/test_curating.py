@@ -27,7 +27,7 @@ from pinlanding_assets.curation.desk import Desk, open_proposals
 from pinlanding_assets.decisions.operations import OPERATIONS, parse
 from pinlanding_assets.decisions.state import fold
 from resources.decisions import DecisionLog, LogMoved
-from resources.lake import Lake
+from resources.lake import Lake, MissingPartition
 from resources.profiles import settings
 from tests.curation.small_view import SHIRTS, SmallView
 from tests.curation.test_desk import ALL, NAVY
@@ -426,6 +426,22 @@ def test_a_log_of_a_later_release_or_out_of_reach_is_said(page, log, tmp_path):
     answer = page.get("/")
     assert answer.status_code == 503
     assert "cannot be reached" in answer.text
+
+
+def test_a_catalog_that_cannot_be_read_is_said_and_nothing_is_decided(lake, log, desk):
+    def broken() -> Desk:
+        raise MissingPartition("catalog: no day is materialized; <b>materialize</b> catalog first")
+
+    desk.propose(NAVY, "agent:words")
+    page = TestClient(
+        application(lake, log, broken, "shop"), base_url=ORIGIN, headers={"Origin": ORIGIN}
+    )
+    page.post("/name", data={"name": "ann"})
+    answer = page.post("/approve", data=form_of(page.get("/").text))
+    assert answer.status_code == 503
+    assert "Catalog: no day is materialized; <b>materialize</b>" in unescape(answer.text)
+    assert "<b>materialize" not in answer.text
+    assert len(log.events()) == 1
 
 
 # --- plain words
