@@ -10,7 +10,6 @@ import glob
 import hashlib
 import io
 import json
-import math
 import os
 import random
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from PIL import Image
 
 from resources.feeds.studio import Studio
 from resources.feeds.studio_config import StudioConfig
+from resources.intervals import wilson
 from resources.lake import Lake
 from rl_diffusion_assets.preferences.formats import MAX_RATED_PROMPT, MAX_RATER, read_votes
 from rl_diffusion_assets.preferences.pairs import normalise_image
@@ -31,7 +31,6 @@ from rl_diffusion_assets.prompts.prompts import BadText, read_text
 
 CHOICES = {"left": "a", "right": "b", "neither": "tie"}  # what is pressed -> what is written
 SEED = 0
-Z = 1.959964  # of a 95 % interval
 
 
 class Pair(NamedTuple):
@@ -94,14 +93,6 @@ class Result:
             f"{self.undecided} could not say; {people}; "
             f"the judge agrees with {self.judge_agrees} of {self.decided}"
         )
-
-
-def wilson(hits: int, tries: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    share, spread = hits / tries, Z * Z / tries
-    middle = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def read_rater(value: str) -> str:

@@ -92,21 +92,15 @@ def decide(operation: Told, person: Person = USER, catalog: Catalog = "") -> Non
 def approve(
     proposal: Proposal,
     person: Person = USER,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Although others were decided since it was proposed.")
-    ] = False,
     catalog: Catalog = "",
 ) -> None:
     """Say yes to a proposal, as `curate list` shows it now."""
     use_files(catalog)
     with told_why():
-        events = decision_log().events()
-        shown = {one.id: one for one in open_proposals(events)}
+        shown = {one.id: one for one in open_proposals(decision_log().events())}
         if proposal not in shown:
             raise Refused(f"there is no open proposal {proposal}")
-        found = shown[proposal]
-        beside = fold(events).version(found.operation.facet) if anyway else None
-        made = desk().approve(proposal, found.seen, f"person:{person}", beside=beside)
+        made = desk().approve(proposal, shown[proposal].seen, f"person:{person}")
     print(f"decided  {made.proposal}  {canonical(made.operation)}")
 
 

@@ -77,15 +77,13 @@ class Card:
     """A proposal as it is shown.
 
     Attributes:
-        stale: Others of its facet were decided since.
-        beside: The version of its facet now.
-        replaces: The decision in force that it would take the place of.
+        stale: What it is about was decided otherwise since: it cannot be approved as it is.
+        there: What is decided about the same now.
     """
 
     proposal: Proposal
     stale: bool
-    beside: str
-    replaces: Line | None
+    there: Line | None
     said: list[Part]
     actor: str
     lapses: str
@@ -184,7 +182,7 @@ def application(lake: Lake, log: DecisionLog, desk: Callable[[], Desk], name: st
             return RedirectResponse("/name", 303)
         proposal, seen = told.get("proposal", ""), told.get("seen", "")
         try:
-            desk().approve(proposal, seen, f"person:{who}", beside=told.get("beside"))
+            desk().approve(proposal, seen, f"person:{who}")
         except (Refused, LogMoved) as error:
             return queue(request, line(error))
         return RedirectResponse("/?done=approved", 303)
@@ -271,8 +269,7 @@ def cards(lake: Lake, proposals: Iterable[Proposal], state: State) -> list[Card]
         Card(
             proposal=one,
             stale=proposal_id(one.operation, state) != one.id,
-            beside=state.version(one.operation.facet),
-            replaces=before.get(one.id),
+            there=before.get(one.id),
             said=sentence(one.operation, names),
             actor=actor_text(one.actor),
             lapses=_days_after(one.at, OPEN_DAYS),

@@ -461,7 +461,9 @@ def pools(chosen: Settings) -> Iterator[Finding]:
         set_to = limits.get(pool, slots)
         if set_to == 0:
             remedy = f"resume it: `dagster instance concurrency set {pool} {slots}`, or in the UI."
-            yield Finding(f"pools.{pool}", WRONG, "paused: no step of it will ever start", remedy)
+            yield Finding(
+                f"pools.{pool}", WRONG, "paused: no run that needs it will ever start", remedy
+            )
         elif set_to != slots:
             remedy = "the operator has the last word; set the same in the settings, or in the UI."
             told_both = f"{set_to} in force, {slots} in the settings"

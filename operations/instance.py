@@ -52,6 +52,7 @@ def environment(chosen: Settings) -> dict[str, str]:
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PYTHONWARNINGS": "ignore",
+        "TQDM_DISABLE": os.environ.get("TQDM_DISABLE", "1"),  # bars of libraries: steps say more
         "DAGSTER_GRPC_TIMEOUT_SECONDS": os.environ.get(
             "DAGSTER_GRPC_TIMEOUT_SECONDS", str(CALL_SECONDS)
         ),

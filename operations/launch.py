@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import re
+import logging
 import subprocess
 import sys
 import time
@@ -12,75 +12,62 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import dagster as dg
-from rich.console import Console
-from rich.status import Status
-from rich.text import Text
 
+from operations.telling import Teller
 from resources.profiles import REPOSITORY
 
 POLL_SECONDS = 0.5
-QUIET_SECONDS = 10.0
-PROGRESS = re.compile(r"\d[\d,]*/\d[\d,]* ")  # done of all, as in "catalog: 33/319 images"
+WRAPPED = "DagsterExecutionStepExecutionError"
 CALLS, SECONDS = "model_calls", "step_seconds"  # names in the metadata of steps with a model
 
 
 @dataclass
+class Step:
+    """What a step has made so far: asset -> partition -> rows, and the seconds that it took."""
+
+    rows: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass
 class Follower:
-    """Prints what runs say while they run, and keeps what they materialized."""
+    """Tells what runs do while they run, and keeps what they materialized."""
 
     instance: dg.DagsterInstance
-    started: float = field(default_factory=time.monotonic)
+    teller: Teller = field(default_factory=Teller)
     cursors: dict[str, str | None] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)  # asset -> items a model worked on
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)  # asset -> run -> of models
-    told: dict[str, float] = field(default_factory=dict)  # work -> when its progress was last said
-    console: Console = field(default_factory=Console)
-    live: Status | None = None
+    steps: dict[str, Step] = field(default_factory=dict)  # what no line has told yet
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        # as a Text, since what sellers and models wrote is no markup
-        self.console.print(Text(f"[{minutes:02d}:{seconds:02d}] {text}"), soft_wrap=True)
-
-    def tell(self, text: str) -> None:
-        """What a run says: how far it is in one live line, or, where that is no terminal, at most
-        every `QUIET_SECONDS`; all else as lines that stay."""
-        found = PROGRESS.search(text)
-        if found is None:
-            self.say(text)
-        elif self.console.is_terminal:
-            if self.live is None:
-                self.live = self.console.status("")
-                self.live.start()
-            self.live.update(Text(text))
-        elif time.monotonic() - self.told.get(text[: found.start()], -1e9) >= QUIET_SECONDS:
-            self.told[text[: found.start()]] = time.monotonic()
-            self.say(text)
-
-    def wait(self, run_id: str, alive: Callable[[], None] = lambda: None) -> None:
+    def wait(
+        self, run_id: str, alive: Callable[[], None] = lambda: None, *, last: bool = True
+    ) -> None:
         """Follow a run to its end.
 
         Args:
             run_id: It may not be there yet.
             alive: Raises where who makes the run has ended.
+            last: No further run makes the same assets: each has its line as soon as it is done.
 
         Raises:
             SystemExit: The run failed; says where to look.
         """
-        while (run := self.instance.get_run_by_id(run_id)) is None or not run.is_finished:
-            if run is not None:
-                self._print_new(run_id)
-            alive()
-            time.sleep(POLL_SECONDS)
-        self._print_new(run_id)
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        try:
+            while (run := self.instance.get_run_by_id(run_id)) is None or not run.is_finished:
+                if run is not None:
+                    self._tell_new(run_id, last)
+                alive()
+                time.sleep(POLL_SECONDS)
+            self._tell_new(run_id, last)
+        finally:
+            self.teller.rest()
         if run.status != dg.DagsterRunStatus.SUCCESS:
+            for step in list(self.steps):
+                self._tell_made(step)
             raise SystemExit(f"run {run_id} failed; `make dev` shows it under Runs.")
 
-    def _print_new(self, run_id: str) -> None:
+    def _tell_new(self, run_id: str, last: bool) -> None:
         records: list[dg.EventLogRecord] = []
         more = True
         while more:
@@ -91,20 +78,36 @@ class Follower:
             entry = record.event_log_entry
             event = entry.dagster_event
             if event is None:
-                self.tell(entry.user_message.strip())
-            elif event.event_type_value == "ASSET_MATERIALIZATION":
-                self._materialized(run_id, event.step_materialization_data.materialization)
-            elif event.event_type_value in ("STEP_FAILURE", "RUN_FAILURE", "STEP_UP_FOR_RETRY"):
-                data = getattr(event, "step_failure_data", None)
-                error = data.error.message if data and data.error else event.message
-                self.say(f"FAILED {event.step_key or 'run'}: {str(error).strip()[:2000]}")
+                text = entry.user_message.strip()
+                if entry.level >= logging.WARNING:
+                    self.teller.say(text)
+                else:
+                    self.teller.tell(text, entry.timestamp)
+                continue
+            step, kind = event.step_key or "", event.event_type_value
+            if kind == "STEP_START":
+                self.teller.tell(step)
+            elif kind == "ASSET_MATERIALIZATION":
+                self._materialized(run_id, step, event.step_materialization_data.materialization)
+            elif kind == "STEP_SUCCESS":
+                took = event.step_success_data.duration_ms / 1000
+                self.steps.setdefault(step, Step()).seconds += took
+                if last:
+                    self._tell_made(step)
+            elif kind in ("STEP_FAILURE", "RUN_FAILURE", "STEP_UP_FOR_RETRY"):
+                self.teller.say(f"FAILED {step or 'run'}: {_why(event).strip()[:2000]}")
+
+    def _tell_made(self, step: str) -> None:
+        done = self.steps.pop(step)
+        for asset, rows in done.rows.items():
+            self.teller.made(asset, rows, done.seconds)
 
     def rate(self, asset: str) -> float | None:
         """Items a second that a model worked on for an asset; None where nothing was to do."""
         seconds = sum(self.seconds.get(asset, {}).values())
         return self.calls[asset] / seconds if self.calls.get(asset) and seconds else None
 
-    def _materialized(self, run_id: str, event: dg.AssetMaterialization) -> None:
+    def _materialized(self, run_id: str, step: str, event: dg.AssetMaterialization) -> None:
         asset = event.asset_key.to_user_string()
         rows = event.metadata.get("dagster/row_count")
         calls = event.metadata.get(CALLS)
@@ -113,8 +116,16 @@ class Follower:
         took = event.metadata.get(SECONDS)
         if took is not None:  # of the whole step, on each of its days
             self.seconds.setdefault(asset, {})[run_id] = float(str(took.value))
-        day = f" {event.partition}" if event.partition else ""
-        self.say(f"{asset}{day}: {rows.value:,} rows" if rows else f"{asset}{day}: done")
+        made = self.steps.setdefault(step, Step()).rows.setdefault(asset, {})
+        made[event.partition or ""] = int(str(rows.value)) if rows else None
+
+
+def _why(event: dg.DagsterEvent) -> str:
+    """What a failure says; of an exception its own words, not that an op raised it."""
+    error = getattr(getattr(event, "step_failure_data", None), "error", None)
+    if error is not None and error.cause and error.cls_name == WRAPPED:
+        error = error.cause
+    return str(error.message if error is not None else event.message)
 
 
 class Worker:
@@ -123,7 +134,7 @@ class Worker:
 
     Args:
         location: Of the assets.
-        follower: Prints what the runs say.
+        follower: Tells what the runs do.
         log: File for what libraries print.
     """
 
@@ -165,19 +176,21 @@ class Worker:
         Raises:
             SystemExit: A run failed.
         """
-        several = f"{len(partitions)} partitions" if len(partitions) > 1 else "".join(partitions)
-        self.follower.say(f"{', '.join(assets)}{f' [{several}]' if several else ''}")
+        self.follower.teller.tell(", ".join(assets))
         asked = {"assets": list(assets), "partitions": list(partitions), "config": config or {}}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended, and there is no answer
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline() or "[]") or self._ended()
+        try:
+            answer = json.loads(self._process.stdout.readline() or "[]") or self._ended()
+        finally:
+            self.follower.teller.rest()
         if isinstance(answer, str):
             raise SystemExit(answer)
         for run_id in answer:
-            self.follower.wait(run_id, self._alive)
+            self.follower.wait(run_id, self._alive, last=run_id == answer[-1])
 
     def _alive(self) -> None:
         if self._process.poll() is not None:

@@ -1,7 +1,6 @@
 """The first system through Dagster: from feeds to a published site, and a table of figures."""
 
 import hashlib
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from operations.instance import environment, only_one, open_instance
 from operations.launch import Follower, Worker
 from operations.report import MODEL_STEPS, write_report
 from operations.state import read_state, write_state
+from operations.telling import Teller
 from pinlanding_assets.decisions.state import fold
 from resources.feeds.catalog_config import OVERRIDES
 from resources.feeds.catalog_source import feed_version
 from resources.profiles import (
-    REPOSITORY,
     SANDBOX_WORLD,
     Settings,
     code_version,
@@ -38,7 +37,7 @@ TAIL = (
     *("vector_index", "product_clusters", "demand", "topics", "collections"),
     *("search_log_collections", "keyword_collections"),
     *("collection_ratings", "scorecard"),
-    *("collection_covers", "published_collections", "model_ledger"),
+    *("collection_covers", "published_collections", "model_ledger", "curation_proposals"),
 )
 FACETS = ("feed_decisions", "word_decisions", "label_decisions", "page_decisions")
 STATE = "pinlanding.json"  # what the last finished run was made from
@@ -60,19 +59,19 @@ def make_collections(world: int = 0) -> None:
     Args:
         world: Seed of the sandbox's feeds.
     """
-    started = time.monotonic()
+    teller, started = Teller(), time.monotonic()
     chosen = settings()
     environment(chosen)
     with only_one(chosen):
         if chosen.truth:
-            _write_world(chosen, world)
+            _write_world(chosen, world, teller)
         with open_instance() as instance:
-            follower = Follower(instance, started)
+            follower = Follower(instance, teller)
             plan = _plan(chosen, instance)
             if plan.finished:
-                follower.say(f"{chosen.name}: everything is up to date")
+                teller.say(f"{chosen.name}: everything is up to date")
             else:
-                follower.say(f"{chosen.name}: {len(plan.due)} of {len(plan.days)} days are due")
+                teller.say(f"{chosen.name}: {len(plan.due)} of {len(plan.days)} days are due")
                 with Worker(LOCATION, follower, chosen.data / "logs" / "worker.log") as worker:
                     _run(worker, plan)
                 write_state(chosen.data / STATE, plan.fingerprint)
@@ -80,14 +79,14 @@ def make_collections(world: int = 0) -> None:
             write_report(chosen, follower.calls, rates, time.monotonic() - started)
 
 
-def _write_world(chosen: Settings, seed: int) -> None:
+def _write_world(chosen: Settings, seed: int, teller: Teller) -> None:
     command = [
         *(sys.executable, "-m", "sandbox.world", str(chosen.data / SANDBOX_WORLD)),
         *("--truth", chosen.truth, "--days", str(SANDBOX_DAYS)),
         *("--products", str(SANDBOX_PRODUCTS)),
         *("--seed", str(seed)),
     ]
-    subprocess.run(command, check=True, cwd=REPOSITORY)
+    teller.program("feeds", command)
 
 
 def _run(worker: Worker, plan: Plan) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from operations.instance import environment, only_one, open_instance
 from operations.launch import Follower, Worker
 from operations.report import write_rl_report
 from operations.state import read_state, write_state
-from resources.profiles import REPOSITORY, Settings, code_version, resources, settings
+from operations.telling import Teller
+from resources.profiles import Settings, code_version, resources, settings
 
 LOCATION = "rl_diffusion_assets"
 REWARDS = ("preference", "person", "objects", "judge")
@@ -51,17 +51,17 @@ class Plan:
 
 def make_rl(objective: str = "joint", seed: int = 0) -> None:
     """Tune the base model to an objective (`tasks.RUNS`), and judge it."""
-    started = time.monotonic()
+    teller, started = Teller(), time.monotonic()
     chosen = settings()
     environment(chosen)
     with only_one(chosen):
         if chosen.truth:
-            write_studio(chosen)
+            write_studio(chosen, teller)
         due = plan(chosen, objective, seed)
         with open_instance() as instance:
-            follower = Follower(instance, started)
+            follower = Follower(instance, teller)
             if due.finished:
-                follower.say(f"{objective}, seed {seed}: everything is up to date")
+                teller.say(f"{objective}, seed {seed}: everything is up to date")
             else:
                 with Worker(LOCATION, follower, chosen.data / "logs" / "worker.log") as worker:
                     promoted = tune(worker, chosen, due)
@@ -70,11 +70,11 @@ def make_rl(objective: str = "joint", seed: int = 0) -> None:
             write_rl_report(chosen, objective, time.monotonic() - started)
 
 
-def write_studio(chosen: Settings) -> None:
+def write_studio(chosen: Settings, teller: Teller) -> None:
     """The sandbox's rated and labelled pictures; days that are there are kept."""
     command = [sys.executable, "-m", "sandbox.studio", str(chosen.studio.parent)]
     command += ["--days", str(SANDBOX_DAYS)]
-    subprocess.run(command, check=True, cwd=REPOSITORY)
+    teller.program("studio", command)
 
 
 def plan(chosen: Settings, objective: str = "joint", seed: int = 0) -> Plan:

@@ -72,6 +72,14 @@ FACETS = ("feed_decisions", "word_decisions", "label_decisions", "page_decisions
 CHECKS: Mapping[str, Sequence[Check]] = {
     **CATALOG_CHECKS,
     **{facet: [LOG_INTACT] for facet in FACETS},
+    "curation_proposals": [
+        Check(
+            "answered",
+            "No proposal waits so long that it is about to lapse.",
+            "answer what `make curate` shows, or launch the job decide; what lapses is proposed "
+            "again as long as it holds.",
+        ),
+    ],
     "vlm_attributes": [
         ROW_COUNT,
         SCHEMA,
@@ -265,6 +273,18 @@ def answers_day(answers: pl.DataFrame, limits: Limits) -> dict[str, Finding]:
         "valid_answers": at_least(valid, limits.valid_answers, "share of usable answers"),
         "nothing_left": at_most(left, 0, "images without an answer"),
     }
+
+
+def proposals_answered(ages: Sequence[float], limits: Limits) -> dict[str, Finding]:
+    """Finding of curation_proposals.
+
+    Args:
+        ages: Of the open proposals, in days.
+        limits: Holds the age that is allowed.
+    """
+    late = sum(age > limits.unanswered_days for age in ages)
+    what = f"proposals wait for over {limits.unanswered_days} days"
+    return {"answered": at_most(late, 0, what)}
 
 
 def log_of_decisions(fault: str) -> dict[str, Finding]:

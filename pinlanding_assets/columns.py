@@ -47,6 +47,19 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         }
         for facet in ("feed", "word", "label", "page")
     },
+    "curation_proposals": {
+        "proposal": Column("String", "its id; null where nothing was proposed"),
+        "agent": Column("String", "who found it"),
+        "operation": Column(
+            "String", "what would be done, as JSON", ("attribute_vocabulary.entry_id",)
+        ),
+        "verdict": Column("String", "auto, approve or forbid, by the policy"),
+        "why": Column("String", "what speaks for it, and why the policy says so"),
+        "weight": Column("Float64", "searches or products at stake", ("demand.count",)),
+        "products": Column("Int64", "products that it touches", ("product_attributes.product_id",)),
+        "searches": Column("Int64", "searches that it would serve", ("demand.count",)),
+        "outcome": Column("String", "that it waits for an answer, or why not"),
+    },
     "vlm_attributes": {
         "product_id": Column("String", "the product spoken of", ("catalog.product_id",)),
         "image_hash": Column("String", "the image that was looked at", ("catalog.images",)),

@@ -15,7 +15,7 @@ from resources.lake import Lake
 from resources.staleness import Records
 
 NIGHT, LATE = "platform/night", "platform/late"  # tags of runs
-FIRST = {"dagster/priority": "1"}  # before backfills, in the queue and for a pool's slot
+FIRST = {"dagster/priority": "1"}  # before backfills, in the queue
 MAX_RUNS = 10  # a tick; what is left is for the next one
 MAX_LATE_DAYS = 7  # a tick that are read, and that may be withdrawn at once
 

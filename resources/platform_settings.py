@@ -117,10 +117,10 @@ class Index(Section):
 
 
 class Pools(Section):
-    """Slots of the pools of steps at the first start; later they are set in the UI."""
+    """Slots of the pools at the first start; later they are set in the UI."""
 
-    gpu: Count | None = Field(default=None, description="Steps that apply a model.")
-    gpu_train: Count | None = Field(default=None, description="Steps that train one.")
+    gpu: Count | None = Field(default=None, description="Runs at once that apply a model.")
+    gpu_train: Count | None = Field(default=None, description="Runs at once that train one.")
 
 
 class Days(Section):

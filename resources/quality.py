@@ -54,6 +54,7 @@ class Limits(dg.ConfigurableResource):
         0.5, ge=0, le=1, description="products of a feed of changes that did not change"
     )
     valid_answers: float = Field(0.7, ge=0, le=1, description="usable answers of the vision model")
+    unanswered_days: int = Field(5, ge=1, description="days that a proposal may wait, of 7")
     calls_answered: float = Field(0.8, ge=0, le=1, description="usable answers of model servers")
     mentions_kept: float = Field(
         0.5, ge=0, le=1, description="raw mentions that the vocabulary has"

@@ -34,7 +34,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     "prompt_sets": [
         Check(
             "not_empty",
-            "Every objective has prompts to train on and held-out ones.",
+            "Every objective has prompts to train on and held-out ones; those of the others are "
+            "preference's, too.",
             "look at `prompts_by_family`: add prompts under `prompts:` or words under `templates:` "
             "in studio.yaml, and materialize prompt_sets again. An objective without prompts "
             "cannot be tuned to; the others can.",
@@ -98,7 +99,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(
             "not_empty",
             "There are prompts that the model can be shown with.",
-            "materialize prompt_sets with preference prompts to train on, then base_diffusion.",
+            "materialize prompt_sets with prompts to train on, then base_diffusion.",
         ),
     ],
     "rl_diffusion_weights": [
@@ -159,6 +160,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
 def prompt_figures(prompts: pl.DataFrame, rejects: int, limits: Limits) -> dict[str, Finding]:
     """Findings of prompt_sets."""
     there = set(prompts.select("objective", "split").iter_rows())
+    there |= {("preference", side) for _, side in there}  # as `prompts_of` takes them
     wanted = [(objective, side) for objective in OBJECTIVES for side in ("train", "held_out")]
     empty = [f"{objective} has no {side} prompts" for objective, side in wanted
              if (objective, side) not in there]  # fmt: skip

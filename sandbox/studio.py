@@ -308,7 +308,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     def tell(done: int, total: int) -> None:
-        print(f"studio: day {done} of {total} has been rated", flush=True)
+        print(f"studio: {done}/{total} days rated", flush=True)
 
     start = first_day(arguments.folder / "ratings", arguments.days)
     write_studio(arguments.folder, Studio(arguments.seed, start, arguments.days), tell)

@@ -304,6 +304,10 @@ SHOP: Mapping[tuple[str, str], tuple[Callable[[], Findings], Callable[[], Findin
         )
         for facet in shop.FACETS
     },
+    ("curation_proposals", "answered"): (
+        lambda: shop.proposals_answered([0.5, 4.9], LIMITS),
+        lambda: shop.proposals_answered([0.5, 5.1], LIMITS),
+    ),
     ("model_ledger", "within_budget"): (
         lambda: shop.model_calls({}, SPENT, {"calls": 10, "dollars": 0.5}, LIMITS),
         lambda: shop.model_calls({}, SPENT, {"calls": 9}, LIMITS),

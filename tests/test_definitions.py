@@ -57,6 +57,11 @@ LINEAGE = {
         *("attribute_vocabulary", "product_embeddings", "scorecard", "page_settings"),
         "label_decisions",
     },
+    "curation_proposals": {
+        *("attribute_vocabulary", "dual_encoder", "demand", "product_clusters", "topics"),
+        *("collections", "page_decisions", "product_attributes", "product_embeddings"),
+        *("vlm_attributes", "catalog"),
+    },
     "model_ledger": {"vlm_attributes", "topics", "scorecard"},
     "scorecard": {
         *("collections", "search_log_collections", "product_attributes", "vlm_attributes"),

@@ -7,6 +7,7 @@ It needs Python alone. Without a handle it lists all collections.
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,4 +39,8 @@ def main(folder: str, handle: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    try:
+        main(*sys.argv[1:3])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

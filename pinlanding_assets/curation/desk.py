@@ -52,6 +52,10 @@ class Proposal:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     preview: Mapping[str, Any] = field(default_factory=dict)
 
+    def age(self, now: datetime | None = None) -> float:
+        """How long it has waited, in days."""
+        return ((now or datetime.now(UTC)) - datetime.fromisoformat(self.at)) / timedelta(days=1)
+
     @property
     def seen(self) -> str:
         """A hash of what is shown: an approval names it. 16 hexadecimal digits."""
@@ -101,12 +105,12 @@ class Desk:
         if fault := operation.fault(self.view):
             raise Refused(fault)
         told = evidence or {}
-        if actor.startswith("agent:") and _answered(operation, told, events):
-            return None
         name = proposal_id(operation, state)
         for waiting in open_proposals(events):
             if waiting.id == name:
                 return waiting
+        if actor.startswith("agent:") and _answered(operation, told, events):
+            return None
         body = {
             "operation": operation.model_dump(mode="json"),
             "evidence": dict(told),
@@ -116,34 +120,43 @@ class Desk:
         waiting = {one.id: one for one in open_proposals(self._log.events())}
         return waiting[name]
 
-    def approve(
-        self, proposal: str, seen: str, actor: str, *, beside: str | None = None
-    ) -> Decision:
+    def approve(self, proposal: str, seen: str, actor: str) -> Decision:
         """Decide a proposal as it was shown.
 
         Args:
             proposal: Its id.
             seen: `Proposal.seen` of what was looked at.
             actor: Who approves.
-            beside: `State.version` of its facet as it was shown beside it. With it, a person may
-                approve although others were decided since it was proposed; no agent may.
 
         Raises:
             Refused: it is not open, was shown otherwise, cannot be done any more, or contradicts
                 a person.
         """
+        return self.approve_all([(proposal, seen)], actor)[0]
+
+    def approve_all(self, shown: Sequence[tuple[str, str]], actor: str) -> list[Decision]:
+        """Decide proposals together, or none of them.
+
+        Args:
+            shown: Ids, each with `Proposal.seen` of what was looked at.
+            actor: Who approves.
+
+        Raises:
+            Refused: see `approve`.
+        """
         events = self._log.events()
-        found = {one.id: one for one in open_proposals(events)}.get(proposal)
-        if found is None:
-            raise Refused(f"there is no open proposal {proposal}")
-        if found.seen != seen:
-            raise Refused("what was approved is not what the log holds: look at it again")
-        state = fold(events)
-        stale = proposal_id(found.operation, state) != proposal
-        told = beside == state.version(found.operation.facet) and not actor.startswith("agent:")
-        if stale and not told:
-            raise Refused("others were decided since it was shown: look at it again")
-        return self._apply(found.operation, proposal, actor, events)
+        waiting, state = {one.id: one for one in open_proposals(events)}, fold(events)
+        operations = []
+        for proposal, seen in shown:
+            found = waiting.get(proposal)
+            if found is None:
+                raise Refused(f"there is no open proposal {proposal}")
+            if found.seen != seen:
+                raise Refused("what was approved is not what the log holds: look at it again")
+            if proposal_id(found.operation, state) != proposal:
+                raise Refused("it was decided otherwise since it was shown: propose it again")
+            operations.append((proposal, found.operation))
+        return self._apply(operations, actor, events)
 
     def decide(self, operation: Operation, actor: str) -> Decision:
         """Propose and decide in one step: a person's own act.
@@ -152,7 +165,8 @@ class Desk:
             Refused: it cannot be done.
         """
         events = self._log.events()
-        return self._apply(operation, proposal_id(operation, fold(events)), actor, events)
+        name = proposal_id(operation, fold(events))
+        return self._apply([(name, operation)], actor, events)[0]
 
     def refuse(self, proposal: str, actor: str, why: str = "") -> None:
         """Answer a proposal with no.
@@ -199,19 +213,26 @@ class Desk:
         return gone
 
     def _apply(
-        self, operation: Operation, proposal: str, actor: str, events: Sequence[Event]
-    ) -> Decision:
-        state = fold(events)
-        there = state.decisions.get(operation.target())
-        if there is not None and canonical(there.operation) == canonical(operation):
-            raise Refused("that is decided already")
-        if there is not None and there.by_person and actor.startswith("agent:"):
-            raise Refused(f"{there.actor} has decided {canonical(there.operation)}")
-        if fault := operation.fault(self.view) or _circle(operation, state):
-            raise Refused(fault)
-        body = {"operation": operation.model_dump(mode="json")}
-        seq = self._log.add("apply", proposal, actor, body, after=len(events))
-        return Decision(proposal, seq, actor, operation)
+        self, operations: Sequence[tuple[str, Operation]], actor: str, events: Sequence[Event]
+    ) -> list[Decision]:
+        decided = dict(fold(events).decisions)
+        made = []
+        for place, (proposal, operation) in enumerate(operations, len(events) + 1):
+            there = decided.get(operation.target())
+            if there is not None and canonical(there.operation) == canonical(operation):
+                raise Refused("that is decided already")
+            if there is not None and there.by_person and actor.startswith("agent:"):
+                raise Refused(f"{there.actor} has decided {canonical(there.operation)}")
+            if fault := operation.fault(self.view) or _circle(operation, State(decided)):
+                raise Refused(fault)
+            made.append(Decision(proposal, place, actor, operation))
+            decided[operation.target()] = made[-1]
+        told = [
+            ("apply", one.proposal, actor, {"operation": one.operation.model_dump(mode="json")})
+            for one in made
+        ]
+        self._log.add_all(told, after=len(events))
+        return made
 
 
 def seen_of(decisions: Sequence[Decision]) -> str:
@@ -266,6 +287,7 @@ def _answered(operation: Operation, evidence: Mapping[str, Any], events: Sequenc
     for event in events:
         if event.event == "propose" and canonical(parse(dict(event.body["operation"]))) == same:
             told[event.proposal] = _weight(event.body["evidence"])
+            answered.pop(event.proposal, None)
         elif event.event == "apply" and canonical(parse(dict(event.body["operation"]))) == same:
             told.setdefault(event.proposal, 0.0)
         elif event.proposal in told:

@@ -7,17 +7,22 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import fold
-from pinlanding_assets.catalog.feed import parse_records
 from pinlanding_assets.decisions.facets import read_feeds, table_of
 from pinlanding_assets.decisions.operations import FeedMap, FeedValue
 from pinlanding_assets.decisions.state import Decision
+from pinlanding_assets.embeddings.assignment import Readings
+from pinlanding_assets.encoder.calibration import Calibrator
+from pinlanding_assets.encoder.reader import unpacked
+from pinlanding_assets.encoder.targets import key_spans
 from pinlanding_assets.topics.phrasing import Phraser
 from pinlanding_assets.topics.words import plural
 from resources.feeds.catalog_config import CatalogConfig
 
+_SEEN = 0.01  # least probability of what the encoder is said to see
 _SAMPLED = 200  # records of the newest day that a change of the feeds is tried on
 
 
@@ -31,6 +36,7 @@ class LakeView:
         records: Some records of the newest day.
         said: Mentions of the catalog as it stands.
         assigned: The attributes of the catalog as it stands.
+        reads: Products to what the encoder alone sees of them: product_id, key, entry_id, p.
     """
 
     def __init__(
@@ -42,10 +48,12 @@ class LakeView:
         records: Callable[[int], pl.DataFrame],
         said: Callable[[], pl.DataFrame],
         assigned: Callable[[], pl.DataFrame],
+        reads: Callable[[pl.Series], pl.DataFrame],
     ):
         self.config, self._read = config, read
         self._products, self._records = products, records
         self._said, self._assigned = said, assigned
+        self.reads = reads
         self._held: dict[str, pl.DataFrame] = {}
 
     def _once(self, name: str, read: Callable[[], pl.DataFrame]) -> pl.DataFrame:
@@ -133,6 +141,8 @@ class LakeView:
 
     def fault_of(self, operation: FeedMap | FeedValue) -> str | None:
         """Why the feeds cannot be read that way: no such field, or fewer products than now."""
+        from pinlanding_assets.catalog.feed import parse_records
+
         settings = self.config.model_dump()
         table = table_of([Decision("", 0, "", operation)])
         try:
@@ -146,3 +156,48 @@ class LakeView:
         if after < before:
             return f"of {self.records.height} records {after} products could be read, now {before}"
         return None
+
+
+def encoder_reads(
+    products: pl.DataFrame,
+    embeddings: pl.LazyFrame,
+    entries: pl.DataFrame,
+    keys: pl.DataFrame,
+    calibration: pl.DataFrame,
+    read_entries: list[str],
+) -> pl.DataFrame:
+    """What the encoder alone sees of products, whatever their sellers say.
+
+    Args:
+        products: product_id and date of these products.
+        embeddings: `product_embeddings.embeddings`.
+        entries: `attribute_vocabulary.entries`.
+        keys: `attribute_vocabulary.keys`.
+        calibration: `dual_encoder.calibration`.
+        read_entries: The columns of the readings.
+
+    Returns:
+        product_id, key, entry_id, p: every entry of a probability of at least `_SEEN`.
+    """
+    found = (
+        embeddings.join(products.lazy(), on=["product_id", "date"], how="semi")
+        .select("product_id", "readings")
+        .drop_nulls()
+        .sort("product_id")
+        .collect()
+    )
+    order = entries.filter(pl.col("entry_id").is_in(read_entries)).sort("key", "entry_id")
+    curve = Calibrator.of(order["entry_id"].to_list(), calibration, key_spans(order, keys))
+    place = {entry: at for at, entry in enumerate(read_entries)}
+    steps = Readings.of(found["readings"], read_entries).steps
+    z = unpacked(steps[:, [place[entry] for entry in order["entry_id"]]])
+    p = curve.probabilities(z)
+    row, column = np.nonzero(p >= _SEEN)
+    return pl.DataFrame(
+        {
+            "product_id": found["product_id"].gather(row),
+            "key": order["key"].gather(column),
+            "entry_id": order["entry_id"].gather(column),
+            "p": p[row, column].astype(np.float64),
+        }
+    )

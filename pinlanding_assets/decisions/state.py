@@ -84,8 +84,9 @@ def canonical(operation: Operation) -> str:
 
 
 def proposal_id(operation: Operation, state: State) -> str:
-    """Id of proposing this to that state: proposing it twice is one proposal."""
-    told = f"{canonical(operation)}\n{state.version(operation.facet)}"
+    """Id of proposing this where that is decided: proposing it twice is one proposal."""
+    there = state.decisions.get(operation.target())
+    told = f"{canonical(operation)}\n{canonical(there.operation) if there else ''}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -1,11 +1,12 @@
 """One number of the scorecard, with its interval and what it rests on."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+
+from resources.intervals import wilson
 
 FIGURES_SCHEMA = {
     "name": pl.String,
@@ -17,7 +18,6 @@ FIGURES_SCHEMA = {
     "basis": pl.String,
 }
 RESAMPLES = 2_000
-_Z = 1.959964  # of a 95 % interval
 
 
 class Figure(NamedTuple):
@@ -40,11 +40,7 @@ def share(name: str, hits: int, tries: int, basis: str = "truth") -> Figure:
     """A proportion with its 95 % Wilson interval; null where nothing was tried."""
     if not tries:
         return Figure(name, None, basis=basis)
-    p = hits / tries
-    middle = (p + _Z * _Z / (2 * tries)) / (1 + _Z * _Z / tries)
-    spread = math.sqrt(p * (1 - p) / tries + _Z * _Z / (4 * tries * tries))
-    half = _Z / (1 + _Z * _Z / tries) * spread
-    return Figure(name, p, max(0.0, middle - half), min(1.0, middle + half), tries, basis=basis)
+    return Figure(name, hits / tries, *wilson(hits, tries), tries, basis=basis)
 
 
 def mean(name: str, values: Sequence[float] | np.ndarray, seed: int, basis="truth") -> Figure:

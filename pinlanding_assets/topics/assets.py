@@ -94,6 +94,14 @@ def demand(lake: Lake, limits: Limits) -> Iterator[dg.MaterializeResult]:
     stop(results)
 
 
+def mining_of(source: CatalogSource, products: int) -> Mining:
+    """Bounds of the search for topics in a catalog with so many products on sale."""
+    wanted, least = source.config().collections, support_floor(products)
+    if "min_products" in wanted.model_fields_set:  # smaller pages than usual are asked for
+        least = min(least, wanted.min_products)
+    return Mining(min_support=least)
+
+
 @dg.asset(
     deps=[
         dg.AssetDep("product_attributes", partition_mapping=EVERY_DAY),
@@ -116,9 +124,6 @@ def topics(
     shelf = with_family(sellable(live(lake.scan("catalog", "products"))))
     on_sale = shelf.select("product_id", "date", "family").collect(engine="streaming")
     products = on_sale["family"].n_unique()
-    wanted, least = source.config().collections, support_floor(products)
-    if "min_products" in wanted.model_fields_set:  # smaller pages than usual are asked for
-        least = min(least, wanted.min_products)
     decided = PageDecisions.of(decisions(lake, "pages"))
     candidates = candidates_of(
         lambda: assignment_parts(lake, on_sale),
@@ -128,7 +133,7 @@ def topics(
         products=products,
         families=on_sale,
         members=lake.read("product_clusters", "members"),
-        mining=Mining(min_support=least),
+        mining=mining_of(source, products),
     )
     phraser = Phraser(entries, keys, source.config().phrases, plural(source.config().noun))
     model = Remembered(language, cache) if language.available() else None

@@ -214,18 +214,18 @@ def train(job: Mapping[str, Any], folder: Path, tell: Any = print) -> dict[str, 
     trainer = Trainer(model, settings, data, rewards, judge, folder, accelerator, tell, threads)
     if trainer.resume():
         tell(f"going on after iteration {trainer.iteration}")
-    status, reason, began = "finished", "", time.monotonic()
+    status, reason, began, first = "finished", "", time.monotonic(), trainer.iteration
     try:
         for record in trainer.run():
             done, left = record["iteration"], settings.iterations - record["iteration"]
-            each = (time.monotonic() - began) / max(1, done)
+            each = (time.monotonic() - began) / (done - first)
             rewards_of = ", ".join(
                 f"{task} {record[f'{task}_reward'] or 0:+.3f}" for task in trainer.tasks
             )
             if done % 5 == 0 or left == 0:
                 tell(
-                    f"iteration {done} of {settings.iterations}: {rewards_of}; "
-                    f"{left * each:.0f} s left"
+                    f"{settings.objective}: {done}/{settings.iterations} iterations, {rewards_of}, "
+                    f"{1 / each:.2f}/s, {left * each:.0f} s left"
                 )
     except Hacked as alarm:
         status, reason = "stopped", str(alarm)

@@ -90,7 +90,7 @@ def _minimise(
         optimizer.step()
         recent += loss.item()
         if step % TELL == 0:
-            tell(f"{name}: step {step} of {fit.steps}, loss {recent / TELL:.3f}")
+            tell(f"{name}: {step}/{fit.steps} steps, loss {recent / TELL:.3f}")
             recent = 0.0
     for module in paces:
         module.eval()

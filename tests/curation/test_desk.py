@@ -112,32 +112,25 @@ def test_an_approval_is_of_what_was_shown(desk):
     found = desk.propose(NAVY, "agent:words", evidence={"products": 9})
     with pytest.raises(Refused, match="look at it again"):
         desk.approve(found.id, "0" * 16, "person:ann")
-    desk.decide(parse(ALL[1]), "person:ben")  # the words have changed since
-    with pytest.raises(Refused, match="others were decided"):
+    desk.decide(KEEP, "person:ben")  # about the same word
+    with pytest.raises(Refused, match="decided otherwise"):
         desk.approve(found.id, found.seen, "person:ann")
-    assert len(desk.state().of("words")) == 1
+    assert [one.operation for one in desk.state().of("words")] == [KEEP]
 
 
-def test_a_person_may_approve_although_others_were_decided_since(desk):
-    found = desk.propose(NAVY, "agent:words", evidence={"products": 9})
-    desk.decide(parse(ALL[1]), "person:ben")
-    beside = desk.state().version("words")
-    with pytest.raises(Refused, match="others were decided"):
-        desk.approve(found.id, found.seen, "agent:words", beside=beside)
+def test_proposals_are_approved_together_or_none_of_them(desk):
+    one, other = (desk.propose(operation, "agent:words") for operation in (NAVY, parse(ALL[1])))
     with pytest.raises(Refused, match="look at it again"):
-        desk.approve(found.id, "0" * 16, "person:ann", beside=beside)
-    desk.decide(parse(ALL[2]), "person:ben")  # and again, since it was shown
-    with pytest.raises(Refused, match="others were decided"):
-        desk.approve(found.id, found.seen, "person:ann", beside=beside)
-    desk.approve(found.id, found.seen, "person:ann", beside=desk.state().version("words"))
-    assert NAVY in [one.operation for one in desk.state().of("words")]
-    assert open_proposals(log_of(desk)) == []
+        desk.approve_all([(one.id, one.seen), (other.id, one.seen)], "person:ann")
+    assert desk.state().decisions == {}
+    desk.approve_all([(one.id, one.seen), (other.id, other.seen)], "person:ann")
+    assert len(desk.state().of("words")) == 2
 
 
 def test_an_operation_waits_once(desk):
     first = desk.propose(NAVY, "agent:words", evidence={"weight": 100})
-    desk.decide(parse(ALL[1]), "person:ben")
-    again = desk.propose(NAVY, "agent:words", evidence={"weight": 200})
+    desk.decide(KEEP, "person:ben")
+    again = desk.propose(NAVY, "person:eve", evidence={"weight": 200})
     assert again.id != first.id
     assert [one.id for one in open_proposals(log_of(desk))] == [again.id]
     with pytest.raises(Refused, match="no open proposal"):

@@ -155,32 +155,30 @@ def test_evidence_that_has_changed_under_the_page_is_not_approved(page, desk, lo
     assert desk.state().decisions == {}
 
 
-def test_what_was_proposed_before_others_were_decided_says_so(page, desk):
+def test_what_was_decided_otherwise_since_cannot_be_approved_before_that_is_undone(page, desk):
     desk.propose(NAVY, "agent:words", evidence=EVIDENCE)
-    desk.propose(DROP, "agent:words")
-    first = form_of(page.get("/").text)
-    desk.decide(KEEP, "person:ben")
-    answer = page.post("/approve", data=first)  # shown before the other was decided
-    assert "Others were decided since it was shown" in answer.text
-    assert desk.state().of("words")[0].operation == KEEP
-    assert "Something else was decided since" in answer.text
-    form = form_of(answer.text)
-    assert form["beside"]
-    desk.decide(parse({"operation": "word.keep", "key": "color", "word": "navy"}), "person:ben")
-    answer = page.post("/approve", data=form)  # and another one, of the very word
-    assert "Others were decided since it was shown" in answer.text
-    form = form_of(answer.text)
-    assert "Approved." in page.post("/approve", data=form).text
-    assert NAVY in [one.operation for one in desk.state().of("words")]
+    form = form_of(page.get("/").text)
+    desk.decide(DROP, "person:ben")  # about another word
+    assert form_of(page.get("/").text) == form
+    keep = parse({"operation": "word.keep", "key": "color", "word": "navy"})
+    kept = desk.decide(keep, "person:ben")  # about the same
+    answer = page.post("/approve", data=form)
+    assert "It was decided otherwise since it was shown" in answer.text
+    said = "This was decided otherwise since, by ben: In color, keep navy as a value of its own."
+    assert said in words_of(answer.text)
+    assert 'action="/approve"' not in answer.text
+    assert 'action="/refuse"' in answer.text
+    page.post("/undo", data={"proposal": kept.proposal})
+    assert "Approved." in page.post("/approve", data=form_of(page.get("/").text)).text
 
 
-def test_what_a_person_has_decided_otherwise_is_shown_before_it_is_replaced(page, desk):
-    desk.propose(NAVY, "agent:words", evidence=EVIDENCE)
-    assert "take the place" not in page.get("/").text
+def test_what_a_yes_would_replace_is_shown(page, desk):
     desk.decide(parse({"operation": "word.keep", "key": "color", "word": "navy"}), "person:ben")
-    told = words_of(page.get("/").text)
-    said = "It would take the place of what ben has decided: In color, keep navy as a value of its"
-    assert said in told
+    desk.propose(NAVY, "mcp:ann", evidence=EVIDENCE)
+    html = page.get("/").text
+    said = "Yes would take the place of this, by ben: In color, keep navy as a value of its own."
+    assert said in words_of(html)
+    assert "Approved." in page.post("/approve", data=form_of(html)).text
 
 
 def test_a_refusal_is_written_down_with_its_reason(page, desk, log):
@@ -521,13 +519,6 @@ def test_the_command_line_lists_approves_and_takes_back(command, desk):
     assert "is no decision in force" in str(command("undo", found.id).exception)
     lines = [json.loads(one) for one in command("log").stdout.splitlines()]
     assert [one["event"] for one in lines] == ["propose", "apply", "revert"]
-
-
-def test_the_command_line_approves_after_others_only_when_told(command, desk):
-    found = desk.propose(NAVY, "agent:words")
-    desk.decide(KEEP, "person:ben")
-    assert "others were decided" in str(command("approve", found.id).exception)
-    assert command("approve", found.id, "--anyway").stdout.startswith(f"decided  {found.id}")
 
 
 def test_the_command_line_decides_and_refuses(command, desk, log):

@@ -52,6 +52,25 @@ def test_processes_that_start_together_on_a_fresh_folder_all_find_its_tables(ins
         assert slots(instance) == {"gpu": 1, "gpu_train": 1}
 
 
+def test_libraries_draw_no_bars(instance_environment):
+    """Not over the live place of a command, and not into its logs."""
+    program = (
+        "from tqdm.auto import tqdm\n"
+        "from transformers.utils import logging\n"
+        "from diffusers.utils import logging as of_diffusers\n"
+        "for bar in (tqdm, logging.tqdm, of_diffusers.tqdm):\n"
+        "    print(list(bar(range(3))))\n"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(settings()),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (made.stdout, made.stderr) == ("[0, 1, 2]\n" * 3, "")
+
+
 def test_pools_come_from_the_settings_once_and_an_operator_has_the_last_word(
     instance_environment, monkeypatch
 ):
@@ -90,14 +109,13 @@ def test_production_differs_from_one_machine_in_its_storage_alone():
     assert machine.pop("storage").keys() == {"sqlite"}
     assert production.pop("storage").keys() == {"postgres"}
     assert machine == production
-    assert machine["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
-    # a training, and what it waits for a slot of its pool, end before they are ended
+    # a training, and what it waits for a device, end before they are ended
     assert machine["run_monitoring"]["max_runtime_seconds"] >= 4 * 3600
     assert machine["run_retries"] == {
         **{"enabled": True, "max_retries": 1},
         "retry_on_asset_or_op_failure": False,
     }
-    assert machine["concurrency"]["pools"]["default_limit"] == 1
+    assert machine["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
     assert machine["telemetry"] == {"enabled": False}
 
 

@@ -13,6 +13,8 @@ from resources.feeds.studio import Studio
 from resources.feeds.studio_config import Templates
 from resources.lake import Lake
 from resources.quality import Limits
+from rl_diffusion_assets.checks import OBJECTIVES, prompt_figures
+from rl_diffusion_assets.policy.train import prompts_of
 from rl_diffusion_assets.prompts.assets import prompt_sets
 from rl_diffusion_assets.prompts.formats import read_prompts
 from rl_diffusion_assets.prompts.prompts import (
@@ -246,6 +248,23 @@ def test_the_default_words_are_the_papers():
     pattern = naming(words["held_out_objects"])
     trained = table.filter(split="train")["prompt"]
     assert not [text for text in trained if pattern.search(normalised(text))]
+
+
+@pytest.mark.parametrize("objectives", [("fairness", "composition"), ("fairness",), ()])
+def test_the_check_asks_for_what_training_takes(objectives):
+    """The preference objective has the prompts of the others: none of its own are needed."""
+    words = default_templates()
+    table = assemble(template_prompts(words)[0], words["held_out_objects"])
+    table = table.filter(pl.col("objective").is_in(list(objectives)))
+    nothing = [
+        f"{objective} has no {split} prompts"
+        for objective in OBJECTIVES
+        for split in ("train", "held_out")
+        if not prompts_of(table, objective, split, 0)
+    ]
+    found = prompt_figures(table, 0, Limits())["not_empty"]
+    assert found.failure == ", ".join(nothing)
+    assert ("preference" in found.failure) == (not objectives)
 
 
 def test_prompt_sets_merges_files_and_templates(tmp_path):
