@@ -131,9 +131,9 @@ def actor_text(actor: str) -> str:
 
 
 def figures(told: Mapping[str, Any], *, without: frozenset[str] = frozenset()) -> list[Figure]:
-    """Evidence or a preview line by line, at most `MOST`: figures, then texts, then lists."""
+    """Evidence or a preview, at most `MOST` lines: why, then figures, then texts, then lists."""
     lines = [_figure(key, value) for key, value in told.items() if key not in without]
-    return sorted(lines[:MOST], key=lambda one: (one.count > 0, one.whole))
+    return sorted(lines[:MOST], key=lambda one: (one.label != "why", one.count > 0, one.whole))
 
 
 def _figure(key: str, value: Any) -> Figure:
@@ -156,5 +156,6 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return clean(value) or "nothing"
     if isinstance(value, dict) and not any(isinstance(one, dict | list) for one in value.values()):
-        return clean(", ".join(f"{key} {_text(one)}" for key, one in value.items()))
+        told = ", ".join(f"{key} {_text(one)}" for key, one in value.items())
+        return clean(told) or "none"
     return clean(json.dumps(value, ensure_ascii=False, sort_keys=True))

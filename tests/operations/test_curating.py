@@ -467,16 +467,16 @@ def test_every_operation_is_said_in_plain_words():
 
 def test_figures_are_bounded_and_readable():
     told = {
-        **{"agreement": 0.93456, "share": 0.0001, "price": 1234.5, "searches": 120000, "ok": True},
+        **{"agreement": 0.93456, "share": 0.0001, "searches": 120000, "ok": True},
         **{"none": None, "huge": 10**400, "odd": float("nan"), "before_and": {"a": 1, "b": 2}},
-        **{"empty": [], "long": [f"page {n}" for n in range(90)]},
+        **{"empty": [], "nobody": {}, "long": [f"page {n}" for n in range(90)]},
     }
     shown = {one.label: one for one in figures(told)}
     texts = {label: one.text for label, one in shown.items() if not one.items}
     assert texts == {
-        **{"agreement": "0.935", "share": "0.0001", "price": "1,234.5", "searches": "120,000"},
+        **{"agreement": "0.935", "share": "0.0001", "searches": "120,000"},
         **{"ok": "yes", "none": "not known", "huge": "a number of over 15 digits", "odd": "nan"},
-        **{"before and": "a 1, b 2", "empty": "none"},
+        **{"before and": "a 1, b 2", "empty": "none", "nobody": "none"},
     }
     assert (len(shown["long"].items), shown["long"].count) == (12, 90)
     assert len(figures({str(n): n for n in range(99)})) == 12
