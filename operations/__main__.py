@@ -27,6 +27,7 @@ from operations.instance import (
     serve_command,
     set_pools,
 )
+from operations.pages import Port
 from operations.pinlanding import make_collections
 from operations.plan import plan
 from operations.products import print_products
@@ -48,7 +49,6 @@ Run = StrEnum("Run", list(RUNS))
 JOINT = Run("joint")
 Objective = Annotated[Run, typer.Option(help="What the model is tuned to.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the tuning.")]
-Port = Annotated[int, typer.Option(min=1, max=65_535, help="On 127.0.0.1.")]
 
 
 def demo(catalog: Catalog = "", world: World = 0) -> None:

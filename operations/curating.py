@@ -1,4 +1,4 @@
-"""Decisions by the command line: look, decide, and take back."""
+"""Decisions by the command line, or on a page: look, decide, and take back."""
 
 import getpass
 import json
@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from operations import pages
+from operations.curation_page import application
 from operations.files import Catalog, use_files
 from pinlanding_assets.curation.assets import desk_of
 from pinlanding_assets.curation.desk import Desk, Refused, open_proposals
@@ -17,7 +19,7 @@ from pinlanding_assets.decisions.operations import FACETS, parse
 from pinlanding_assets.decisions.state import canonical, fold
 from resources.decisions import LogBroken, LogMoved
 from resources.lake import MissingPartition
-from resources.profiles import decision_log, resources
+from resources.profiles import decision_log, resources, settings
 
 Person = Annotated[str, typer.Option("--as", help="Who decides; by default whoever is logged in.")]
 USER = getpass.getuser()
@@ -87,7 +89,11 @@ def decide(operation: Told, person: Person = USER, catalog: Catalog = "") -> Non
 
 
 @app.command()
-def approve(proposal: Proposal, person: Person = USER, catalog: Catalog = "") -> None:
+def approve(
+    proposal: Proposal,
+    person: Person = USER,
+    catalog: Catalog = "",
+) -> None:
     """Say yes to a proposal, as `curate list` shows it now."""
     use_files(catalog)
     with told_why():
@@ -135,3 +141,15 @@ def log(catalog: Catalog = "") -> None:
     use_files(catalog)
     with told_why():
         print(decision_log().export(), end="")
+
+
+@app.command()
+def page(catalog: Catalog = "", port: pages.Port = 3002) -> None:
+    """The page on which people answer proposals, and take decisions back."""
+    use_files(catalog)
+    with told_why():
+        waiting = len(open_proposals(decision_log().events()))
+    name = settings().name
+    shown = application(resources()["lake"], decision_log(), desk, name)
+    many = "1 proposal waits" if waiting == 1 else f"{waiting} proposals wait"
+    pages.run(shown, f"{many} for an answer on {name}", port)

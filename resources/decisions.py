@@ -88,6 +88,14 @@ class DecisionLog(dg.ConfigurableResource):
             rows = database.execute(text(_ALL), {"catalog": self.catalog}).all()
         return list(_checked(rows))
 
+    def head(self) -> str:
+        """The hash of the last event: another one whenever something was added. "" without any."""
+        from sqlalchemy import text
+
+        with open_database(self.url, _TABLES).connect() as database:
+            last = database.execute(text(_LAST), {"catalog": self.catalog}).one_or_none()
+        return str(last[1]) if last else ""
+
     def add(
         self,
         event: str,

@@ -7,6 +7,7 @@ explicit yes is a no. A person's decision stands before an agent's.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -178,13 +179,16 @@ class Desk:
             raise Refused(f"there is no open proposal {proposal}")
         self._log.add("refuse", proposal, actor, {"why": why[:200]}, after=len(events))
 
-    def revert(self, proposal: str, actor: str, *, cascade: bool = False) -> list[Decision]:
+    def revert(
+        self, proposal: str, actor: str, *, cascade: bool = False, seen: str | None = None
+    ) -> list[Decision]:
         """Take a decision back, as if it had never been made.
 
         Args:
             proposal: Of the decision.
             actor: Who takes it back.
             cascade: Those that stand on it go with it.
+            seen: `seen_of` those that were shown to stand on it; None: whatever does.
 
         Returns:
             What was taken back, the last made first.
@@ -200,6 +204,8 @@ class Desk:
         if standing and not cascade:
             named = ", ".join(canonical(one.operation) for one in standing[:5])
             raise Refused(f"{len(standing)} decisions stand on it ({named}): take them along")
+        if seen is not None and seen_of(standing) != seen:
+            raise Refused("what stands on it has changed since it was shown: look at it again")
         gone = [*standing, in_force[proposal]]
         if actor.startswith("agent:") and any(one.by_person for one in gone):
             raise Refused("an agent cannot take back what a person has decided")
@@ -229,8 +235,17 @@ class Desk:
         return made
 
 
+def seen_of(decisions: Sequence[Decision]) -> str:
+    """A hash of decisions that are shown together. 16 hexadecimal digits."""
+    told = "\n".join(sorted(one.proposal for one in decisions))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 def open_proposals(events: Sequence[Event], now: datetime | None = None) -> list[Proposal]:
     """The proposals that wait for an answer, the weightiest first.
+
+    One that is proposed again, to another state, takes the place of the first; one that somebody
+    decided on his own is answered.
 
     Args:
         events: The log.
@@ -238,17 +253,30 @@ def open_proposals(events: Sequence[Event], now: datetime | None = None) -> list
     """
     since = ((now or datetime.now(UTC)) - timedelta(days=OPEN_DAYS)).isoformat()
     waiting: dict[str, Proposal] = {}
+    named: dict[str, str] = {}  # operation -> id under which it waits
     for event in events:
+        if event.event in ("propose", "apply"):
+            operation = parse(dict(event.body["operation"]))
+            waiting.pop(named.pop(canonical(operation), ""), None)
         if event.event == "propose":
-            body = event.body
-            operation = parse(dict(body["operation"]))
+            told, preview = event.body["evidence"], event.body["preview"]
             waiting[event.proposal] = Proposal(
-                event.proposal, operation, event.actor, event.at, body["evidence"], body["preview"]
+                event.proposal, operation, event.actor, event.at, told, preview
             )
+            named[canonical(operation)] = event.proposal
         else:
             waiting.pop(event.proposal, None)
     found = [one for one in waiting.values() if one.at >= since]
-    return sorted(found, key=lambda one: (-float(one.evidence.get("weight", 0)), one.id))
+    return sorted(found, key=lambda one: (-_weight(one.evidence), one.id))
+
+
+def _weight(evidence: Mapping[str, Any]) -> float:
+    """What is at stake; nothing where the evidence does not say it as a number."""
+    told = evidence.get("weight", 0)
+    try:
+        return float(told) if isinstance(told, int | float) and math.isfinite(told) else 0.0
+    except OverflowError:  # an integer of hundreds of digits
+        return 0.0
 
 
 def _answered(operation: Operation, evidence: Mapping[str, Any], events: Sequence[Event]) -> bool:
@@ -258,13 +286,13 @@ def _answered(operation: Operation, evidence: Mapping[str, Any], events: Sequenc
     same = canonical(operation)
     for event in events:
         if event.event == "propose" and canonical(parse(dict(event.body["operation"]))) == same:
-            told[event.proposal] = float(event.body["evidence"].get("weight", 0))
+            told[event.proposal] = _weight(event.body["evidence"])
             answered.pop(event.proposal, None)
         elif event.event == "apply" and canonical(parse(dict(event.body["operation"]))) == same:
             told.setdefault(event.proposal, 0.0)
         elif event.proposal in told:
             answered[event.proposal] = event.event in ("refuse", "revert")
-    weight = float(evidence.get("weight", 0))
+    weight = _weight(evidence)
     return any(
         abs(weight - told[proposal]) < CHANGED * max(told[proposal], 1.0)
         for proposal, no in answered.items()

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from pinlanding_assets.curation.desk import Desk, Refused, open_proposals
+from pinlanding_assets.curation.desk import Desk, Refused, open_proposals, seen_of
 from pinlanding_assets.decisions.facets import table_of
 from pinlanding_assets.decisions.operations import FACETS, OPERATIONS, parse
-from pinlanding_assets.decisions.state import fold
+from pinlanding_assets.decisions.state import dependants, fold
 from resources.decisions import DecisionLog
 from tests.curation.small_view import SHIRTS, SmallView
 
@@ -127,6 +127,28 @@ def test_proposals_are_approved_together_or_none_of_them(desk):
     assert len(desk.state().of("words")) == 2
 
 
+def test_an_operation_waits_once(desk):
+    first = desk.propose(NAVY, "agent:words", evidence={"weight": 100})
+    desk.decide(KEEP, "person:ben")
+    again = desk.propose(NAVY, "person:eve", evidence={"weight": 200})
+    assert again.id != first.id
+    assert [one.id for one in open_proposals(log_of(desk))] == [again.id]
+    with pytest.raises(Refused, match="no open proposal"):
+        desk.approve(first.id, first.seen, "person:ann")
+    made = desk.decide(NAVY, "person:ann")  # on her own: that answers it
+    assert open_proposals(log_of(desk)) == []
+    desk.revert(made.proposal, "person:ann")
+    assert open_proposals(log_of(desk)) == []
+
+
+@pytest.mark.parametrize("weight", ["<b>", None, [1], float("nan"), float("inf"), 10**400, True])
+def test_a_weight_that_is_no_number_weighs_nothing(desk, weight):
+    desk.propose(NAVY, "agent:words", evidence={"weight": weight})
+    heavy = desk.propose(parse(ALL[1]), "agent:words", evidence={"weight": 2})
+    assert open_proposals(log_of(desk))[0] == heavy
+    assert desk.propose(NAVY, "agent:words", evidence={"weight": weight}) is not None
+
+
 def test_what_was_refused_is_not_raised_again_on_the_same_evidence(desk):
     found = desk.propose(NAVY, "agent:words", evidence={"weight": 100})
     desk.refuse(found.id, "person:ann")
@@ -172,7 +194,10 @@ def test_what_stands_on_a_decision_goes_with_it_or_holds_it(desk):
     desk.decide(parse(hidden), "person:ann")
     with pytest.raises(Refused, match="1 decisions stand on it"):
         desk.revert(added.proposal, "person:ann")
-    gone = desk.revert(added.proposal, "person:ann", cascade=True)
+    shown = seen_of(dependants(added.proposal, log_of(desk)))
+    with pytest.raises(Refused, match="has changed since"):
+        desk.revert(added.proposal, "person:ann", cascade=True, seen=seen_of([]))
+    gone = desk.revert(added.proposal, "person:ann", cascade=True, seen=shown)
     assert [one.operation.operation for one in gone] == ["item.hide", "topic.add"]
     assert desk.state().decisions == {}
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
@@ -12,18 +11,14 @@ import pytest
 from operations.instance import environment, open_instance, server
 from resources.profiles import settings
 from sandbox.world import write_world
+from tests.operations.chromium import CHROMIUM, FLAGS, WHY
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 PATIENCE = 240_000  # ms: a run starts within seconds, and within minutes where others are at work
 TODAY = datetime.now(UTC).date()
 DAYS = [TODAY - timedelta(days=ago) for ago in (3, 2)]  # that a feed exists for
 MISSING = TODAY - timedelta(days=1)
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium (Debian: apt-get install it)")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason=WHY)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +50,7 @@ def browser() -> Iterator:
 
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
         chromium.close()
 

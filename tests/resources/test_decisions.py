@@ -24,6 +24,17 @@ def test_events_come_back_in_order(log):
     assert [json.loads(line)["seq"] for line in log.export().splitlines()] == [1, 2]
 
 
+def test_the_head_is_another_whenever_something_was_added(log):
+    heads = [log.head()]
+    for number in range(3):
+        log.add("propose", str(number), "person:ann", {})
+        assert log.head() == log.events()[-1].hash
+        heads.append(log.head())
+    assert heads[0] == ""
+    assert len(set(heads)) == 4
+    assert DecisionLog(url=log.url, catalog="other").head() == ""
+
+
 def test_catalogs_of_one_database_have_logs_of_their_own(log):
     log.add("propose", "p", "person:ann", {})
     assert DecisionLog(url=log.url, catalog="other").events() == []
