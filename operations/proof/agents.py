@@ -37,11 +37,13 @@ from pinlanding_assets.curation.shadow import Pages, served
 from pinlanding_assets.decisions.operations import parse
 from pinlanding_assets.decisions.state import canonical
 from pinlanding_assets.embeddings.assets import current_assignments
+from pinlanding_assets.topics.phrasing import topic_id
 from resources.profiles import REPOSITORY, decision_log, resources, settings
 from sandbox.faults import wrong_merge
 
 DAYS = 14
-RIGHT = 0.9  # share of a new page's products that have to be right by truth
+RIGHT = 0.9  # share of a new page's first products that have to be right by truth
+FIRST = 10
 FOLDER = REPOSITORY / ".data" / "agents"
 
 
@@ -174,11 +176,13 @@ def _answer(planted: list[dict[str, Any]], truth: Path) -> dict[str, Any]:
     holds = set(known.iter_rows())
     found: dict[str, set[str]] = {}
     verdicts = {}
+    shadow = shadow_of(lake, source, view_of(lake, source))
+    pages = shadow.pages([one.operation for one in waiting if one.operation.facet == "pages"])
     for one in waiting:
         told = canonical(one.operation)
         if told in right:
             found.setdefault(right[told], set()).add(told)
-        verdicts[one.id] = told in right or _is_right(one.operation.model_dump(), holds, lake)
+        verdicts[one.id] = told in right or _is_right(one.operation.model_dump(), holds, pages)
     kinds = {fault["kind"] for fault in planted}
     by_kind = {
         kind: [
@@ -188,7 +192,7 @@ def _answer(planted: list[dict[str, Any]], truth: Path) -> dict[str, Any]:
         ]
         for kind in sorted(kinds)
     }
-    batch = batch_of(waiting, shadow_of(lake, source, view_of(lake, source)))
+    batch = batch_of(waiting, shadow)
     auto = [one for one in batch.proposals if not batch.harm]
     for actor in sorted({one.actor for one in auto}):
         desk.approve_all([(one.id, one.seen) for one in auto if one.actor == actor], actor)
@@ -213,17 +217,16 @@ def _answer(planted: list[dict[str, Any]], truth: Path) -> dict[str, Any]:
     }
 
 
-def _is_right(told: dict[str, Any], holds: set[tuple[str, str]], lake: Any) -> bool:
+def _is_right(told: dict[str, Any], holds: set[tuple[str, str]], pages: Pages) -> bool:
     """Whether an operation that mends no planted fault is right by the truth."""
     if told["operation"] == "label.set":
         return ((told["product"], told["entry"]) in holds) == told["holds"]
     if told["operation"] == "topic.add":
-        entries = set(told["entries"])
-        rows = current_assignments(lake).filter(pl.col("entry_id").is_in(list(entries)))
-        several = rows.group_by("product_id").agg(pl.col("entry_id").n_unique().alias("n"))
-        products = several.filter(n=len(entries))["product_id"]
-        good = sum(all((product, entry) in holds for entry in entries) for product in products)
-        return products.len() > 0 and good >= RIGHT * products.len()
+        first = pages.items.filter(
+            pl.col("topic_id") == topic_id(told["entries"]), pl.col("rank") <= FIRST
+        )["product_id"]
+        good = sum(all((one, entry) in holds for entry in told["entries"]) for one in first)
+        return first.len() > 0 and good >= RIGHT * first.len()
     return False
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import fold
+from pinlanding_assets.attributes.overrides import REASON
 
 
 def resolver(
@@ -14,11 +15,14 @@ def resolver(
 
     The key is the vocabulary's spelling of it. A value that was dropped (too rare, a sentence)
     keeps its key and has no entry: that the catalog states something there is known all the same.
+    What somebody has decided to be no attribute was never stated.
 
     Args:
         aliases: `attribute_vocabulary.aliases`.
         entries: `attribute_vocabulary.entries`.
     """
+    decided = (pl.col("action") == "drop") & (pl.col("reason") == REASON)
+    aliases = aliases.filter(~decided)
     spelt = {fold(key): key for key in sorted(set(entries["key"]))}
     raw = aliases["key"].unique().to_list()
     names = pl.DataFrame({"key": raw, "known": [spelt.get(fold(key), key) for key in raw]})

@@ -9,7 +9,7 @@ import polars as pl
 from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.curation.cases import MOST_DECISIONS, Case, Policy, ranked
 from pinlanding_assets.curation.desk import Desk, Proposal, Refused
-from pinlanding_assets.curation.quality_auditor import wrong_items
+from pinlanding_assets.curation.quality_auditor import doubted_items, wrong_items
 from pinlanding_assets.curation.shadow import Shadow
 from pinlanding_assets.curation.topics_editor import unmet_demand
 from pinlanding_assets.curation.view import LakeView
@@ -24,7 +24,6 @@ from pinlanding_assets.decisions.state import canonical
 
 PREVIEWED = 12  # cases a night that get a preview of their own; topics are previewed together
 CONTROL = 10  # of so many cases that could be done at once, one is left to be compared with
-_FIRST = 10  # places of a page that the auditor looks at
 _SLIP = 0.005  # fall of the pages' precision that is called harm
 PROPOSALS_SCHEMA = {
     "proposal": pl.String,
@@ -58,15 +57,17 @@ def find_cases(view: LakeView, *, least: int) -> list[Case]:
     """
     on_sale = sellable(view.products).select("product_id")
     carried = view.assignments.join(on_sale, on="product_id", how="semi")
-    first = view.items.filter(pl.col("rank") <= _FIRST)["product_id"].unique().sort()
+    twins = list(twin_keys(view.mentions, view.keys))
+    claims = doubted_items(view.items, view.assignments, view.keys)
+    seen = view.reads(claims["product_id"].unique().sort())
     return ranked(
         [
             *unmet_demand(view.demand, view.collections, view.topics, carried, least=least),
             *words_against_images(view.mentions, view.entries, view.aliases, view.keys),
-            *words_under_two_keys(view.entries, view.aliases, view.mentions),
-            *twin_keys(view.mentions, view.keys),
+            *words_under_two_keys(view.entries, view.aliases, view.mentions, twins),
+            *twins,
             *wrong_sources(view.mentions, view.aliases, view.keys, view.products),
-            *wrong_items(view.items, view.reads(first), view.mentions, view.aliases, view.keys),
+            *wrong_items(claims, seen, view.mentions, view.aliases),
         ]
     )
 

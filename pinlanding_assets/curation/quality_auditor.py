@@ -1,4 +1,4 @@
-"""The quality auditor: products on pages that images say do not belong there."""
+"""The quality auditor: products on pages whose attribute the encoder and the images contradict."""
 
 from collections.abc import Iterator
 
@@ -9,34 +9,48 @@ from pinlanding_assets.decisions.operations import LabelSet
 
 AGENT = "agent:quality"
 _SURE = 0.95  # of the encoder for another value, and against the page's
-_FIRST = 10  # places of a page that are looked at
+_DOUBTED = 0.5  # probability of what a seller states, below which all together rather doubt it
 
 
-def wrong_items(
-    items: pl.DataFrame,
-    seen: pl.DataFrame,
-    mentions: pl.DataFrame,
-    aliases: pl.DataFrame,
-    keys: pl.DataFrame,
-) -> Iterator[Case]:
-    """Products among the first of a page that the encoder is sure are something else.
+def doubted_items(
+    items: pl.DataFrame, assignments: pl.DataFrame, keys: pl.DataFrame
+) -> pl.DataFrame:
+    """What stands on pages though the witnesses together rather doubt it: product_id, key, claimed,
+    places (pages). Of keys with one value.
 
     Args:
         items: `collections.items`.
-        seen: What the encoder alone sees of these products (`view.encoder_reads`).
-        mentions: Of the catalog as it stands.
-        aliases, keys: Of `attribute_vocabulary`.
+        assignments: The attributes of the catalog as it stands.
+        keys: Of `attribute_vocabulary`.
     """
     single = keys.filter(~pl.col("multi"))["key"].to_list()
-    claims = (
-        items.filter(pl.col("rank") <= _FIRST)
-        .explode("entries")
+    doubted = assignments.filter(pl.col("p") < _DOUBTED, pl.col("key").is_in(single))
+    return (
+        items.explode("entries")
         .rename({"entries": "claimed"})
-        .with_columns(key=pl.col("claimed").str.splitn("=", 2).struct[0])
-        .filter(pl.col("key").is_in(single))
+        .join(
+            doubted.select("product_id", "key", claimed="entry_id").unique(),
+            on=["product_id", "claimed"],
+        )
         .group_by("product_id", "key", "claimed")
         .agg(places=pl.len())
     )
+
+
+def wrong_items(
+    claims: pl.DataFrame,
+    seen: pl.DataFrame,
+    mentions: pl.DataFrame,
+    aliases: pl.DataFrame,
+) -> Iterator[Case]:
+    """Products on pages that the encoder is sure are something else.
+
+    Args:
+        claims: What they are claimed to be (`doubted_items`).
+        seen: What the encoder alone sees of these products (`view.encoder_reads`).
+        mentions: Of the catalog as it stands.
+        aliases: Of `attribute_vocabulary`.
+    """
     rather = (
         seen.filter(pl.col("p") >= _SURE)
         .sort("p", descending=True)
@@ -63,9 +77,10 @@ def wrong_items(
     for row in found.iter_rows(named=True):
         looked = row["shown"]
         agrees = looked is not None and row["claimed"] not in looked and row["instead"] in looked
+        entry, holds = (row["instead"], True) if agrees else (row["claimed"], False)
         yield Case(
             AGENT,
-            LabelSet(product=row["product_id"], entry=row["claimed"], holds=False),
+            LabelSet(product=row["product_id"], entry=entry, holds=holds),
             f"the encoder sees {row['instead']} with {row['sure']:.3f}, on {row['places']} pages",
             weight=float(row["places"]),
             touched=1,

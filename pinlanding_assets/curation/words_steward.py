@@ -4,7 +4,7 @@ The vision-language model looks at images without knowing what sellers write, so
 same products are evidence. Where it has not looked, nothing is said.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
@@ -25,7 +25,7 @@ _LOOKED = 3  # fewest products of a word that the images have to have shown
 _JUNK = 10  # fewest looks before a word can be called junk
 _SPREAD = 0.5  # a word whose products images call by one word at most so often says nothing
 _WIDER = 3  # how many times as common a word has to be under the other key
-_TWINS = 0.8  # Jaccard overlap of the words of two keys that are one
+_TWINS = 0.8  # share of the words of the narrower of two keys that are one
 _STATED = 5  # fewest products on which a seller's field was looked at
 _WRONG = 0.5  # lower end of the share of them on which images contradict it
 
@@ -75,8 +75,8 @@ def words_against_images(
             into = best.partition("=")[2]
             operation = WordMerge(key=key, word=word, into=into)
             yield Case(AGENT, operation, said, looked, looked, (witness, _silent(now)), examples)
-        elif now is not None and looked >= _JUNK and agrees <= _SPREAD * looked:
-            own = now == f"{key}={word}"
+        elif looked >= _JUNK and agrees <= _SPREAD * looked:
+            own = now in (None, f"{key}={word}")
             operation = WordDrop(key=key, word=word) if own else WordKeep(key=key, word=word)
             yield Case(AGENT, operation, said, looked, looked, (witness,), examples)
 
@@ -103,9 +103,19 @@ def _met(
 
 
 def words_under_two_keys(
-    entries: pl.DataFrame, aliases: pl.DataFrame, mentions: pl.DataFrame
+    entries: pl.DataFrame,
+    aliases: pl.DataFrame,
+    mentions: pl.DataFrame,
+    twins: Iterable[Case] = (),
 ) -> Iterator[Case]:
-    """A word under a key where it is rare, that is common under another: red as a material."""
+    """A word under a key where it is rare, that is common under another: red as a material.
+
+    Args:
+        entries, aliases: Of `attribute_vocabulary`.
+        mentions: Of the catalog as it stands.
+        twins: Keys that are one (`twin_keys`): their words need not be moved one by one.
+    """
+    one = {frozenset((case.operation.key, case.operation.into)) for case in twins}  # type: ignore[attr-defined]
     counts: dict[str, dict[str, tuple[int, str]]] = {}
     for key, raw, count in aliases.select("key", "raw_value", "count").iter_rows():
         counts.setdefault(fold(raw), {})[key] = (count, raw)
@@ -121,6 +131,8 @@ def words_under_two_keys(
         for key, (count, raw) in of_key.items():
             if key == home or count * _WIDER > most or (key, raw) in shown:
                 continue
+            if frozenset((key, home)) in one:
+                continue
             operation = WordMove(key=key, word=raw, to_key=home)
             why = f"{most} products have it under {home}, {count} under {key}"
             seen = (home, spelt) in shown
@@ -132,7 +144,8 @@ def words_under_two_keys(
 
 
 def twin_keys(mentions: pl.DataFrame, keys: pl.DataFrame) -> Iterator[Case]:
-    """Two keys with the same words that no product has both of, or has alike."""
+    """Two keys that no product has both of, or has alike, the words of one being words of the
+    other."""
     said = mentions.filter(source="catalog").select("product_id", "key", "value").unique()
     folded = {value: fold(value) for value in said["value"].unique()}
     said = said.with_columns(word=pl.col("value").replace_strict(folded, return_dtype=pl.String))
@@ -148,8 +161,8 @@ def twin_keys(mentions: pl.DataFrame, keys: pl.DataFrame) -> Iterator[Case]:
     names = sorted(key for key in words if len(words[key]) >= 3)
     for at, one in enumerate(names):
         for other in names[at + 1 :]:
-            both, every = words[one] & words[other], words[one] | words[other]
-            if len(both) < _TWINS * len(every):
+            both, fewer = words[one] & words[other], min(len(words[one]), len(words[other]))
+            if len(both) < _TWINS * fewer:
                 continue
             shared = carried[one].keys() & carried[other].keys()
             alike = sum(carried[one][p] == carried[other][p] for p in shared)
@@ -157,8 +170,8 @@ def twin_keys(mentions: pl.DataFrame, keys: pl.DataFrame) -> Iterator[Case]:
                 continue
             small, large = sorted((one, other), key=lambda key: (wide.get(key, 0.0), key))
             count = len(carried[small])
-            why = f"{len(both)} of their {len(every)} words are the same"
-            witness = Witness("sellers", len(every), len(both))
+            why = f"{len(both)} of the {fewer} words of the narrower are words of the other"
+            witness = Witness("sellers", fewer, len(both))
             yield Case(AGENT, KeyMerge(key=small, into=large), why, count, count, (witness,))
 
 

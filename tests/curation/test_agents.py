@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from pinlanding_assets.curation.quality_auditor import wrong_items
+from pinlanding_assets.curation.quality_auditor import doubted_items, wrong_items
 from pinlanding_assets.curation.topics_editor import unmet_demand
 from pinlanding_assets.curation.words_steward import (
     twin_keys,
@@ -102,6 +102,8 @@ def test_twin_keys_are_one_unless_products_have_both_otherwise():
     assert told(twin_keys(said(*rows, *twins), KEYS)) == [
         {"operation": "key.merge", "key": "shade", "into": "color"}
     ]
+    moved = vocabulary(("color", "red", "color=red", 9), ("shade", "red", "shade=red", 1))
+    assert list(words_under_two_keys(*moved, said(), twin_keys(said(*rows, *twins), KEYS))) == []
     other = [(f"p{n}", "catalog", "shade", color) for n, color in enumerate(reversed(colors))]
     assert list(twin_keys(said(*rows, *other), KEYS)) == []
 
@@ -163,9 +165,10 @@ def test_demand_that_a_page_of_the_same_products_serves_is_left_alone():
 
 
 def test_a_product_that_the_encoder_is_sure_is_something_else_is_named():
-    items = pl.DataFrame(
-        {"product_id": ["a", "b"], "rank": [1, 2], "entries": [["color=red"], ["color=red"]]}
-    )
+    items = pl.DataFrame({"product_id": ["a", "b"], "entries": [["color=red"], ["color=red"]]})
+    carried = pl.concat([assigned("a", "color=red", p=0.2), assigned("b", "color=red")])
+    claims = doubted_items(items, carried, KEYS)
+    assert claims.select("product_id", "claimed", "places").rows() == [("a", "color=red", 1)]
     seen = pl.DataFrame(
         [("a", "color", "color=blue", 0.99), ("b", "color", "color=red", 0.99)],
         schema=["product_id", "key", "entry_id", "p"],
@@ -173,10 +176,11 @@ def test_a_product_that_the_encoder_is_sure_is_something_else_is_named():
     )
     words = vocabulary(("color", "red", "color=red", 9), ("color", "blue", "color=blue", 9))
     mentions = said(("a", "vlm", "color", "blue"))
-    (case,) = wrong_items(items, seen, mentions, words[1], KEYS)
+    (case,) = wrong_items(claims, seen, mentions, words[1])
     assert told([case]) == [
-        {"operation": "label.set", "product": "a", "entry": "color=red", "holds": False}
+        {"operation": "label.set", "product": "a", "entry": "color=blue", "holds": True}
     ]
     assert all(one.convinced for one in case.witnesses)
-    (alone,) = wrong_items(items, seen, said(), words[1], KEYS)
+    (alone,) = wrong_items(claims, seen, said(), words[1])
+    assert told([alone])[0]["holds"] is False
     assert [one.convinced for one in alone.witnesses] == [True, False]
