@@ -94,7 +94,7 @@ def propose_all(cases: Sequence[Case], policy: Policy, desk: Desk, shadow: Shado
             if not preview and case.operation.facet in ("words", "labels") and mode != "forbid":
                 previewed += 1
                 preview = shadow.preview([case.operation]) if previewed <= PREVIEWED else {}
-            told = {**case.evidence(), "verdict": mode, "verdict_why": why}
+            told = {**case.evidence(), "auto": mode == "auto", "policy": why}
             try:
                 found = desk.propose(case.operation, case.agent, evidence=told, preview=preview)
                 name = found.id if found else None
@@ -120,7 +120,7 @@ def batch_of(waiting: Sequence[Proposal], shadow: Shadow) -> Batch:
     ready: dict[str, list[Proposal]] = {}
     control = 0
     for one in waiting:
-        if not one.actor.startswith("agent:") or one.evidence.get("verdict") != "auto":
+        if not one.actor.startswith("agent:") or one.evidence.get("auto") is not True:
             continue
         if int(hashlib.sha256(one.id.encode()).hexdigest(), 16) % CONTROL == 0:
             control += 1
