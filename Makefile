@@ -7,6 +7,7 @@
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make rate-collections [TOPICS=4]    people say, blind, whether products belong in collections
+# make mcp [AS=ann]         your own agent reads the catalog and proposes, over stdio
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, and tables that were
 #                           superseded over a day ago; or list the runs
 # make prove-operations [DAYS=30 PRODUCTS=10]   nights, backfills and late feeds, live
@@ -30,7 +31,7 @@ export OMP_NUM_THREADS ?= 1
 # NAME=value becomes --name value
 option = $(if $($(1)),--$(2) $($(1)))
 
-.PHONY: demo pinlanding rl dev rate rate-collections prune prove-operations test check prove-scale prove-real \
+.PHONY: demo pinlanding rl dev rate rate-collections mcp prune prove-operations test check prove-scale prove-real \
 	prove-production prove-servers doctor plan bench sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
@@ -60,6 +61,11 @@ rate: .venv/installed
 
 rate-collections: .venv/installed
 	@$(BIN)/python -m operations rate-collections $(CATALOG_OF) $(call option,TOPICS,topics) $(call option,PORT,port)
+
+# stdout is the protocol's: an agent starts it by `make -s mcp`
+mcp: .venv/installed
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,agents]' >&2
+	@$(BIN)/python -m operations mcp $(CATALOG_OF) $(call option,AS,as)
 
 prune: .venv/installed
 	@$(BIN)/python -m operations prune $(CATALOG_OF) $(call option,DAYS,days) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
