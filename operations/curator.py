@@ -229,15 +229,20 @@ class Curator:
         operation, desk, shop = parse(told), self._desk(), self._shop()
         if clean(told, sys.maxsize) != told:  # what the person is shown is what is done
             raise Refused("an operation holds no control or other hidden characters")
-        name = proposal_id(operation, desk.state())
+        state = desk.state()
+        there = state.decisions.get(operation.target())
+        if there is not None and there.operation == operation:
+            return None
+        name = proposal_id(operation, state)
         for one in open_proposals(self._log.events()):
             if one.id == name:
                 return one
         if fault := operation.fault(shop.view):
             raise Refused(fault)
-        same = next((one.evidence() for one in shop.cases if one.operation == operation), {})
-        evidence = clean({**same, "found": same.get("why", ""), "why": why})
-        preview = shop.preview(operation)
+        found = next((one.evidence() for one in shop.cases if one.operation == operation), {})
+        if found:
+            found["found"] = found["why"]
+        evidence, preview = clean({**found, "why": why}), shop.preview(operation)
         return desk.propose(operation, f"mcp:{self._name}", evidence=evidence, preview=preview)
 
     def approve(self, proposal: Proposal) -> str:
