@@ -15,6 +15,8 @@
 # make prove-scale          topics and feeds of a million products: memory and cost, some minutes
 # make prove-real           against thirty lines of scikit-learn, on catalogs of other people: an hour
 # make prove-production     the pipeline on S3 and on Ray, with killed workers: some minutes
+# make prove-agents [WORLD=2]  planted faults: what agents find, mend and harm; half an hour
+# make prove-undo           fifty decisions, a killed run, all taken back: nothing is left of them
 # make prove-servers        against `transformers serve` and a language model: some minutes
 # make doctor [DEEP=1]      whether this machine and platform.yaml will do, and how to mend it;
 #                           DEEP: and whether every stored file still is what was written
@@ -32,7 +34,7 @@ export OMP_NUM_THREADS ?= 1
 option = $(if $($(1)),--$(2) $($(1)))
 
 .PHONY: demo pinlanding rl dev rate rate-collections mcp prune prove-operations test check prove-scale prove-real \
-	prove-production prove-servers doctor plan bench sandbox-weights clean
+	prove-agents prove-undo prove-production prove-servers doctor plan bench sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) not found)"; exit 1; }
@@ -111,6 +113,12 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.feeds
 	$(BIN)/python -m benchmarks.ddpo
+
+prove-agents: .venv/installed
+	$(BIN)/python -m operations.proof.agents $(call option,WORLD,world)
+
+prove-undo: .venv/installed
+	$(BIN)/python -m operations.proof.undo
 
 prove-scale: .venv/installed
 	$(BIN)/python -m benchmarks.scale --products 100000 1000000 --runs 1

@@ -48,12 +48,18 @@ def words_against_images(
     met = _met(mentions, single)
     shown_itself = set(mentions.filter(source="vlm").select("key", "value").unique().iter_rows())
     for (key, word), seen in met.items():
-        if (key, word) in shown_itself:  # images know the word
-            continue
         looked = sum(len(products) for products in seen.values())
         if looked < _LOOKED:
             continue
         now = meaning.get((key, word))
+        if (key, word) in shown_itself:  # images know the word: it is one, whatever was decided
+            alike = sorted(seen.get(word, []))
+            if now != f"{key}={word}" and len(alike) >= 0.9 * looked:
+                why = f"images call {len(alike)} of {looked} products {word}, too"
+                witness = Witness("images", looked, len(alike))
+                operation = WordKeep(key=key, word=word)
+                yield Case(AGENT, operation, why, looked, looked, (witness,), alike[:12])
+            continue
         called: dict[str, list[str]] = {}
         for other, products in seen.items():
             entry = meaning.get((key, other))
