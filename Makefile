@@ -7,6 +7,7 @@
 # make dev [CATALOG=c.yaml] Dagster's UI over what the demo made
 # make rate [OBJECTIVE=joint PAIRS=40]  people compare base and tuned model, blind
 # make rate-collections [TOPICS=4]    people say, blind, whether products belong in collections
+# make mcp [AS=ann]         your own agent reads the catalog and proposes, over stdio
 # make curate [PORT=3002]   people answer what agents propose for the catalog, and take it back
 # make prune [DAYS=30 DRY_RUN=1]    delete old runs that no partition needs, and tables that were
 #                           superseded over a day ago; or list the runs
@@ -33,7 +34,7 @@ export OMP_NUM_THREADS ?= 1
 # NAME=value becomes --name value
 option = $(if $($(1)),--$(2) $($(1)))
 
-.PHONY: demo pinlanding rl dev rate rate-collections curate prune prove-operations test check prove-scale prove-real \
+.PHONY: demo pinlanding rl dev rate rate-collections curate mcp prune prove-operations test check prove-scale prove-real \
 	prove-agents prove-undo prove-production prove-servers doctor plan bench sandbox-weights clean
 
 .venv/installed: pyproject.toml constraints.txt
@@ -66,6 +67,11 @@ rate-collections: .venv/installed
 
 curate: .venv/installed
 	@$(BIN)/python -m operations curate page $(CATALOG_OF) $(call option,PORT,port)
+
+# stdout is the protocol's: an agent starts it by `make -s mcp`
+mcp: .venv/installed
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,agents]' >&2
+	@$(BIN)/python -m operations mcp $(CATALOG_OF) $(call option,AS,as)
 
 prune: .venv/installed
 	@$(BIN)/python -m operations prune $(CATALOG_OF) $(call option,DAYS,days) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)

@@ -27,6 +27,7 @@ from operations.instance import (
     serve_command,
     set_pools,
 )
+from operations.mcp_server import mcp
 from operations.pages import Port
 from operations.pinlanding import make_collections
 from operations.plan import plan
@@ -230,7 +231,7 @@ app = typer.Typer(
 )
 for command in (demo, pinlanding, rl, dev, rate, rate_collections, validate, bootstrap, prune):
     app.command(command.__name__.replace("_", "-"))(command)
-for command in (doctor, plan, products):
+for command in (doctor, plan, products, mcp):
     app.command(command.__name__)(command)
 app.command("map")(map_)
 app.add_typer(curating.app, name="curate")

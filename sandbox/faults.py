@@ -34,6 +34,9 @@ def plant(root: Path, truth: Path, seed: int = 0) -> None:
         truth: Folder of its truth.
         seed: Which products are chosen.
     """
+    catalog = yaml.safe_load((root / "catalog.yaml").read_text())
+    catalog["attributes"][TWIN] = TWIN
+    (root / "catalog.yaml").write_text(yaml.safe_dump(catalog, sort_keys=False))
     told = truth / "faults.jsonl"
     if told.exists():
         return
@@ -50,9 +53,6 @@ def plant(root: Path, truth: Path, seed: int = 0) -> None:
     faults = [*planter.faults()]
     for path, lines in files.items():
         path.write_text("".join(f"{planter.line(line)}\n" for line in lines))
-    catalog = yaml.safe_load((root / "catalog.yaml").read_text())
-    catalog["attributes"][TWIN] = TWIN
-    (root / "catalog.yaml").write_text(yaml.safe_dump(catalog, sort_keys=False))
     told.write_text("".join(json.dumps(fault) + "\n" for fault in faults))
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from operations.launch import CALLS, SECONDS
-from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, LEARNING, TAIL
+from operations.pinlanding import DAILY_HEAD, DAILY_TAIL, FACETS, LEARNING, TAIL
 from operations.report import MODEL_STEPS
 from pinlanding_assets.columns import COLUMNS
 from resources.lake import Lake
@@ -87,7 +87,7 @@ def finished(world, tmp_path_factory) -> Path:
     the scorecard, and the arm that is given every synonym."""
     data = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(world / "sandbox", data / "sandbox")
-    done = run(data, [*DAILY_HEAD, *LEARNING, *DAILY_TAIL, *TAIL])
+    done = run(data, [*FACETS, *DAILY_HEAD, *LEARNING, *DAILY_TAIL, *TAIL])
     assert done.returncode == 0, done.stderr[-4000:]
     shutil.copy(data / "shown.json", data / "shown-of-all.json")
     shutil.copytree(world / "truth", data / "sandbox" / "truth")
@@ -168,7 +168,7 @@ def test_killed_anywhere_and_run_again_the_lake_is_the_same(finished, world, tmp
     shutil.copytree(world / "sandbox", tmp_path / "sandbox")
     shutil.copytree(world / "truth", tmp_path / "sandbox" / "truth")
     pending: list[str] = []
-    for asset in (*DAILY_HEAD, *LEARNING, *DAILY_TAIL):
+    for asset in (*FACETS, *DAILY_HEAD, *LEARNING, *DAILY_TAIL):
         pending.append(asset)
         if asset in KILLS:
             died = run(tmp_path, pending, asset, KILLS[asset])

@@ -9,7 +9,7 @@ import polars as pl
 from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.curation.cases import MOST_DECISIONS, Case, Policy, ranked
 from pinlanding_assets.curation.desk import Desk, Proposal, Refused
-from pinlanding_assets.curation.quality_auditor import doubted_items, wrong_items
+from pinlanding_assets.curation.quality_auditor import doubted_labels, wrong_labels
 from pinlanding_assets.curation.shadow import Shadow
 from pinlanding_assets.curation.topics_editor import unmet_demand
 from pinlanding_assets.curation.view import LakeView
@@ -58,7 +58,7 @@ def find_cases(view: LakeView, *, least: int) -> list[Case]:
     on_sale = sellable(view.products).select("product_id")
     carried = view.assignments.join(on_sale, on="product_id", how="semi")
     twins = list(twin_keys(view.mentions, view.keys))
-    claims = doubted_items(view.items, view.assignments, view.keys)
+    claims = doubted_labels(view.assignments, view.keys, view.items)
     seen = view.reads(claims["product_id"].unique().sort())
     return ranked(
         [
@@ -67,7 +67,7 @@ def find_cases(view: LakeView, *, least: int) -> list[Case]:
             *words_under_two_keys(view.entries, view.aliases, view.mentions, twins),
             *twins,
             *wrong_sources(view.mentions, view.aliases, view.keys, view.products),
-            *wrong_items(claims, seen, view.mentions, view.aliases),
+            *wrong_labels(claims, seen, view.mentions, view.aliases),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""The quality auditor: products on pages whose attribute the encoder and the images contradict."""
+"""The quality auditor: products whose stated attribute the encoder and the images contradict."""
 
 from collections.abc import Iterator
 
@@ -12,41 +12,40 @@ _SURE = 0.95  # of the encoder for another value, and against the page's
 _DOUBTED = 0.5  # probability of what a seller states, below which all together rather doubt it
 
 
-def doubted_items(
-    items: pl.DataFrame, assignments: pl.DataFrame, keys: pl.DataFrame
+def doubted_labels(
+    assignments: pl.DataFrame, keys: pl.DataFrame, items: pl.DataFrame
 ) -> pl.DataFrame:
-    """What stands on pages though the witnesses together rather doubt it: product_id, key, claimed,
-    places (pages). Of keys with one value.
+    """What is stated though the witnesses together rather doubt it: product_id, key, claimed,
+    places (pages that show it for that). Of keys with one value.
 
     Args:
-        items: `collections.items`.
         assignments: The attributes of the catalog as it stands.
         keys: Of `attribute_vocabulary`.
+        items: `collections.items`.
     """
     single = keys.filter(~pl.col("multi"))["key"].to_list()
     doubted = assignments.filter(pl.col("p") < _DOUBTED, pl.col("key").is_in(single))
-    return (
-        items.explode("entries")
-        .rename({"entries": "claimed"})
-        .join(
-            doubted.select("product_id", "key", claimed="entry_id").unique(),
-            on=["product_id", "claimed"],
-        )
-        .group_by("product_id", "key", "claimed")
+    claims = doubted.select("product_id", "key", claimed="entry_id").unique()
+    places = (
+        items.join(claims, on="product_id", how="semi")
+        .explode("entries")
+        .group_by("product_id", claimed="entries")
         .agg(places=pl.len())
     )
+    shown = claims.join(places, on=["product_id", "claimed"], how="left")
+    return shown.with_columns(pl.col("places").fill_null(0))
 
 
-def wrong_items(
+def wrong_labels(
     claims: pl.DataFrame,
     seen: pl.DataFrame,
     mentions: pl.DataFrame,
     aliases: pl.DataFrame,
 ) -> Iterator[Case]:
-    """Products on pages that the encoder is sure are something else.
+    """Products that the encoder is sure are something else than is stated.
 
     Args:
-        claims: What they are claimed to be (`doubted_items`).
+        claims: What is stated of them (`doubted_labels`).
         seen: What the encoder alone sees of these products (`view.encoder_reads`).
         mentions: Of the catalog as it stands.
         aliases: Of `attribute_vocabulary`.
@@ -77,12 +76,11 @@ def wrong_items(
     for row in found.iter_rows(named=True):
         looked = row["shown"]
         agrees = looked is not None and row["claimed"] not in looked and row["instead"] in looked
-        entry, holds = (row["instead"], True) if agrees else (row["claimed"], False)
         yield Case(
             AGENT,
-            LabelSet(product=row["product_id"], entry=entry, holds=holds),
-            f"the encoder sees {row['instead']} with {row['sure']:.3f}, on {row['places']} pages",
-            weight=float(row["places"]),
+            LabelSet(product=row["product_id"], entry=row["instead"], holds=True),
+            f"{row['claimed']} is stated, the encoder sees {row['instead']} with {row['sure']:.3f}",
+            weight=1.0 + row["places"],
             touched=1,
             witnesses=(
                 Witness("encoder", 1, 1, enough=True),

@@ -96,7 +96,7 @@ class Shadow:
             lambda: [carried],
             view.keys,
             demand,
-            pages.added,
+            pages.added_of(entries),
             products=on_sale["family"].n_unique(),
             families=on_sale.select("product_id", "family"),
             members=self.members,

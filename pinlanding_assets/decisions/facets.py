@@ -230,6 +230,15 @@ class PageDecisions:
             {topic: frozenset(products) for topic, products in hidden.items()},
         )
 
+    def added_of(self, entries: pl.DataFrame) -> list[tuple[str, ...]]:
+        """The added topics whose words still are the vocabulary's: one may be merged later on.
+
+        Args:
+            entries: `attribute_vocabulary.entries`.
+        """
+        known = set(entries["entry_id"])
+        return [topic for topic in self.added if known.issuperset(topic)]
+
     def closed(self, newest: str) -> dict[str, str]:
         """Topic -> why it has no page now.
 

@@ -129,7 +129,7 @@ def topics(
         lambda: assignment_parts(lake, on_sale),
         keys,
         lake.read("demand", "queries"),
-        decided.added,
+        decided.added_of(entries),
         products=products,
         families=on_sale,
         members=lake.read("product_clusters", "members"),

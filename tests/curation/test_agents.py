@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from pinlanding_assets.curation.quality_auditor import doubted_items, wrong_items
+from pinlanding_assets.curation.quality_auditor import doubted_labels, wrong_labels
 from pinlanding_assets.curation.topics_editor import unmet_demand
 from pinlanding_assets.curation.words_steward import (
     twin_keys,
@@ -167,7 +167,7 @@ def test_demand_that_a_page_of_the_same_products_serves_is_left_alone():
 def test_a_product_that_the_encoder_is_sure_is_something_else_is_named():
     items = pl.DataFrame({"product_id": ["a", "b"], "entries": [["color=red"], ["color=red"]]})
     carried = pl.concat([assigned("a", "color=red", p=0.2), assigned("b", "color=red")])
-    claims = doubted_items(items, carried, KEYS)
+    claims = doubted_labels(carried, KEYS, items)
     assert claims.select("product_id", "claimed", "places").rows() == [("a", "color=red", 1)]
     seen = pl.DataFrame(
         [("a", "color", "color=blue", 0.99), ("b", "color", "color=red", 0.99)],
@@ -176,11 +176,10 @@ def test_a_product_that_the_encoder_is_sure_is_something_else_is_named():
     )
     words = vocabulary(("color", "red", "color=red", 9), ("color", "blue", "color=blue", 9))
     mentions = said(("a", "vlm", "color", "blue"))
-    (case,) = wrong_items(claims, seen, mentions, words[1])
+    (case,) = wrong_labels(claims, seen, mentions, words[1])
     assert told([case]) == [
         {"operation": "label.set", "product": "a", "entry": "color=blue", "holds": True}
     ]
     assert all(one.convinced for one in case.witnesses)
-    (alone,) = wrong_items(claims, seen, said(), words[1])
-    assert told([alone])[0]["holds"] is False
+    (alone,) = wrong_labels(claims, seen, said(), words[1])
     assert [one.convinced for one in alone.witnesses] == [True, False]

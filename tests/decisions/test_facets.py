@@ -148,3 +148,12 @@ def test_fields_and_values_are_read_beside_those_of_the_catalog_yaml():
 def test_a_field_that_there_is_not_is_an_error(told):
     with pytest.raises(ValueError, match=r"colour|size"):
         read_feeds(config(), decided(told))
+
+
+def test_an_added_topic_waits_while_one_of_its_words_means_nothing():
+    """Its word may be merged after it was added: what has no entry has no title either."""
+    told = [{"operation": "topic.add", "entries": ["color=navy"]}]
+    pages = PageDecisions.of(decided(*told, {"operation": "topic.add", "entries": ["color=red"]}))
+    assert pages.added_of(pl.DataFrame({"entry_id": ["color=red", "color=blue"]})) == [
+        ("color=red",)
+    ]
