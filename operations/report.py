@@ -8,8 +8,9 @@ import polars as pl
 
 from operations.state import read_state, write_state
 from pinlanding_assets.catalog.live import live
+from pinlanding_assets.curation.desk import open_proposals
 from resources.lake import Lake
-from resources.profiles import REPOSITORY, Settings, resources
+from resources.profiles import REPOSITORY, Settings, decision_log, resources
 
 MAIN_FIGURES = (
     *("catalog.products", "catalog.rejects", "collections.published"),
@@ -168,4 +169,7 @@ def write_report(
     for name in MAIN_FIGURES:
         print(f"  {name:<40} {_shown(figures.get(name))}")
     argument = "" if chosen.truth else f" CATALOG={os.path.relpath(chosen.catalog, REPOSITORY)}"
-    print(f"\nPublished site:  {site}\nDagster UI:      make dev{argument}\n")
+    print(f"\nPublished site:  {site}\nDagster UI:      make dev{argument}")
+    waiting = len(open_proposals(decision_log().events()))
+    agents = f"{waiting} proposals wait for your answer: " if waiting else ""
+    print(f"Curation:        {agents}make curate{argument}\n")

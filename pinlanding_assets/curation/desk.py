@@ -109,7 +109,7 @@ class Desk:
         for waiting in open_proposals(events):
             if waiting.id == name:
                 return waiting
-        if actor.startswith("agent:") and _answered(operation, told, events):
+        if not actor.startswith("person:") and _answered(operation, told, events):
             return None
         body = {
             "operation": operation.model_dump(mode="json"),
