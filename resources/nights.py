@@ -12,7 +12,7 @@ from resources.event_log import RANGE_END, RANGE_START
 from resources.feeds.catalog_source import MISSING, NO_FEED
 from resources.feeds.rows import FeedError
 from resources.lake import Lake
-from resources.staleness import Records
+from resources.staleness import Edited, Records
 
 NIGHT, LATE = "platform/night", "platform/late"  # tags of runs
 FIRST = {"dagster/priority": "1"}  # before backfills, in the queue
@@ -47,7 +47,10 @@ def spans(days: Collection[str], closed: Sequence[str]) -> list[Span]:
 
 
 def runnable(records: Records, daily: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
-    """The daily assets, upstream first, whose inputs without a day (an encoder, say) are there."""
+    """The daily assets, upstream first, whose inputs without a day (an encoder, say) are there.
+
+    What is `Edited` need not be: it says nothing until it is made.
+    """
     wanted = set(daily)
     found: list[dg.AssetKey] = []
     for key in records.graph.toposorted_asset_keys:
@@ -56,6 +59,7 @@ def runnable(records: Records, daily: Iterable[dg.AssetKey]) -> list[dg.AssetKey
                 one
                 for one in records.graph.get(key).parent_keys
                 if records.graph.get(one).is_materializable
+                and not isinstance(records.graph.get(one).automation_condition, Edited)
             ]
             if all(one in found if one in wanted else records.made(one) for one in parents):
                 found.append(key)

@@ -13,10 +13,10 @@ from resources.profiles import REPOSITORY, automation
 from resources.staleness import Follow
 
 SENSORS = {
-    "pinlanding_assets": {"late_feeds", "late_search_logs", "follow"},
+    "pinlanding_assets": {"late_feeds", "late_search_logs", "follow", "at_once"},
     "rl_diffusion_assets": {"late_ratings", "follow"},
 }
-ROOTS = {"search_log"}
+ROOTS = {"search_log", "feed_decisions", "word_decisions", "label_decisions", "page_decisions"}
 
 
 @pytest.fixture(params=sorted(SENSORS))
