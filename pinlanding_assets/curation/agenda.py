@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from pinlanding_assets.attributes.normalisation import fold
 from pinlanding_assets.catalog.live import sellable
 from pinlanding_assets.curation.cases import MOST_DECISIONS, Case, Policy, ranked
 from pinlanding_assets.curation.desk import Desk, Proposal, Refused
@@ -19,7 +20,14 @@ from pinlanding_assets.curation.words_steward import (
     words_under_two_keys,
     wrong_sources,
 )
-from pinlanding_assets.decisions.operations import TopicAdd
+from pinlanding_assets.decisions.operations import (
+    TopicAdd,
+    View,
+    WordDrop,
+    WordKeep,
+    WordMerge,
+    WordMove,
+)
 from pinlanding_assets.decisions.state import canonical
 
 PREVIEWED = 12  # cases a night that get a preview of their own; topics are previewed together
@@ -79,12 +87,14 @@ def propose_all(cases: Sequence[Case], policy: Policy, desk: Desk, shadow: Shado
     """
     topics = [one.operation for one in cases if isinstance(one.operation, TopicAdd)]
     pages = shadow.pages(topics).accepted if topics else {}
-    rows, previewed = [], 0
+    rows, previewed, doubted = [], 0, doubted_entries(cases, desk.view)
     for case in cases:
         mode, why = policy.verdict(case)
         preview: dict = {}
         outcome, name = "", None
-        if isinstance(case.operation, TopicAdd):
+        if case.operation.facet != "words" and (named := case.operation.needs() & doubted):
+            mode, why = "forbid", f"it waits until it is decided what {min(named)} is"
+        if mode != "forbid" and isinstance(case.operation, TopicAdd):
             title = pages.get(case.operation.topic)
             preview = {"title": title}
             outcome = "" if title else "its page would not pass the gates"
@@ -108,6 +118,23 @@ def propose_all(cases: Sequence[Case], policy: Policy, desk: Desk, shadow: Shado
             )
         )
     return pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")
+
+
+def doubted_entries(cases: Sequence[Case], view: View) -> set[str]:
+    """The entries that cases on words are about: what is built on them waits for the answer, as an
+    encoder that learned a wrong word is no witness on it."""
+    meaning = {
+        (fold(key), fold(raw)): entry
+        for key, raw, entry in view.aliases.select("key", "raw_value", "entry_id").iter_rows()
+    }
+    found = set()
+    for case in cases:
+        one = case.operation
+        if isinstance(one, WordKeep | WordMerge | WordDrop | WordMove):
+            found.add(meaning.get((fold(one.key), fold(one.word))))
+        if isinstance(one, WordMove):
+            found.add(f"{one.to_key}={one.word}")
+    return {entry for entry in found if entry is not None}
 
 
 def batch_of(waiting: Sequence[Proposal], shadow: Shadow) -> Batch:
