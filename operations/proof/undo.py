@@ -38,12 +38,17 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of the decisions and of the kill.")] = 0,
 ) -> None:
     """Decide, be killed, take everything back, and compare."""
-    os.environ |= {"PLATFORM_DATA": str(FOLDER), "PLATFORM_PROFILE": PROFILE}
-    chosen, draw = settings(), random.Random(seed)
-    environment(chosen)
-    world = [sys.executable, "-m", "sandbox.world", str(chosen.catalog.parent)]
+    shop = FOLDER / "shop"
+    world = [sys.executable, "-m", "sandbox.world", str(shop)]
     size = ["--truth", str(FOLDER / "truth"), "--days", str(DAYS), "--products", str(PRODUCTS)]
     subprocess.run([*world, *size], check=True, cwd=REPOSITORY)
+    os.environ |= {
+        "PLATFORM_DATA": str(FOLDER),
+        "PLATFORM_PROFILE": PROFILE,
+        "PLATFORM_CATALOG": str(shop / "catalog.yaml"),  # else the sandbox's shop would be made
+    }
+    chosen, draw = settings(), random.Random(seed)
+    environment(chosen)
     _make("the shop as it is")
     before = digests(chosen.data, ASSETS)
     used = resources()

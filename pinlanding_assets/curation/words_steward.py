@@ -22,6 +22,7 @@ from resources.intervals import wilson
 
 AGENT = "agent:words"
 _LOOKED = 3  # fewest products of a word that the images have to have shown
+_ITSELF = 0.6  # lower end of the share of its products that images call by the word itself
 _JUNK = 10  # fewest looks before a word can be called junk
 _SPREAD = 0.5  # a word whose products images call by one word at most so often says nothing
 _WIDER = 3  # how many times as common a word has to be under the other key
@@ -46,6 +47,11 @@ def words_against_images(
     }
     known = set(entries["entry_id"])
     met = _met(mentions, single)
+    # a word that means something under another key is no junk: see `words_under_two_keys`
+    homes: dict[str, set[str]] = {}
+    for entry in known:
+        home, _, value = entry.partition("=")
+        homes.setdefault(value, set()).add(home)
     shown_itself = set(mentions.filter(source="vlm").select("key", "value").unique().iter_rows())
     for (key, word), seen in met.items():
         looked = sum(len(products) for products in seen.values())
@@ -54,7 +60,8 @@ def words_against_images(
         now = meaning.get((key, word))
         if (key, word) in shown_itself:  # images know the word: it is one, whatever was decided
             alike = sorted(seen.get(word, []))
-            if now != f"{key}={word}" and len(alike) >= 0.9 * looked:
+            likely = wilson(len(alike), looked)[0] >= _ITSELF
+            if now != f"{key}={word}" and likely:
                 why = f"images call {len(alike)} of {looked} products {word}, too"
                 witness = Witness("images", looked, len(alike))
                 operation = WordKeep(key=key, word=word)
@@ -75,7 +82,7 @@ def words_against_images(
             into = best.partition("=")[2]
             operation = WordMerge(key=key, word=word, into=into)
             yield Case(AGENT, operation, said, looked, looked, (witness, _silent(now)), examples)
-        elif looked >= _JUNK and agrees <= _SPREAD * looked:
+        elif looked >= _JUNK and agrees <= _SPREAD * looked and homes.get(word, {key}) <= {key}:
             own = now in (None, f"{key}={word}")
             operation = WordDrop(key=key, word=word) if own else WordKeep(key=key, word=word)
             yield Case(AGENT, operation, said, looked, looked, (witness,), examples)
