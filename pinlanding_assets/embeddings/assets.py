@@ -308,6 +308,8 @@ def current_assignments(lake: Lake) -> pl.DataFrame:
     current_rows = found.join(products, on=["product_id", "date"], how="semi").drop("date")
     rows = current_rows.sort("product_id", "entry_id", "source").collect()
     labels = LabelDecisions.of(decisions(lake, "labels"))
+    if not labels.labels:
+        return rows
     return labels.over(rows, products.select("product_id").collect(), several_keys(lake))
 
 

@@ -25,6 +25,7 @@ def shop(lake: Lake, products: int) -> None:
     keys, values = zip(*(entry.split("=") for entry in ENTRIES), strict=True)
     entries = pl.DataFrame({"entry_id": ENTRIES, "key": keys, "value": values})
     aliases = pl.DataFrame({"key": keys, "raw_value": values, "entry_id": ENTRIES})
+    aliases = aliases.with_columns(action=pl.lit("keep"), reason=pl.lit("canonical"))
     roles = pl.DataFrame({"key": ["colour", "use"], "multi": [False, True]})
     word = (ENTRIES[0], *ENTRIES[0].split("="), "scarlet")
     read = pl.DataFrame([word], schema=WORDS_SCHEMA, orient="row")
