@@ -34,7 +34,7 @@ from tests.curation.test_desk import ALL, NAVY
 from tests.operations.chromium import CHROMIUM, FLAGS, WHY
 
 ORIGIN = "http://127.0.0.1:3002"
-HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} \u202egnp"
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)> {{ 97*89 }} \u202egnp"
 EVIDENCE = {"weight": 120, "searches": 120, "products": 14, "examples": ["p1", "p2", "gone"]}
 PREVIEW = {"pages won": ["Navy shirts"], "pages lost": [], "searches served": 1200}
 MANY = [f"p{n}" for n in range(40)]
@@ -383,7 +383,7 @@ def test_hostile_text_is_text_everywhere(lake, log, desk):
         written = re.sub(r'<(script|style) nonce="[^"]+">.*?</\1>', "", answer.text, flags=re.S)
         assert "<script" not in written
         assert "<img src=x" not in written
-        assert "49" not in written
+        assert "8633" not in written  # the sum in the braces
         assert "\u202e" not in written
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert "unsafe" not in answer.headers["content-security-policy"]
