@@ -70,6 +70,7 @@ def list_(catalog: Catalog = "") -> None:
         waiting, state = open_proposals(events), fold(events)
         for one in waiting:
             print(f"open     {one.id}  {canonical(one.operation)}  by {one.actor}")
+            print(f"         seen {one.seen}")
             if one.evidence:
                 print(f"         because {json.dumps(dict(one.evidence), sort_keys=True)}")
         for facet in FACETS:
@@ -91,16 +92,14 @@ def decide(operation: Told, person: Person = USER, catalog: Catalog = "") -> Non
 @app.command()
 def approve(
     proposal: Proposal,
+    seen: Annotated[str, typer.Argument(help="`seen` of what `curate list` has shown of it.")],
     person: Person = USER,
     catalog: Catalog = "",
 ) -> None:
-    """Say yes to a proposal, as `curate list` shows it now."""
+    """Say yes to a proposal as `curate list` has shown it."""
     use_files(catalog)
     with told_why():
-        shown = {one.id: one for one in open_proposals(decision_log().events())}
-        if proposal not in shown:
-            raise Refused(f"there is no open proposal {proposal}")
-        made = desk().approve(proposal, shown[proposal].seen, f"person:{person}")
+        made = desk().approve(proposal, seen, f"person:{person}")
     print(f"decided  {made.proposal}  {canonical(made.operation)}")
 
 

@@ -192,7 +192,7 @@ def _answer(planted: list[dict[str, Any]], truth: Path) -> dict[str, Any]:
         ]
         for kind in sorted(kinds)
     }
-    batch = batch_of(waiting, shadow)
+    batch = batch_of(waiting, lake.read("curation_proposals", "proposals"), shadow)
     auto = [one for one in batch.proposals if not batch.harm]
     for actor in sorted({one.actor for one in auto}):
         desk.approve_all([(one.id, one.seen) for one in auto if one.actor == actor], actor)

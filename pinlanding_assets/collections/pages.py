@@ -22,6 +22,7 @@ from pinlanding_assets.collections.wording import (
     money,
     safe_link,
 )
+from pinlanding_assets.decisions.facets import DECIDED
 
 MAX_PRODUCTS = 60  # in one part of a page: keeps it under 150 kB, with many variants under 400 kB
 MAX_TITLE = 120  # characters of a product or collection title that are shown
@@ -55,7 +56,10 @@ class Reason(NamedTuple):
     @property
     def text(self) -> str:
         """As it stands beside a product."""
-        said = {"title": "by its title", "vlm": "seen on its photo"}
+        said = {
+            **{"title": "by its title", "vlm": "seen on its photo"},
+            DECIDED: "decided by the shop",
+        }
         return said.get(self.source) or f"recognized, {math.floor(100 * self.p)} %"
 
 

@@ -137,17 +137,19 @@ def doubted_entries(cases: Sequence[Case], view: View) -> set[str]:
     return {entry for entry in found if entry is not None}
 
 
-def batch_of(waiting: Sequence[Proposal], shadow: Shadow) -> Batch:
+def batch_of(waiting: Sequence[Proposal], table: pl.DataFrame, shadow: Shadow) -> Batch:
     """The open proposals that the policy lets be done at once, tried together before.
 
     Args:
         waiting: Open proposals, the weightiest first.
+        table: What the newest look says (`propose_all`): what it doubts by now is not done.
         shadow: Pages with and without them.
     """
+    auto = set(table.filter(verdict="auto")["proposal"].drop_nulls())
     ready: dict[str, list[Proposal]] = {}
     control = 0
     for one in waiting:
-        if not one.actor.startswith("agent:") or one.evidence.get("auto") is not True:
+        if not one.actor.startswith("agent:") or one.id not in auto:
             continue
         if int(hashlib.sha256(one.id.encode()).hexdigest(), 16) % CONTROL == 0:
             control += 1

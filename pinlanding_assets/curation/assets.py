@@ -19,6 +19,7 @@ from pinlanding_assets.curation.view import LakeView, encoder_reads
 from pinlanding_assets.decisions.assets import decisions, heard
 from pinlanding_assets.decisions.facets import operations_of
 from pinlanding_assets.decisions.operations import parse
+from pinlanding_assets.decisions.state import canonical
 from pinlanding_assets.embeddings.assets import current_assignments
 from pinlanding_assets.partitions import EVERY_DAY
 from pinlanding_assets.topics.assets import mining_of
@@ -121,6 +122,11 @@ def curation_proposals(
         metadata={
             **table_metadata(manifest, "proposals", COLUMNS["curation_proposals"]),
             "waiting": len(waiting),
+            # what the job decide wants for an approval
+            "answers": markdown_table(
+                {"proposal": one.id, "seen": one.seen, "operation": canonical(one.operation)}
+                for one in waiting[:60]
+            ),
             "verdicts": markdown_table(
                 table.group_by("agent", "verdict").len("cases").sort("agent", "verdict").to_dicts()
             ),
@@ -137,7 +143,9 @@ def apply_batch(
 ) -> None:
     """Do what the policy lets be done without a person, unless the pages would be worse for it."""
     desk, view = desk_of(lake, source, decision_log), view_of(lake, source)
-    batch = batch_of(open_proposals(decision_log.events()), shadow_of(lake, source, view))
+    table = lake.read("curation_proposals", "proposals")
+    waiting = open_proposals(decision_log.events())
+    batch = batch_of(waiting, table, shadow_of(lake, source, view))
     context.add_output_metadata(
         {
             "decided": len(batch.proposals) if not batch.harm else 0,

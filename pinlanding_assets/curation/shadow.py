@@ -60,7 +60,7 @@ class Shadow:
         gates: What a page needs.
         arrangement: How pages are filled.
         mining: Bounds of the search for topics.
-        decided: The table of `page_decisions`.
+        decided: What was decided on pages.
     """
 
     view: LakeView
@@ -197,18 +197,39 @@ class Shadow:
 def renames(
     operations: Sequence[Operation], aliases: pl.DataFrame
 ) -> dict[tuple[str, str], str | None]:
-    """(key, entry) -> what it becomes; None: nothing. Of the spellings that the catalog has."""
+    """(key, entry) -> what it becomes; None: nothing. A word counts in whatever spelling, as it
+    does in the vocabulary; the entry of a word that means nothing is its key and itself.
+    """
+    rows: list[tuple[str, str, str | None]] = aliases.select("key", "raw_value", "entry_id").rows()
+    spelt: dict[tuple[str, str], str] = {}
+    for key, raw, entry in rows:
+        own = entry or ""
+        known = fold(own.partition("=")[2]) == fold(raw)
+        spelt.setdefault((fold(key), fold(raw)), own if known else f"{key}={raw}")
+
+    def entry_of(key: str, word: str) -> str:
+        return spelt.get((fold(key), fold(word)), f"{key}={word}")
+
     found: dict[tuple[str, str], str | None] = {}
+    into: str | None
     for one in operations:
+        if isinstance(one, KeyMerge):
+            for key, raw, _ in rows:
+                if fold(key) == fold(one.key):
+                    found[key, entry_of(key, raw)] = entry_of(one.into, raw)
+            continue
+        if not isinstance(one, WordMerge | WordDrop | WordMove):
+            continue
+        into = None
         if isinstance(one, WordMerge):
-            found[one.key, f"{one.key}={one.word}"] = f"{one.key}={one.into}"
-        elif isinstance(one, WordDrop):
-            found[one.key, f"{one.key}={one.word}"] = None
+            into = entry_of(one.key, one.into)
         elif isinstance(one, WordMove):
-            found[one.key, f"{one.key}={one.word}"] = f"{one.to_key}={one.word}"
-        elif isinstance(one, KeyMerge):
-            for raw in aliases.filter(key=one.key)["raw_value"]:
-                found[one.key, f"{one.key}={raw}"] = f"{one.into}={raw}"
+            into = entry_of(one.to_key, one.word)
+        for key, raw, entry in rows:
+            if (fold(key), fold(raw)) == (fold(one.key), fold(one.word)):
+                found[key, entry_of(key, raw)] = into
+                if entry is None:
+                    found[key, f"{key}={raw}"] = into
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from pinlanding_assets.attributes.normalisation import fold
-from pinlanding_assets.curation.cases import Case, Witness
+from pinlanding_assets.curation.cases import AGREED, Case, Witness
 from pinlanding_assets.decisions.operations import (
     KeyMerge,
     SourceDistrust,
@@ -78,19 +78,14 @@ def words_against_images(
         examples, agrees = sorted(called[best])[:12], len(called[best])
         witness = Witness("images", looked, agrees)
         said = f"images call {agrees} of {looked} products {best.partition('=')[2]}"
-        if agrees >= 0.9 * looked and best != now and best in known:
+        if agrees >= AGREED * looked and best != now and best in known:
             into = best.partition("=")[2]
             operation = WordMerge(key=key, word=word, into=into)
-            yield Case(AGENT, operation, said, looked, looked, (witness, _silent(now)), examples)
+            yield Case(AGENT, operation, said, looked, looked, (witness,), examples)
         elif looked >= _JUNK and agrees <= _SPREAD * looked and homes.get(word, {key}) <= {key}:
             own = now in (None, f"{key}={word}")
             operation = WordDrop(key=key, word=word) if own else WordKeep(key=key, word=word)
             yield Case(AGENT, operation, said, looked, looked, (witness,), examples)
-
-
-def _silent(now: str | None) -> Witness:
-    """Whether the vocabulary itself has nothing to say against it: the word means nothing yet."""
-    return Witness("vocabulary", 1, int(now is None), now is None)
 
 
 def _met(
@@ -126,7 +121,8 @@ def words_under_two_keys(
     counts: dict[str, dict[str, tuple[int, str]]] = {}
     for key, raw, count in aliases.select("key", "raw_value", "count").iter_rows():
         counts.setdefault(fold(raw), {})[key] = (count, raw)
-    shown = set(mentions.filter(source="vlm").select("key", "value").unique().iter_rows())
+    looks = mentions.filter(source="vlm")
+    shown = set(looks.select("key", "value").unique().iter_rows())
     values = set(entries["entry_id"])
     for of_key in counts.values():
         if len(of_key) < 2:
@@ -142,10 +138,13 @@ def words_under_two_keys(
                 continue
             operation = WordMove(key=key, word=raw, to_key=home)
             why = f"{most} products have it under {home}, {count} under {key}"
-            seen = (home, spelt) in shown
+            theirs = mentions.filter(pl.col("source") != "vlm", key=key, value=raw)
+            seen = looks.join(theirs, on="product_id", how="semi").filter(key=home)
+            products = seen["product_id"].n_unique()
+            agrees = seen.filter(value=spelt)["product_id"].n_unique()
             witnesses = (
                 Witness("sellers", most + count, most),
-                Witness("images", 1, int(seen), seen),
+                Witness("images", products, agrees),
             )
             yield Case(AGENT, operation, why, count, count, witnesses)
 

@@ -85,13 +85,16 @@ def test_only_what_the_policy_lets_agents_do_is_in_a_batch(desk):
         for n in range(12)
     ]
     doubtful = case(NOBODY, operation="label.set", product="p13", entry="color=red", holds=True)
-    propose_all([*cases, doubtful], Policy(1_000), desk, NoShadow({}))
+    table = propose_all([*cases, doubtful], Policy(1_000), desk, NoShadow({}))
     desk.propose(parse({"operation": "word.drop", "key": "color", "word": "navy"}), "person:ann",
                  evidence={"auto": True})  # fmt: skip
-    batch = batch_of(waiting(desk), NoShadow({}))
+    batch = batch_of(waiting(desk), table, NoShadow({}))
     assert len(batch.proposals) + batch.control == 12
     assert {one.actor for one in batch.proposals} == {"agent:words"}
     assert batch.harm == ""
+    # what a later look doubts waits, though it was proposed as ready before
+    later = propose_all([KEEP, *cases], Policy(1_000), desk, NoShadow({}))
+    assert batch_of(waiting(desk), later, NoShadow({})).proposals == []
 
 
 @pytest.mark.parametrize(

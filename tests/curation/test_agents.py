@@ -52,7 +52,7 @@ def test_a_word_that_images_call_otherwise_is_merged():
     assert told([case]) == [
         {"operation": "word.merge", "key": "color", "word": "zinnober", "into": "red"}
     ]
-    assert [one.convinced for one in case.witnesses] == [True, True]
+    assert [(one.name, one.convinced) for one in case.witnesses] == [("images", True)]
 
 
 @pytest.mark.parametrize("looked", [0, 2])
@@ -86,6 +86,12 @@ def test_a_word_under_the_wrong_key_is_moved_home():
     assert told([case]) == [
         {"operation": "word.move", "key": "color", "word": "denim", "to_key": "type"}
     ]
+    # images are a witness on these very products, or none
+    assert [one.asked for one in case.witnesses] == [44, 0]
+    looked = [("p1", "catalog", "color", "denim"), ("p1", "vlm", "type", "denim"),
+              ("p2", "vlm", "type", "denim")]  # fmt: skip
+    (case,) = words_under_two_keys(*words, said(*looked))
+    assert (case.witnesses[1].asked, case.witnesses[1].agrees) == (1, 1)
 
 
 def test_a_word_that_is_common_under_both_keys_stays():

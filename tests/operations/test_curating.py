@@ -508,11 +508,14 @@ def test_the_command_line_lists_approves_and_takes_back(command, desk):
     listed = command("list").stdout
     assert f"open     {found.id}" in listed
     assert '"searches": 120' in listed
-    approved = command("approve", found.id, "--as", "ann")
+    other = command("approve", found.id, "0" * 16, "--as", "ann")
+    assert "look at it again" in str(other.exception)
+    assert f"seen {found.seen}" in command("list").stdout
+    approved = command("approve", found.id, found.seen, "--as", "ann")
     assert approved.stdout.startswith(f"decided  {found.id}")
     assert f"decided  {found.id}" in command("list").stdout
     assert [one.actor for one in desk.state().of("words")] == ["person:ann"]
-    again = command("approve", found.id)
+    again = command("approve", found.id, found.seen)
     assert again.exit_code == 1
     assert "there is no open proposal" in again.output or "no open" in str(again.exception)
     assert command("undo", found.id).stdout.startswith(f"undone   {found.id}")
@@ -560,7 +563,7 @@ def test_the_command_line_does_not_use_a_log_that_was_changed(command, desk, tmp
     desk.propose(NAVY, "agent:words")
     with sqlite3.connect(tmp_path / "log.sqlite") as database:
         database.execute("update curation_log set actor = 'person:eve'")
-    for arguments in (["list"], ["log"], ["approve", "x"], ["page"]):
+    for arguments in (["list"], ["log"], ["approve", "x", "y"], ["page"]):
         assert "is not what was written" in str(command(*arguments).exception)
 
 
